@@ -1,0 +1,272 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What crosses the borders between rooms: frozen, typed, in SI units and REP-103 frames.
+
+Every room (policy, gate, motion, guard, sim, nodes) speaks in these types and in no others, so a
+reader who knows this file knows what each room is given and what it must give back.
+
+Two clocks appear. A *stamp* is the time at which something was true, on the clock of the messages
+(ROS time on a robot, simulated time in an ideal evaluation). A *deadline* lies on the monotonic
+clock of the process that must meet it. Neither is ever read with ``time.time()``: a
+:class:`Clock` is handed in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+ImageArray = npt.NDArray[np.uint8]
+
+ACTION_DIMS = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper")
+"""Magma's action layout: translation [m], rotation [rad], gripper (1 = open, 0 = closed)."""
+
+GRIPPER = ACTION_DIMS.index("gripper")
+"""Column of the gripper in an action."""
+
+
+class MagmaError(Exception):
+    """Base of every error a user can cause; its text is one sentence that names the remedy."""
+
+
+class Clock(Protocol):
+    """A source of time that can be replaced: monotonic, simulated, or stepped by a test."""
+
+    def now(self) -> float:
+        """Seconds since an arbitrary origin; never decreases."""
+        ...
+
+    def sleep_until(self, when: float) -> None:
+        """Return once :meth:`now` has reached ``when`` [s]; at once if it has already."""
+        ...
+
+
+class MonotonicClock:
+    """The process's monotonic clock, for deadlines on a real machine."""
+
+    def now(self) -> float:
+        """Seconds on ``time.monotonic``."""
+        return time.monotonic()
+
+    def sleep_until(self, when: float) -> None:
+        """Sleep until ``when`` [s] on ``time.monotonic``."""
+        if (left := when - self.now()) > 0.0:
+            time.sleep(left)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """All that a policy is given: pixels, proprioception and words.
+
+    Attributes:
+        stamp: Time at which the oldest of the images was taken [s].
+        images: RGB images by camera name, each (H, W, 3) uint8.
+        proprioception: Measured robot state, (P,), in the order of ``fields``.
+        fields: Names of the entries of ``proprioception``, for example ``ee_x`` [m] or
+            ``gripper_opening`` (1 = open, 0 = closed).
+        instruction: What the robot is told to do, in plain words.
+    """
+
+    stamp: float
+    images: Mapping[str, ImageArray]
+    proprioception: FloatArray
+    fields: tuple[str, ...]
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActionChunk:
+    """A short plan: what the end effector does in each of the next K steps.
+
+    Attributes:
+        stamp: Time of the observation that the plan answers [s]; step k covers
+            ``[stamp + k * step_period, stamp + (k + 1) * step_period)``.
+        step_period: Duration of one step [s].
+        actions: (K, 7), columns as in :data:`ACTION_DIMS`: displacement of the end effector per
+            step in the base frame ([m], [rad] as a rotation vector) and the gripper's target.
+        depth: Exit that produced the plan, 1 for the shallowest.
+    """
+
+    stamp: float
+    step_period: float
+    actions: FloatArray
+    depth: int
+
+    def __len__(self) -> int:
+        """The number of steps K."""
+        return int(self.actions.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure an exit is of its chunk; smaller is surer, except for ``margin``.
+
+    Attributes:
+        disagreement: Root mean square difference to the previous exit's chunk, each dimension
+            measured in units of its normalised range [-1, 1]; ``inf`` at the first exit, which
+            has nothing to agree with (DeeR-VLA's criterion, arXiv 2411.02359, in action units).
+        entropy: Mean entropy of the bin distributions, divided by that of the uniform one, 0..1.
+        margin: Mean probability lead of the best bin over the runner-up, 0..1.
+    """
+
+    disagreement: float
+    entropy: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExitReading:
+    """What one exit proposes, how sure it is, and what it has cost so far.
+
+    Attributes:
+        chunk: The proposed plan, in SI units.
+        confidence: The figures a gate may judge it by.
+        depth: Exit index, 1 for the shallowest.
+        flops: Floating-point operations spent since the observation came in.
+        weight_bytes: Bytes of weights read since the observation came in.
+    """
+
+    chunk: ActionChunk
+    confidence: Confidence
+    depth: int
+    flops: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one decision may cost.
+
+    Attributes:
+        deadline: Latest useful moment on the monotonic clock [s].
+        risk: 0 (free space, slow) to 1 (close to contact, fast): raises what the gate demands.
+        energy: 1 (full battery) to 0 (empty): lowers how deep the gate will go.
+        deepest: Deepest exit allowed, or None for no cap.
+    """
+
+    deadline: float
+    risk: float = 0.0
+    energy: float = 1.0
+    deepest: int | None = None
+
+
+class Reason(Enum):
+    """Why the gate stopped thinking; the value is the sentence shown to people."""
+
+    CONFIDENT = "The exits agree, so thinking deeper would not change the action."
+    DEADLINE = "The next stage would not finish before the deadline."
+    DEEPEST = "The deepest exit was reached."
+    CAPPED = "The budget allows no deeper exit."
+    NO_TIME = "Not even the first exit fits before the deadline."
+    FAULT = "The policy failed on this observation."
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """The gate's answer for one observation.
+
+    Attributes:
+        chunk: The plan to follow, or None when there is none (NO_TIME, FAULT).
+        reason: Why thinking stopped there.
+        depth: Exit that the chunk came from; 0 without a chunk.
+        stage_times: Measured duration of each stage that ran [s].
+        slack: Time left to the deadline when the verdict fell [s]; negative means late.
+        flops: Floating-point operations spent.
+        weight_bytes: Bytes of weights read.
+        confidence: Figures of the chosen exit, or None without a chunk.
+        detail: For FAULT, what went wrong, in one sentence.
+    """
+
+    chunk: ActionChunk | None
+    reason: Reason
+    depth: int
+    stage_times: tuple[float, ...]
+    slack: float
+    flops: int = 0
+    weight_bytes: int = 0
+    confidence: Confidence | None = None
+    detail: str = ""
+
+
+class Source(Enum):
+    """Who a command came from; every recorded command carries one."""
+
+    POLICY = "policy"
+    TELEOP = "teleop"
+    GUARD = "guard"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TwistCommand:
+    """A velocity asked of the end effector.
+
+    Attributes:
+        stamp: Time the command was made [s].
+        frame_id: Frame the twist is expressed in; the guard accepts only its base frame.
+        twist: (6,) linear [m/s] then angular [rad/s] velocity.
+        source: Who asks.
+    """
+
+    stamp: float
+    frame_id: str
+    twist: FloatArray
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pose:
+    """Pose of the end effector in the base frame.
+
+    Attributes:
+        stamp: Time of the measurement [s].
+        position: (3,) [m].
+        quaternion: (4,) x y z w, unit length.
+    """
+
+    stamp: float
+    position: FloatArray
+    quaternion: FloatArray = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0]))
+
+
+class Mode(Enum):
+    """Who drives the arm."""
+
+    AUTO = "The policy drives."
+    TELEOP = "A person drives."
+    HOLD = "The arm holds still and waits for a person."
+    STOPPED = "Stopped: nothing moves before a reset."
+
+    @property
+    def sentence(self) -> str:
+        """The mode in words."""
+        return self.value
+
+
+class StopReason(Enum):
+    """Why the arm is in HOLD or STOPPED; latched until it is left by an explicit act."""
+
+    STARTUP = "The guard has just started; hand over to begin."
+    POLICY_SILENT = "The policy has sent no command for too long."
+    INVALID_COMMAND = "A command was not a finite twist in the base frame."
+    HELP_REQUESTED = "The policy is unsure and asks for help."
+    OPERATOR_HOLD = "A person asked the arm to hold."
+    OPERATOR_STOP = "A person pressed stop."
+    TELEOP_SILENT = "The person driving has sent no command for too long."
+    STATE_SILENT = "The robot has reported no pose for too long."
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words."""
+        return self.value

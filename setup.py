@@ -1,0 +1,91 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Installs magma_ros under colcon (ament_python) and under pip alike."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "magma_ros"
+SHARED = ("launch", "config", "sim", "models")
+
+CORE = [
+    "cyclopts>=4",
+    "numpy>=1.26",
+    "onnxruntime>=1.20",
+    "opencv-python-headless>=4.9",
+    "pydantic>=2.7",
+    "PyYAML>=6",
+    "rich>=13",
+    "ruckig>=0.14",
+    "scipy>=1.11",
+    "tokenizers>=0.20",
+]
+EXTRAS = {
+    "embedded": ["cyclonedds>=11", "rosbags>=0.11"],
+    "record": ["rosbags>=0.11"],
+    "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
+    "train": [
+        "torch>=2.6",
+        "transformers>=5",
+        "safetensors>=0.5",
+        "onnx>=1.18",
+        "onnxscript>=0.5",
+        "pyarrow>=16",
+        "matplotlib>=3.8",
+    ],
+    "dev": [
+        "hypothesis",
+        "import-linter",
+        "mypy",
+        "pytest",
+        "pytest-benchmark",
+        "pytest-timeout",
+        "ruff",
+        "scipy-stubs",
+        "types-PyYAML",
+    ],
+}
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """Everything ROS looks for below ``share/magma_ros``, folder by folder."""
+    files = [
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ]
+    for root in SHARED:
+        folders = [Path(root), *(p for p in Path(root).rglob("*") if p.is_dir())]
+        for folder in sorted(folders):
+            found = sorted(str(p) for p in folder.iterdir() if p.is_file())
+            if found:
+                files.append((f"share/{PACKAGE}/{folder.as_posix()}", found))
+    return files
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["py.typed"]},
+    data_files=shared_files(),
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    python_requires=">=3.11",
+    zip_safe=False,
+    author="The magma_ros authors",
+    maintainer="The magma_ros authors",
+    maintainer_email="maintainers@magma-ros.dev",
+    description="Vision-language-action policies on ROS 2 that are never late.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "magma = magma_ros.cli:main",
+            "policy_node = magma_ros.nodes.policy_node:main",
+            "guard_node = magma_ros.nodes.guard_node:main",
+            "sim_node = magma_ros.nodes.sim_node:main",
+            "recorder_node = magma_ros.nodes.recorder_node:main",
+            "report_node = magma_ros.nodes.report_node:main",
+        ],
+    },
+)
