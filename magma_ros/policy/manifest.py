@@ -1,0 +1,373 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The contract of a policy bundle: what ``bundle.yaml`` may say, read and written in one place.
+
+A bundle is a folder: ``bundle.yaml``, one ONNX file a stage and a tokenizer. The manifest fixes
+every name, dtype and shape that crosses a border, so that a policy that loads can also run. The
+models here check what the manifest says about itself; :mod:`magma_ros.policy.bundle` checks it
+against the files.
+
+Graph inputs taken from the observation have fixed names: ``image_<camera>`` (1, H, W, 3) uint8
+RGB, ``proprioception`` (1, P) float32 in raw units and ``tokens`` (1, T) int64. Every other input
+of a stage is the output of an earlier one. A stage with an exit also outputs ``action``,
+``entropy`` and ``margin``, each (1, K, 7) float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from magma_ros.types import ACTION_DIMS, GRIPPER, MagmaError
+
+MANIFEST = "bundle.yaml"
+"""Name of the manifest inside a bundle."""
+
+SCHEMA_VERSIONS = (1,)
+"""Manifest layouts that this release reads."""
+
+EXIT_OUTPUTS = ("action", "entropy", "margin")
+"""Outputs of every stage with an exit; they are read by the runtime, never by a later stage."""
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$")]
+# A plain name: a bundle never reaches outside its own folder.
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+DType = Literal["float32", "float16", "int64", "int32", "uint8", "int8", "bool"]
+
+
+class BundleError(MagmaError):
+    """A policy bundle is missing, damaged or contradicts itself."""
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ActionContract(_Contract):
+    """What the numbers in a chunk mean.
+
+    Attributes:
+        dims: Names of the seven columns, as in :data:`magma_ros.types.ACTION_DIMS`.
+        chunk_length: Steps K in a chunk.
+        step_period: Duration of one step [s].
+        frame: Frame of the displacements, for example ``base``.
+        bins: Bins a dimension on the normalised range [-1, 1].
+        q01: 1st percentile of each dimension in the training data [m, rad]; maps to -1.
+        q99: 99th percentile, maps to 1.
+        mask: False where a dimension passes through without un-normalisation (the gripper).
+    """
+
+    dims: tuple[str, ...] = ACTION_DIMS
+    chunk_length: PositiveInt
+    step_period: PositiveFloat
+    frame: Text
+    bins: Annotated[int, Field(ge=2)] = 255
+    q01: tuple[float, ...]
+    q99: tuple[float, ...]
+    mask: tuple[bool, ...]
+
+    @field_validator("dims")
+    @classmethod
+    def _dims_are_magmas(cls, dims: tuple[str, ...]) -> tuple[str, ...]:
+        if dims != ACTION_DIMS:
+            raise ValueError(f"the dimensions must be {', '.join(ACTION_DIMS)}, in this order")
+        return dims
+
+    @field_validator("q01", "q99", "mask")
+    @classmethod
+    def _one_per_dimension(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(values) != len(ACTION_DIMS):
+            raise ValueError(f"{len(ACTION_DIMS)} entries are needed, found {len(values)}")
+        return values
+
+    @model_validator(mode="after")
+    def _ranges_are_usable(self) -> Self:
+        if self.mask[GRIPPER]:
+            raise ValueError("mask must be false for the gripper, which passes through as 0..1")
+        for name, low, high, scaled in zip(self.dims, self.q01, self.q99, self.mask, strict=True):
+            if scaled and low >= high:
+                raise ValueError(f"q01 must lie below q99 for {name}, found {low:g} and {high:g}")
+        return self
+
+
+class CameraContract(_Contract):
+    """One image the policy takes: the camera's name and the size [px] it was trained on."""
+
+    name: Name
+    height: PositiveInt
+    width: PositiveInt
+
+
+class TensorSpec(_Contract):
+    """Name, dtype and full static shape of one input or output of a stage."""
+
+    name: Name
+    dtype: DType
+    shape: tuple[PositiveInt, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
+
+
+class ObservationContract(_Contract):
+    """What the policy must be given.
+
+    Attributes:
+        cameras: The images.
+        proprioception: Names of the measured values, in the order the network takes them.
+        max_tokens: Length T that an instruction is padded or cut to.
+    """
+
+    cameras: Annotated[tuple[CameraContract, ...], Field(min_length=1)]
+    proprioception: tuple[Name, ...]
+    max_tokens: PositiveInt
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        _reject_duplicates("camera", [camera.name for camera in self.cameras])
+        _reject_duplicates("proprioception field", self.proprioception)
+        return self
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The graph inputs an observation supplies."""
+        images = (
+            TensorSpec(name=f"image_{c.name}", dtype="uint8", shape=(1, c.height, c.width, 3))
+            for c in self.cameras
+        )
+        tokens = TensorSpec(name="tokens", dtype="int64", shape=(1, self.max_tokens))
+        if not self.proprioception:
+            return (*images, tokens)
+        width = len(self.proprioception)
+        state = TensorSpec(name="proprioception", dtype="float32", shape=(1, width))
+        return (*images, state, tokens)
+
+
+class TokenizerFile(_Contract):
+    """The tokenizer's file (Hugging Face ``tokenizers`` JSON) and its checksum."""
+
+    file: FileName
+    sha256: Sha256
+
+
+class StageSpec(_Contract):
+    """One stage: a graph that *looks* (vision tokens enter) or *thinks* (decoder layers).
+
+    Attributes:
+        name: Unique name, under which its latency is tracked.
+        kind: ``look`` or ``think``.
+        file: The ONNX file.
+        sha256: Its checksum.
+        flops: Floating-point operations of one run.
+        weight_bytes: Bytes of weights one run reads.
+        inputs: Graph inputs.
+        outputs: Graph outputs.
+        depth: Index of the exit after this stage, 1 for the shallowest, or None. The manifest
+            calls it ``exit``.
+    """
+
+    name: Name
+    kind: Literal["look", "think"]
+    file: FileName
+    sha256: Sha256
+    flops: Count
+    weight_bytes: Count
+    inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
+    depth: PositiveInt | None = Field(alias="exit")
+
+    @model_validator(mode="after")
+    def _exits_follow_thinking(self) -> Self:
+        if self.kind == "look" and self.depth is not None:
+            raise ValueError(f"stage {self.name} is a look and cannot have an exit")
+        return self
+
+
+class Provenance(_Contract):
+    """Where the weights came from.
+
+    Attributes:
+        command: The command that made the bundle.
+        seed: Seed of data and training.
+        commit: Commit of the code.
+        data: What the policy was trained on.
+        metrics: Measured figures, for example success per task.
+    """
+
+    command: Text
+    seed: int
+    commit: Text
+    data: Text
+    metrics: dict[str, float]
+
+
+class Manifest(_Contract):
+    """Everything ``bundle.yaml`` says; see the module's text for the naming rules.
+
+    Attributes:
+        schema_version: Layout of the manifest itself.
+        name: Name of the policy.
+        description: What it does, in a sentence or two.
+        licence: SPDX expression for the weights.
+        created: Day of the export.
+        action: What the policy's output means.
+        observation: What the policy takes.
+        tokenizer: Turns the instruction into tokens.
+        stages: In the order they run; the last one has the deepest exit.
+        provenance: Where the weights came from.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Name
+    description: Text
+    licence: Text
+    created: date
+    action: ActionContract
+    observation: ObservationContract
+    tokenizer: TokenizerFile
+    stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
+    provenance: Provenance
+
+    @property
+    def exits(self) -> int:
+        """Number of exits; the deepest exit's depth."""
+        return sum(stage.depth is not None for stage in self.stages)
+
+    def exit_tensors(self) -> tuple[TensorSpec, ...]:
+        """What every stage with an exit outputs for the runtime."""
+        shape = (1, self.action.chunk_length, len(ACTION_DIMS))
+        return tuple(TensorSpec(name=n, dtype="float32", shape=shape) for n in EXIT_OUTPUTS)
+
+    @model_validator(mode="after")
+    def _exits_count_up_to_the_last_stage(self) -> Self:
+        depths = [stage.depth for stage in self.stages if stage.depth is not None]
+        if depths != list(range(1, len(depths) + 1)):
+            raise ValueError(f"exits must be numbered 1, 2, 3 in stage order, found {depths}")
+        if self.stages[-1].depth is None:
+            raise ValueError(f"the last stage, {self.stages[-1].name}, must have an exit")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_connect(self) -> Self:
+        _reject_duplicates("stage", [stage.name for stage in self.stages])
+        known = {tensor.name: tensor for tensor in self.observation.tensors()}
+        for stage in self.stages:
+            _reject_duplicates(f"input of stage {stage.name}", [t.name for t in stage.inputs])
+            for tensor in stage.inputs:
+                if tensor.name not in known:
+                    raise ValueError(
+                        f"input {tensor.name} of stage {stage.name} is neither an observation "
+                        "input nor the output of an earlier stage"
+                    )
+                _require_equal(stage, tensor, known[tensor.name])
+            known |= self._handed_on(stage, known)
+        return self
+
+    def _handed_on(self, stage: StageSpec, known: dict[str, TensorSpec]) -> dict[str, TensorSpec]:
+        """Checks the outputs of ``stage``; returns those that later stages may take."""
+        outputs = {tensor.name: tensor for tensor in stage.outputs}
+        if len(outputs) < len(stage.outputs) or outputs.keys() & known.keys():
+            raise ValueError(f"stage {stage.name} outputs a name that is already taken")
+        readings = {name: outputs.pop(name) for name in EXIT_OUTPUTS if name in outputs}
+        if stage.depth is None and readings:
+            raise ValueError(f"stage {stage.name} has no exit but outputs {', '.join(readings)}")
+        if stage.depth is not None:
+            for expected in self.exit_tensors():
+                if expected.name not in readings:
+                    raise ValueError(f"stage {stage.name} has an exit but no {expected.name}")
+                _require_equal(stage, readings[expected.name], expected)
+        return outputs
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate the manifest of the bundle in ``folder``.
+
+    Raises:
+        BundleError: There is no manifest, or it is not a valid one.
+    """
+    path = folder / MANIFEST
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{folder} is not a bundle: it holds no {MANIFEST}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise BundleError(f"{path} cannot be read as YAML ({reason})") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path} holds no mapping; export the bundle again")
+    version = content.get("schema_version")
+    if version not in SCHEMA_VERSIONS:
+        known = ", ".join(map(str, SCHEMA_VERSIONS))
+        raise BundleError(
+            f"{path} has schema_version {version}, but this release reads only {known}; "
+            "update magma_ros or export the bundle again"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise BundleError(f"{path}: {_sentence(error)}; correct it or export again") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Path:
+    """Write ``manifest`` into ``folder`` in one step, and return the file's path."""
+    content = manifest.model_dump(by_alias=True)
+    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    path = folder / MANIFEST
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{MANIFEST}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, as the manifest states it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reject_duplicates(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name} appears twice")
+        seen.add(name)
+
+
+def _require_equal(stage: StageSpec, found: TensorSpec, expected: TensorSpec) -> None:
+    if found != expected:
+        raise ValueError(f"{found.name} of stage {stage.name} is {found}, not {expected}")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first of pydantic's complaints, as part of a sentence."""
+    first, *others = error.errors(include_url=False, include_input=False)
+    field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
+    message = first["msg"].removeprefix("Value error, ")
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{field}: {message[0].lower()}{message[1:]}{more}" if field else f"{message}{more}"
