@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,18 @@ GRIPPER = ACTION_DIMS.index("gripper")
 
 class MagmaError(Exception):
     """Base of every error a user can cause; its text is one sentence that names the remedy."""
+
+
+class Answer(NamedTuple):
+    """How a request was met.
+
+    Attributes:
+        accepted: Whether it was granted.
+        sentence: Why, or why not and what to do, in one sentence.
+    """
+
+    accepted: bool
+    sentence: str
 
 
 class Clock(Protocol):

@@ -1,0 +1,22 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Action chunks become one smooth command stream: splice, blend, interpolate, decelerate."""
+
+from magma_ros.motion.plan import ChunkError, Plan
+from magma_ros.motion.stream import (
+    ChunkStream,
+    StreamConfig,
+    StreamConfigError,
+    StreamSample,
+    StreamState,
+)
+
+__all__ = [
+    "ChunkError",
+    "ChunkStream",
+    "Plan",
+    "StreamConfig",
+    "StreamConfigError",
+    "StreamSample",
+    "StreamState",
+]
