@@ -23,6 +23,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import numpy as np
 import yaml
 from pydantic import (
     BaseModel,
@@ -36,7 +37,7 @@ from pydantic import (
     model_validator,
 )
 
-from magma_ros.types import ACTION_DIMS, GRIPPER, MagmaError
+from magma_ros.types import ACTION_DIMS, GRIPPER, FloatArray, MagmaError
 
 MANIFEST = "bundle.yaml"
 """Name of the manifest inside a bundle."""
@@ -109,6 +110,14 @@ class ActionContract(_Contract):
             if scaled and low >= high:
                 raise ValueError(f"q01 must lie below q99 for {name}, found {low:g} and {high:g}")
         return self
+
+    def unnormalise(self, action: FloatArray) -> FloatArray:
+        """Map (..., 7) from [-1, 1] to [m] and [rad], as Magma and OpenVLA do.
+
+        ``x = (v + 1) / 2 * (q99 - q01) + q01`` where ``mask`` is true, and ``x = v`` elsewhere.
+        """
+        low, high = np.array(self.q01), np.array(self.q99)
+        return np.where(self.mask, 0.5 * (action + 1.0) * (high - low) + low, action)
 
 
 class CameraContract(_Contract):

@@ -1,0 +1,140 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop that spends the remaining time inside the model, and no more than that.
+
+Before each stage it asks whether everything up to the next exit fits in what is left; after each
+exit it asks whether going on is worth it. Whatever happens, the answer is a verdict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from magma_ros.gate.gates import Gate
+from magma_ros.gate.latency import LatencyModel, Stage
+from magma_ros.types import Budget, Clock, ExitReading, MagmaError, Reason, Verdict
+
+FULL_DEPTH_ENERGY = 0.5
+"""Energy above which the battery does not limit depth."""
+
+
+class Inference(Protocol):
+    """An observation on its way through the stages of a policy."""
+
+    @property
+    def exits(self) -> int:
+        """Number of exits, which is the depth of the deepest."""
+        ...
+
+    @property
+    def upcoming(self) -> Sequence[Stage]:
+        """The stages still to run up to and including the next exit; empty after the last."""
+        ...
+
+    def advance(self) -> ExitReading | None:
+        """Run the next stage; return its reading if it has an exit."""
+        ...
+
+
+def deepest_allowed(budget: Budget, exits: int) -> int:
+    """The deepest exit that ``budget`` allows, at least the first.
+
+    Down to half of the energy nothing changes; below, the cap falls in proportion:
+    ``ceil(exits * energy / 0.5)``. ``budget.deepest`` caps it further.
+    """
+    by_energy = math.ceil(exits * min(1.0, budget.energy / FULL_DEPTH_ENERGY))
+    by_order = exits if budget.deepest is None else budget.deepest
+    return max(1, min(by_energy, by_order, exits))
+
+
+def think(
+    inference: Inference, gate: Gate, latency: LatencyModel, budget: Budget, clock: Clock
+) -> Verdict:
+    """Think as deep as is worth it and fits before ``budget.deadline``.
+
+    No stage starts unless the forecast of all stages up to the next exit fits in the time left.
+    Every stage that runs is timed and observed by ``latency``.
+
+    Args:
+        inference: A fresh inference.
+        gate: Judges each exit's reading.
+        latency: Forecasts stages; learns from the ones that run.
+        budget: What the decision may cost.
+        clock: The clock on which the deadline lies; should it jump back, it counts as stopped.
+
+    Returns:
+        The deepest reading's chunk and why thinking stopped there. The verdict has no chunk if
+        not even the first exit fitted (NO_TIME) or the policy failed (FAULT).
+    """
+    trace = _Trace(budget.deadline, clock)
+    deepest = deepest_allowed(budget, inference.exits)
+    while stages := inference.upcoming:
+        left = trace.left()
+        if latency.forecast(stages) > left:
+            if trace.reading is not None:
+                latency.refuse(stages)
+                return trace.verdict(Reason.DEADLINE)
+            if left > 0.0:
+                latency.forgive(stages)
+            return trace.verdict(Reason.NO_TIME)
+        try:
+            reading = inference.advance()
+        except MagmaError as error:
+            return trace.verdict(Reason.FAULT, str(error))
+        latency.observe(stages[0].name, trace.ran(stages[0]))
+        if reading is None:
+            continue
+        trace.reading = reading
+        if gate.confident(reading, budget):
+            return trace.verdict(Reason.CONFIDENT)
+        if reading.depth >= deepest < inference.exits:
+            return trace.verdict(Reason.CAPPED)
+    return trace.verdict(Reason.DEEPEST)
+
+
+class _Trace:
+    """Times the stages of one decision, and adds up what they cost."""
+
+    def __init__(self, deadline: float, clock: Clock) -> None:
+        self.reading: ExitReading | None = None
+        self._deadline = deadline
+        self._clock = clock
+        self._now = clock.now()
+        self._times: list[float] = []
+        self._flops = 0
+        self._weight_bytes = 0
+
+    def left(self) -> float:
+        """Time left to the deadline [s]."""
+        return self._deadline - self._tick()
+
+    def ran(self, stage: Stage) -> float:
+        """Account for a stage that has just run; return how long it took [s]."""
+        started = self._now
+        seconds = self._tick() - started
+        self._times.append(seconds)
+        self._flops += stage.flops
+        self._weight_bytes += stage.weight_bytes
+        return seconds
+
+    def _tick(self) -> float:
+        # A clock that jumps back counts as stopped, so that no duration is negative.
+        self._now = max(self._now, self._clock.now())
+        return self._now
+
+    def verdict(self, reason: Reason, detail: str = "") -> Verdict:
+        """The answer, with the deepest reading's chunk unless the policy failed."""
+        reading = None if reason is Reason.FAULT else self.reading
+        return Verdict(
+            chunk=reading.chunk if reading else None,
+            reason=reason,
+            depth=reading.depth if reading else 0,
+            stage_times=tuple(self._times),
+            slack=self.left(),
+            flops=self._flops,
+            weight_bytes=self._weight_bytes,
+            confidence=reading.confidence if reading else None,
+            detail=detail,
+        )

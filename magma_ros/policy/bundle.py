@@ -1,0 +1,159 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Opens the files of a bundle, and refuses whatever differs from the manifest.
+
+The order is fixed: the file is there, its checksum is right, ONNX Runtime can read it, and the
+graph's inputs and outputs are those the manifest promises. What passes here can be bound and run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime as ort
+from tokenizers import Tokenizer
+
+from magma_ros.policy.manifest import (
+    BundleError,
+    StageSpec,
+    TensorSpec,
+    TokenizerFile,
+    sha256_of,
+)
+
+CPU = "CPUExecutionProvider"
+"""The execution provider that is always there."""
+
+ORT_DTYPES = {
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "int64": "tensor(int64)",
+    "int32": "tensor(int32)",
+    "uint8": "tensor(uint8)",
+    "int8": "tensor(int8)",
+    "bool": "tensor(bool)",
+}
+"""ONNX Runtime's names for the manifest's dtypes."""
+
+_log = logging.getLogger(__name__)
+
+
+def usable_providers(wanted: Sequence[str]) -> list[str]:
+    """The execution providers to use, best first and always ending in the CPU.
+
+    Each wanted provider that this installation lacks is left out with a warning.
+    """
+    available = ort.get_available_providers()
+    if missing := [name for name in wanted if name not in available]:
+        _log.warning(
+            "%s is not available in this onnxruntime (it has %s); falling back",
+            ", ".join(missing),
+            ", ".join(available),
+        )
+    return [name for name in wanted if name in available and name != CPU] + [CPU]
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Options for a stage: ``threads`` threads that sleep, not spin, between runs."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # Spinning threads would take the cores from the control loop between two stages.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only: a missing provider is reported above
+    return options
+
+
+def open_stage(
+    folder: Path, stage: StageSpec, providers: Sequence[str], options: ort.SessionOptions
+) -> ort.InferenceSession:
+    """Open one stage of the bundle in ``folder``.
+
+    Args:
+        folder: The bundle.
+        stage: What the manifest says about the stage.
+        providers: Execution providers, best first, as from :func:`usable_providers`.
+        options: As from :func:`session_options`.
+
+    Raises:
+        BundleError: The file is missing, altered, no ONNX model, or not the graph that the
+            manifest describes.
+    """
+    path = _checked(folder, stage.file, stage.sha256)
+    try:
+        session = ort.InferenceSession(path, options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise BundleError(
+            f"{path} is not an ONNX model this onnxruntime can run ({_one_line(error)}); "
+            "export the bundle again"
+        ) from error
+    if (used := session.get_providers()[0]) != providers[0]:
+        _log.warning("%s could not start for %s; it runs on %s", providers[0], stage.name, used)
+    _compare(path, "input", session.get_inputs(), stage.inputs)
+    _compare(path, "output", session.get_outputs(), stage.outputs)
+    return session
+
+
+def open_tokenizer(folder: Path, entry: TokenizerFile) -> Tokenizer:
+    """Open the tokenizer of the bundle in ``folder``.
+
+    Raises:
+        BundleError: The file is missing, altered, or no tokenizer.
+    """
+    path = _checked(folder, entry.file, entry.sha256)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise BundleError(
+            f"{path} is not a tokenizer ({_one_line(error)}); export the bundle again"
+        ) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _checked(folder: Path, name: str, sha256: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise BundleError(f"{path} is missing from the bundle; copy or export the bundle again")
+    if (found := sha256_of(path)) != sha256:
+        raise BundleError(
+            f"{path} has checksum {found[:12]}, but the manifest says {sha256[:12]}; "
+            "the file was altered or cut short, so copy or export the bundle again"
+        )
+    return path
+
+
+def _compare(
+    path: Path, kind: str, found: Sequence[ort.NodeArg], promised: Sequence[TensorSpec]
+) -> None:
+    names, expected = {arg.name for arg in found}, {tensor.name for tensor in promised}
+    if names != expected:
+        raise BundleError(
+            f"{path} has the {kind}s {', '.join(sorted(names))}, but the manifest says "
+            f"{', '.join(sorted(expected))}; export the bundle again"
+        )
+    arguments = {arg.name: arg for arg in found}
+    for tensor in promised:
+        arg = arguments[tensor.name]
+        if arg.type != ORT_DTYPES[tensor.dtype] or not _fits(arg.shape, tensor.shape):
+            raise BundleError(
+                f"{path} has the {kind} {tensor.name} as {arg.type} {arg.shape}, but the manifest "
+                f"says {tensor}; export the bundle again"
+            )
+
+
+def _fits(found: Sequence[int | str | None], promised: Sequence[int]) -> bool:
+    """Whether a graph's shape admits the promised one; a symbolic dimension admits any size."""
+    return len(found) == len(promised) and all(
+        not isinstance(size, int) or size == wanted
+        for size, wanted in zip(found, promised, strict=True)
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,133 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An observation becomes graph inputs, or one sentence that says why it cannot.
+
+Normalisation lives inside the graphs, so that only layout, size and order are settled here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from magma_ros.policy.manifest import CameraContract, ObservationContract
+from magma_ros.types import FloatArray, ImageArray, MagmaError, Observation
+
+PAD, UNKNOWN = 0, 1
+"""Token ids every bundle reserves: filling, and a word outside the vocabulary."""
+
+MAX_CHARACTERS = 512
+"""Longest instruction accepted; far above any template, far below what stalls a tokenizer."""
+
+
+class ObservationError(MagmaError):
+    """An observation is not what the policy was trained to take."""
+
+
+class Preprocessor:
+    """Turns observations into the graph inputs that the manifest promises."""
+
+    def __init__(self, contract: ObservationContract, tokenizer: Tokenizer) -> None:
+        self._contract = contract
+        self._tokenizer = tokenizer
+        self._instruction: str | None = None
+        self._tokens = np.full((1, contract.max_tokens), PAD, np.int64)
+
+    def __call__(self, observation: Observation) -> dict[str, npt.NDArray[np.generic]]:
+        """Graph inputs by name: images, proprioception and tokens, each with batch size 1.
+
+        Raises:
+            ObservationError: Something is missing, malformed, not finite or not understood.
+        """
+        inputs: dict[str, npt.NDArray[np.generic]] = {
+            f"image_{camera.name}": _image(observation, camera)[np.newaxis]
+            for camera in self._contract.cameras
+        }
+        if self._contract.proprioception:
+            inputs["proprioception"] = self._proprioception(observation)[np.newaxis]
+        inputs["tokens"] = self.tokens(observation.instruction)
+        return inputs
+
+    def tokens(self, instruction: str) -> npt.NDArray[np.int64]:
+        """The instruction as (1, T) token ids, kept until the instruction changes.
+
+        Raises:
+            ObservationError: It is empty, too long, or consists of unknown words.
+        """
+        if instruction != self._instruction:
+            self._tokens = self._tokenise(instruction)
+            self._instruction = instruction
+        return self._tokens
+
+    def _tokenise(self, instruction: str) -> npt.NDArray[np.int64]:
+        if not instruction.strip():
+            raise ObservationError("the instruction is empty; say what the robot should do")
+        if len(instruction) > MAX_CHARACTERS:
+            raise ObservationError(
+                f"the instruction has {len(instruction)} characters, but at most "
+                f"{MAX_CHARACTERS} are read; say it in fewer words"
+            )
+        ids = self._tokenizer.encode(instruction).ids
+        if all(token in (PAD, UNKNOWN) for token in ids):
+            raise ObservationError(
+                f"the policy knows no word of the instruction '{instruction}'; "
+                f"it knows for example {self._examples()}"
+            )
+        if len(ids) > self._contract.max_tokens:
+            raise ObservationError(
+                f"the instruction has {len(ids)} tokens, but the policy reads only "
+                f"{self._contract.max_tokens}; say it in fewer words"
+            )
+        tokens = np.full((1, self._contract.max_tokens), PAD, np.int64)
+        tokens[0, : len(ids)] = ids
+        return tokens
+
+    def _examples(self, count: int = 6) -> str:
+        vocabulary = self._tokenizer.get_vocab().items()
+        words = sorted(word for word, token in vocabulary if token not in (PAD, UNKNOWN))
+        # Spread over the vocabulary: neighbours in the alphabet make a poor sample.
+        return ", ".join(words[:: max(1, len(words) // count)][:count])
+
+    def _proprioception(self, observation: Observation) -> FloatArray:
+        values, fields = np.asarray(observation.proprioception), observation.fields
+        if values.shape != (len(fields),):
+            raise ObservationError(
+                f"proprioception has shape {values.shape}, but {len(fields)} fields are named; "
+                "give one value for each field"
+            )
+        wanted = self._contract.proprioception
+        if missing := [name for name in wanted if name not in fields]:
+            raise ObservationError(
+                f"proprioception lacks {', '.join(missing)}; the policy needs {', '.join(wanted)}"
+            )
+        chosen = values[[fields.index(name) for name in wanted]].astype(np.float32)
+        if not np.isfinite(chosen).all():
+            broken = [n for n, x in zip(wanted, chosen, strict=True) if not np.isfinite(x)]
+            raise ObservationError(
+                f"proprioception is not finite in {', '.join(broken)}; check the robot's state"
+            )
+        return chosen
+
+
+def _image(observation: Observation, camera: CameraContract) -> ImageArray:
+    """The camera's image at the trained size; a different aspect ratio is stretched."""
+    image = observation.images.get(camera.name)
+    if image is None:
+        given = ", ".join(observation.images) or "none"
+        raise ObservationError(
+            f"there is no image from camera {camera.name}, which the policy needs (given: {given})"
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ObservationError(
+            f"the image from camera {camera.name} is {image.dtype} {list(image.shape)}, "
+            "but must be uint8 [height, width, 3] in RGB and not empty"
+        )
+    if image.shape[:2] == (camera.height, camera.width):
+        return image
+    # Averaging over areas keeps small objects that plain sampling would lose.
+    resized: ImageArray = cv2.resize(
+        image, (camera.width, camera.height), interpolation=cv2.INTER_AREA
+    )
+    return resized

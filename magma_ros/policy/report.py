@@ -1,0 +1,100 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What can be said about a bundle: whether it is sound, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from magma_ros.policy.bundle import CPU, open_stage, open_tokenizer, session_options
+from magma_ros.policy.manifest import MANIFEST, Manifest, StageSpec, read_manifest
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.types import MagmaError
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing verified: its name, and what is wrong with it, or None if it is sound."""
+
+    subject: str
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """One stage in figures.
+
+    Attributes:
+        spec: What the manifest says.
+        flops_share: Operations up to and including this stage, as a share of all, 0..1.
+        weight_share: Weight bytes up to and including this stage, as a share of all, 0..1.
+        file_bytes: Size of the ONNX file, or None if it is missing.
+    """
+
+    spec: StageSpec
+    flops_share: float
+    weight_share: float
+    file_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSummary:
+    """A bundle at a glance: the whole manifest, and the stages in figures."""
+
+    folder: Path
+    manifest: Manifest
+    stages: tuple[StageSummary, ...]
+
+
+def verify(folder: Path) -> tuple[Check, ...]:
+    """Check the whole bundle in ``folder``, and run every stage once.
+
+    Unlike :meth:`StagedPolicy.load` this goes on after a problem, so that all damaged files are
+    named. The bundle is sound if no check has a problem.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except MagmaError as error:
+        return (Check(MANIFEST, str(error)),)
+    options = session_options(threads=1)
+    checks = [
+        Check(MANIFEST, None),
+        _check(manifest.tokenizer.file, open_tokenizer, folder, manifest.tokenizer),
+        *(
+            _check(stage.file, open_stage, folder, stage, (CPU,), options)
+            for stage in manifest.stages
+        ),
+    ]
+    if all(check.problem is None for check in checks):
+        checks.append(_check("one run", StagedPolicy.load(folder).warm_up, 1))
+    return tuple(checks)
+
+
+def inspect(folder: Path) -> BundleSummary:
+    """Summarise the bundle in ``folder`` without opening its graphs.
+
+    Raises:
+        BundleError: There is no manifest, or it is not a valid one.
+    """
+    manifest = read_manifest(folder)
+    flops = weight_bytes = 0
+    total_flops = sum(stage.flops for stage in manifest.stages) or 1
+    total_bytes = sum(stage.weight_bytes for stage in manifest.stages) or 1
+    stages = []
+    for stage in manifest.stages:
+        flops += stage.flops
+        weight_bytes += stage.weight_bytes
+        path = folder / stage.file
+        size = path.stat().st_size if path.is_file() else None
+        stages.append(StageSummary(stage, flops / total_flops, weight_bytes / total_bytes, size))
+    return BundleSummary(folder, manifest, tuple(stages))
+
+
+def _check(subject: str, attempt: Callable[..., object], *args: object) -> Check:
+    try:
+        attempt(*args)
+    except MagmaError as error:
+        return Check(subject, str(error))
+    return Check(subject, None)

@@ -1,0 +1,259 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a policy stage by stage in ONNX Runtime, with an action to read at every exit.
+
+All shapes are static, so every tensor is allocated once, when the policy loads: each graph input
+and output is bound to its ``OrtValue`` for good, and a stage reads where an earlier one wrote.
+Nothing is allocated or copied between stages. The price is that one policy holds one inference at
+a time: starting the next one ends the last.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from tokenizers import Tokenizer
+
+from magma_ros.policy.bundle import (
+    CPU,
+    open_stage,
+    open_tokenizer,
+    session_options,
+    usable_providers,
+)
+from magma_ros.policy.manifest import (
+    EXIT_OUTPUTS,
+    Manifest,
+    StageSpec,
+    TensorSpec,
+    read_manifest,
+)
+from magma_ros.policy.preprocess import Preprocessor
+from magma_ros.types import (
+    ActionChunk,
+    Confidence,
+    ExitReading,
+    FloatArray,
+    MagmaError,
+    Observation,
+)
+
+CUDA_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+"""Execution providers whose tensors live in the memory of a CUDA device."""
+
+MAX_DEFAULT_THREADS = 4
+"""Small graphs gain nothing from more."""
+
+
+class PolicyError(MagmaError):
+    """The policy could not produce a usable action."""
+
+
+def default_threads() -> int:
+    """All usable cores but one, which is left to the control loop; between 1 and 4."""
+    return max(1, min(len(os.sched_getaffinity(0)) - 1, MAX_DEFAULT_THREADS))
+
+
+class StagedPolicy:
+    """A loaded bundle; :meth:`load` makes one, :meth:`start` begins an inference.
+
+    Not safe to call from several threads at once.
+
+    Attributes:
+        manifest: The bundle's contract.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        tokenizer: Tokenizer,
+        sessions: Sequence[ort.InferenceSession],
+    ) -> None:
+        self.manifest = manifest
+        self._preprocess = Preprocessor(manifest.observation, tokenizer)
+        self._pipeline = _Pipeline(manifest, sessions)
+
+    @classmethod
+    def load(cls, folder: Path, *, providers: Sequence[str] = (CPU,), threads: int = 0) -> Self:
+        """Load and validate the bundle in ``folder``.
+
+        Args:
+            folder: The bundle.
+            providers: ONNX Runtime execution providers, best first. A missing one is skipped
+                with a warning; the CPU is always the last resort.
+            threads: Threads a stage may use; 0 takes :func:`default_threads`.
+
+        Raises:
+            BundleError: The bundle is missing, damaged or contradicts its manifest.
+        """
+        manifest = read_manifest(folder)
+        tokenizer = open_tokenizer(folder, manifest.tokenizer)
+        options = session_options(threads or default_threads())
+        usable = usable_providers(providers)
+        sessions = [open_stage(folder, stage, usable, options) for stage in manifest.stages]
+        return cls(manifest, tokenizer, sessions)
+
+    def warm_up(self, runs: int = 3) -> None:
+        """Run every stage ``runs`` times at the real shapes, so that no later run is the first.
+
+        Raises:
+            PolicyError: A stage fails.
+        """
+        blank = self.manifest.observation.tensors()
+        self._pipeline.feed({t.name: np.zeros(t.shape, t.dtype) for t in blank})
+        for _ in range(runs):
+            for index in range(len(self.manifest.stages)):
+                self._pipeline.run(index)
+
+    def start(self, observation: Observation) -> Inference:
+        """Begin to think about ``observation``; the inference before this one ends.
+
+        Raises:
+            ObservationError: The observation is not what the policy takes.
+        """
+        self._pipeline.feed(self._preprocess(observation))
+        return Inference(self.manifest, self._pipeline, observation.stamp)
+
+
+class Inference:
+    """One observation on its way through the stages; made by :meth:`StagedPolicy.start`."""
+
+    def __init__(self, manifest: Manifest, pipeline: _Pipeline, stamp: float) -> None:
+        self._manifest = manifest
+        self._pipeline = pipeline
+        self._serial = pipeline.serial
+        self._stamp = stamp
+        self._next = 0
+        self._flops = 0
+        self._weight_bytes = 0
+        self._previous: FloatArray | None = None
+
+    @property
+    def exits(self) -> int:
+        """Number of exits, which is the depth of the deepest."""
+        return self._manifest.exits
+
+    @property
+    def upcoming(self) -> tuple[StageSpec, ...]:
+        """The stages still to run up to and including the next exit; empty after the last."""
+        stages = self._manifest.stages
+        for end in range(self._next, len(stages)):
+            if stages[end].depth is not None:
+                return stages[self._next : end + 1]
+        return ()
+
+    def advance(self) -> ExitReading | None:
+        """Run the next stage; return its reading if it has an exit.
+
+        Raises:
+            PolicyError: The stage fails or proposes an action that is not finite, there is no
+                further stage, or the policy has started another inference.
+        """
+        if self._serial != self._pipeline.serial:
+            raise PolicyError("this inference has ended because the policy started another one")
+        if self._next == len(self._manifest.stages):
+            raise PolicyError("the deepest exit has been read; start another inference")
+        self._pipeline.run(self._next)
+        stage = self._manifest.stages[self._next]
+        self._next += 1
+        self._flops += stage.flops
+        self._weight_bytes += stage.weight_bytes
+        return None if stage.depth is None else self._read(stage.name, stage.depth)
+
+    def _read(self, stage: str, depth: int) -> ExitReading:
+        action, entropy, margin = self._pipeline.exit_outputs()
+        if not all(np.isfinite(values).all() for values in (action, entropy, margin)):
+            raise PolicyError(f"stage {stage} proposes an action that is not finite")
+        confidence = Confidence(
+            disagreement=_rms(action, self._previous),
+            entropy=float(entropy.mean()),
+            margin=float(margin.mean()),
+        )
+        self._previous = action
+        contract = self._manifest.action
+        chunk = ActionChunk(self._stamp, contract.step_period, contract.unnormalise(action), depth)
+        return ExitReading(chunk, confidence, depth, self._flops, self._weight_bytes)
+
+
+class _Pipeline:
+    """The stages with every input and output bound, for good, to one tensor a name.
+
+    The exits share their three output names and hence their tensors: a reading must be copied
+    before the next exit runs.
+
+    Attributes:
+        serial: Counts the observations fed; tells an inference that its tensors are gone.
+    """
+
+    def __init__(self, manifest: Manifest, sessions: Sequence[ort.InferenceSession]) -> None:
+        device = _device(sessions[0])
+        self._tensors = {
+            tensor.name: ort.OrtValue.ortvalue_from_shape_and_type(
+                list(tensor.shape),
+                np.dtype(tensor.dtype),
+                "cpu" if tensor.name in EXIT_OUTPUTS else device,
+            )
+            for tensor in _tensors(manifest)
+        }
+        self._stages = [
+            (stage.name, session, _bind(session, stage, self._tensors))
+            for stage, session in zip(manifest.stages, sessions, strict=True)
+        ]
+        self.serial = 0
+
+    def feed(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Copy an observation's graph inputs to where the stages read them."""
+        for name, values in inputs.items():
+            self._tensors[name].update_inplace(values)
+        self.serial += 1
+
+    def run(self, index: int) -> None:
+        """Run one stage and wait for it.
+
+        Raises:
+            PolicyError: ONNX Runtime fails.
+        """
+        name, session, binding = self._stages[index]
+        try:
+            session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise PolicyError(f"stage {name} failed: {' '.join(str(error).split())}") from error
+
+    def exit_outputs(self) -> tuple[FloatArray, ...]:
+        """Copies of the last exit's action, entropy and margin, each (K, 7) float64."""
+        return tuple(self._tensors[name].numpy()[0].astype(np.float64) for name in EXIT_OUTPUTS)
+
+
+def _tensors(manifest: Manifest) -> Iterator[TensorSpec]:
+    yield from manifest.observation.tensors()
+    for stage in manifest.stages:
+        yield from stage.outputs
+
+
+def _bind(
+    session: ort.InferenceSession, stage: StageSpec, tensors: Mapping[str, ort.OrtValue]
+) -> ort.IOBinding:
+    binding = session.io_binding()
+    for tensor in stage.inputs:
+        binding.bind_ortvalue_input(tensor.name, tensors[tensor.name])
+    for tensor in stage.outputs:
+        binding.bind_ortvalue_output(tensor.name, tensors[tensor.name])
+    return binding
+
+
+def _device(session: ort.InferenceSession) -> str:
+    return "cuda" if session.get_providers()[0] in CUDA_PROVIDERS else "cpu"
+
+
+def _rms(action: FloatArray, previous: FloatArray | None) -> float:
+    """Root mean square difference to the previous exit's action; infinite at the first exit."""
+    if previous is None:
+        return math.inf
+    return float(np.sqrt(np.mean(np.square(action - previous))))
