@@ -1,0 +1,181 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A scripted expert for every kind of task, made to be imitated.
+
+Its action is a smooth function of what is in the scene at this instant: no memory, no thresholds,
+no two equally good targets. Phases (align, descend, close, lift, carry, let go) are blends of
+sigmoids, so nearby observations get nearby actions and a network can learn them; and because the
+phase is read off the scene, the expert recovers from any disturbance by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from magma_ros.sim.simulation import Simulation
+
+Vector = npt.NDArray[np.float64]
+
+STEP_LENGTH = 0.03
+"""Longest displacement per axis in one environment step [m]."""
+STEP_TURN = 0.3
+"""Largest turn in one environment step [rad]."""
+GAIN = 0.7
+"""Share of a small distance covered in one step; below 1 so that it settles without overshoot."""
+
+CLEARANCE = 0.075
+"""Height of the tool above a cube's centre at which it may travel over cubes [m]."""
+CARRY_HEIGHT = 0.10
+"""Height of the tool above the table while carrying [m]."""
+LIFT_HEIGHT = 0.15
+"""Height the tool lifts a picked cube to [m]; above what the task asks."""
+RELEASE_HEIGHT = 0.028
+"""Height of the tool above the table when it lets go over the tray [m]."""
+PUSH_HEIGHT = 0.022
+"""Height of the tool above the table while pushing [m]."""
+STANDOFF = 0.055
+"""Distance behind a cube's centre where a push begins [m]; half a cube and half the pads touch."""
+PUSH_LEAD = 0.016
+"""How far beyond the tool the target of a push lies: the speed of pushing [m a step]."""
+
+
+class Expert:
+    """The scripted expert.
+
+    Args:
+        target_name: Cube to serve, or None for the one that the instruction names.
+    """
+
+    def __init__(self, target_name: str | None = None) -> None:
+        self._target_name = target_name
+
+    def act(self, simulation: Simulation) -> Vector:
+        """The action for the coming environment step, (7,) as in ``types.ACTION_DIMS``."""
+        name = self._target_name or simulation.target_name
+        return _EXPERTS[simulation.task.kind](simulation, name)
+
+
+def _reach(simulation: Simulation, name: str) -> Vector:
+    """Straight to the goal above the cube."""
+    world = simulation.world
+    return _action(world.tool_position(), simulation.task.goal(world, name), turn=0.0, gripper=1.0)
+
+
+def _pick(simulation: Simulation, name: str) -> Vector:
+    """Grasp; once held, up."""
+    tool, cube, turn, held, gripper = _grasp(simulation, name)
+    target = np.array([*cube[:2], _approach_height(tool, cube)])
+    target[2] += held * (LIFT_HEIGHT - target[2])
+    return _action(tool, target, turn, gripper, slow=_slow(tool, cube))
+
+
+def _place(simulation: Simulation, name: str) -> Vector:
+    """Grasp; once held, carry over the tray and lower; once there, let go and leave upwards."""
+    tool, cube, turn, held, gripper = _grasp(simulation, name)
+    goal = simulation.world.tray_position
+    away = float(np.linalg.norm(cube[:2] - goal[:2]))
+    there = _above(0.022 - away, 0.004) * _above(0.04 - cube[2], 0.004)
+    over = _above(0.03 - away, 0.006)
+
+    grasp_z = _approach_height(tool, cube)
+    carry_z = CARRY_HEIGHT + over * (RELEASE_HEIGHT - CARRY_HEIGHT)
+    leave_z = tool[2] + 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05)
+
+    carrying = held * (1.0 - there)
+    high = _above(tool[2] - 0.065, 0.006)
+    target_xy = cube[:2] + carrying * (high + over - high * over) * (goal[:2] - cube[:2])
+    target_z = grasp_z + carrying * (carry_z - grasp_z)
+    target_z += there * (leave_z - target_z)
+    gripper += there * (1.0 - gripper)
+    target = np.array([*target_xy, target_z])
+    slow = 1.0 - (1.0 - held) * (1.0 - there) * (1.0 - _slow(tool, cube))
+    return _action(tool, target, turn * (1.0 - there), gripper, slow=slow)
+
+
+def _push(simulation: Simulation, name: str) -> Vector:
+    """Over the cube to its far side, down, and through it towards the zone."""
+    world = simulation.world
+    tool, cube, goal = world.tool_position(), world.cube_position(name), world.zone_position
+    way = goal[:2] - cube[:2]
+    left = float(np.linalg.norm(way))
+    ahead = way / np.hypot(left, 0.005)
+    aside = np.array([-ahead[1], ahead[0]])
+    offset = tool[:2] - cube[:2]
+    along, across = float(offset @ ahead), float(offset @ aside)
+
+    low = _above(0.05 - tool[2], 0.004)
+    behind = _above(-along - 0.042 + 0.027 * low, 0.002)
+    lined_up = behind * _above(0.018 - abs(across), 0.002)
+    pushing = lined_up * _above(0.04 - tool[2], 0.003)
+
+    back = cube[:2] - STANDOFF * ahead
+    through = tool[:2] + PUSH_LEAD / GAIN * ahead - 0.6 * across * aside
+    target_xy = back + pushing * (through - back)
+    hover = PUSH_HEIGHT + CLEARANCE * (1.0 - lined_up)
+    arrived = _above(0.012 - left, 0.003)
+    target_z = hover + arrived * (0.12 - hover)
+    target = np.array([*target_xy, target_z])
+    target[:2] += arrived * (tool[:2] - target[:2])
+    at_height = _above(tool[2] - 0.07, 0.006)
+    slow = np.clip(pushing + at_height + np.exp(-np.sum((tool[:2] - back) ** 2) / 0.015**2), 0, 1)
+    return _action(tool, target, turn=-world.arm.tool_yaw(), gripper=0.0, slow=float(slow))
+
+
+def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, float, float]:
+    """What every grasp needs: tool, cube, turn to go [rad], how surely held 0..1, gripper."""
+    world = simulation.world
+    tool, cube = world.tool_position(), world.cube_position(name)
+    turn = _grasp_turn(world.cube_yaw(name), world.arm.tool_yaw())
+    offset = float(np.linalg.norm(tool[:2] - cube[:2]))
+    around = _above(0.014 - offset, 0.002) * _above(0.012 - abs(tool[2] - cube[2]), 0.0015)
+    width = world.cube_size / (2.0 * world.arm.spec.finger_travel)
+    held = around * _above(width + 0.06 - simulation.gripper_opening(), 0.012)
+    return tool, cube, turn, held, 1.0 - around
+
+
+def _approach_height(tool: Vector, cube: Vector) -> float:
+    """High while beside the cube, at its centre when right above it."""
+    offset = float(np.linalg.norm(tool[:2] - cube[:2]))
+    return float(cube[2] + CLEARANCE * _above(offset - 0.012, 0.003))
+
+
+def _slow(tool: Vector, cube: Vector) -> float:
+    """Share of the sideways speed allowed: little while low and beside the cube."""
+    offset = float(np.linalg.norm(tool[:2] - cube[:2]))
+    low = _above(0.06 - (tool[2] - cube[2]), 0.005)
+    beside = _above(offset - 0.02, 0.003)
+    return 1.0 - 0.9 * low * beside
+
+
+def _grasp_turn(cube_yaw: float, tool_yaw: float) -> float:
+    """Turn from the tool's yaw to the cube's, the latter taken within a quarter turn around 0."""
+    quarter = np.pi / 2
+    return float((cube_yaw + quarter / 2) % quarter - quarter / 2 - tool_yaw)
+
+
+def _above(value: float, width: float) -> float:
+    """A smooth step: 0 for values well below zero, 1 well above, over a few ``width``."""
+    return float(expit(value / width))
+
+
+def _action(
+    tool: Vector, target: Vector, turn: float, gripper: float, *, slow: float = 1.0
+) -> Vector:
+    """One step towards a target: proportional when near, of limited length when far."""
+    way = target - tool
+    way[:2] *= slow
+    step = GAIN * way / np.hypot(1.0, GAIN * np.linalg.norm(way) / STEP_LENGTH)
+    yaw = GAIN * turn / np.hypot(1.0, GAIN * turn / STEP_TURN)
+    return np.array([*step, 0.0, 0.0, yaw, gripper])
+
+
+_EXPERTS: dict[str, Callable[[Simulation, str], Vector]] = {
+    "reach": _reach,
+    "push": _push,
+    "pick": _pick,
+    "place": _place,
+}

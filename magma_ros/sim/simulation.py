@@ -1,0 +1,224 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One episode's world: the one stateful thing that environments, nodes and experts drive.
+
+Seeds. A scene depends on (suite, task, split, seed) alone, bit for bit. Seeds below
+:data:`TRAINING_SEEDS` are for evaluation; data for training use seeds from there upwards, so no
+policy is ever judged on a scene it was trained on.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from magma_ros.sim.bullet import PHYSICS_RATE
+from magma_ros.sim.language import choose_sentence
+from magma_ros.sim.layout import draw_layout
+from magma_ros.sim.schema import SimulationError
+from magma_ros.sim.suite import CameraSpec, Suite, load_suite
+from magma_ros.sim.world import World
+from magma_ros.types import FloatArray, ImageArray, Observation, Pose
+
+Vector = npt.NDArray[np.float64]
+
+ENV_STEP = 0.1
+"""Duration of one environment step, hence of one step of an action chunk [s]."""
+
+TRAINING_SEEDS = 1_000_000
+"""First seed of the training data; evaluation stays below."""
+
+CONTROL_STEPS = 6
+"""Physics steps per inverse kinematics: 40 Hz, four waypoints in an environment step."""
+
+PROPRIOCEPTION = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw", "gripper_opening")
+
+
+class Simulation:
+    """A scene, an instruction and an arm that follows commands while time goes on.
+
+    Args:
+        task: Name of a task of the suite, for example ``pick``.
+        suite: Name of a suite, a file of ``sim/suites``.
+        split: ``seen``, or ``shift`` for words, colours, light and camera not trained on.
+        seed: Which scene; see the module about seeds.
+
+    Attributes:
+        task_name: Name of the task.
+        task: Its parameters and criterion.
+        instruction: What the robot is told, in lower-case words.
+        target_name: Colour of the cube that the instruction names.
+        swapped_target_name: Colour of another cube in the scene.
+        world: Bodies and arm.
+        cameras: What the policy sees through, by name: ``front`` and ``wrist``.
+        joint_names: The arm's joints, then the fingers'.
+
+    Raises:
+        SimulationError: The suite, task or split does not exist, or PyBullet is missing.
+    """
+
+    def __init__(
+        self, task: str, *, suite: str = "tabletop", split: str = "seen", seed: int
+    ) -> None:
+        data = load_suite(suite)
+        self.task_name = task
+        self.task = data.task(task)
+        look = data.split(split)
+        rng = episode_generator(suite, task, split, seed)
+        layout = draw_layout(data.scene, look, rng, clear_path=self.task.needs_clear_path)
+        self._sentence = choose_sentence(self.task.kind, look.phrasings, rng)
+        self._picture = data.picture
+        self.target_name, self.swapped_target_name = list(layout.cubes)[:2]
+        self.instruction = self._sentence.about(self.target_name)
+        front = _shifted(data, look.camera_shift, rng)
+        self.world = World(data, look, layout)
+        self.cameras: Mapping[str, CameraSpec] = MappingProxyType(
+            {"front": front, "wrist": self.world.arm.spec.wrist_camera}
+        )
+        self.joint_names = self.world.arm.joint_names
+        self._steps = 0
+        self._twist = np.zeros(6)
+        self._opening = 1.0
+        self._held_steps = dict.fromkeys(layout.cubes, 0)
+        self._served: set[str] = set()
+
+    @property
+    def time(self) -> float:
+        """Simulated seconds since the episode began."""
+        return self._steps / PHYSICS_RATE
+
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """Colours of the cubes in the scene, the target first."""
+        return tuple(self._held_steps)
+
+    def swapped_instruction(self) -> str:
+        """The same sentence about ``swapped_target_name``: a control for blind policies."""
+        return self._sentence.about(self.swapped_target_name)
+
+    def command(self, twist: FloatArray, gripper: float) -> None:
+        """Set what the arm follows from now on.
+
+        Args:
+            twist: (6,) linear [m/s] then angular [rad/s] velocity in the base frame. The tool
+                points down: roll and pitch rates have no effect. Clipped to the arm's limits.
+            gripper: 1 = open, 0 = closed; clipped.
+
+        Raises:
+            SimulationError: The command is not six finite numbers and a seventh.
+        """
+        values = np.asarray(twist, np.float64)
+        if values.shape != (6,) or not np.all(np.isfinite([*values, gripper])):
+            raise SimulationError("a command is six finite velocities and a finite gripper target")
+        self._twist = values.copy()
+        self._opening = float(gripper)
+
+    def step(self, duration: float) -> None:
+        """Let time go on.
+
+        Args:
+            duration: Seconds; the end is rounded to the nearest physics step.
+        """
+        end = round((self.time + duration) * PHYSICS_RATE)
+        while self._steps < end:
+            if self._steps % CONTROL_STEPS == 0:
+                self.world.arm.follow(self._twist, self._opening, CONTROL_STEPS / PHYSICS_RATE)
+            self.world.advance()
+            self._steps += 1
+            if self._steps % CONTROL_STEPS == 0:
+                self._judge()
+
+    def image(self, camera: str) -> ImageArray:
+        """What a camera sees, (H, W, 3) uint8 RGB.
+
+        Args:
+            camera: ``front`` or ``wrist``.
+        """
+        return self.world.render(self.cameras[camera])
+
+    def picture(self, width: int = 640, height: int = 480) -> ImageArray:
+        """The whole scene from the side, for people, (H, W, 3) uint8 RGB."""
+        return self.world.render(self._picture.sized(width, height))
+
+    def project(self, camera: str, point: FloatArray) -> Vector:
+        """Where a point of the base frame appears in an image, (2,) column and row [px]."""
+        return self.world.project(self.cameras[camera], np.asarray(point, np.float64))
+
+    def joint_positions(self) -> Vector:
+        """Measured, in the order of ``joint_names`` [rad, m]."""
+        return self.world.arm.joint_positions()
+
+    def joint_velocities(self) -> Vector:
+        """Measured, in the order of ``joint_names`` [rad/s, m/s]."""
+        return self.world.arm.joint_velocities()
+
+    def ee_pose(self) -> Pose:
+        """Measured pose of the tool centre."""
+        arm = self.world.arm
+        return Pose(self.time, arm.tool_position(), arm.tool_quaternion())
+
+    def gripper_opening(self) -> float:
+        """Measured, 0 (closed) to 1 (open)."""
+        return self.world.arm.gripper_opening()
+
+    def proprioception(self) -> Vector:
+        """The measured values named in :data:`PROPRIOCEPTION`, (6,)."""
+        arm = self.world.arm
+        yaw = arm.tool_yaw()
+        return np.array([*arm.tool_position(), np.sin(yaw), np.cos(yaw), arm.gripper_opening()])
+
+    def observation(self) -> Observation:
+        """All that a policy is given, as of now."""
+        return Observation(
+            stamp=self.time,
+            images={name: self.image(name) for name in self.cameras},
+            proprioception=self.proprioception(),
+            fields=PROPRIOCEPTION,
+            instruction=self.instruction,
+        )
+
+    def object_position(self, name: str) -> Vector:
+        """Centre of a cube, (3,) [m]: a label for training, never an input."""
+        return self.world.cube_position(name)
+
+    def goal_position(self) -> Vector:
+        """Where the task wants the target to end up (reach: the tool), (3,) [m]; a label too."""
+        return self.task.goal(self.world, self.target_name)
+
+    def succeeded(self) -> bool:
+        """Whether the task has been done to the cube that the instruction names."""
+        return self.served(self.target_name)
+
+    def served(self, name: str) -> bool:
+        """Whether the task has been done to the named cube, at any time in this episode."""
+        return name in self._served
+
+    def close(self) -> None:
+        """Release the physics server."""
+        self.world.close()
+
+    def _judge(self) -> None:
+        """Ask the task's criterion of every cube, and remember for how long it has held."""
+        needed = self.task.hold * PHYSICS_RATE
+        for name, held in self._held_steps.items():
+            done = self.task.done(self.world, name)
+            self._held_steps[name] = held + CONTROL_STEPS if done else 0
+            if self._held_steps[name] >= needed:
+                self._served.add(name)
+
+
+def episode_generator(suite: str, task: str, split: str, seed: int) -> np.random.Generator:
+    """The source of randomness of one episode; the same on every machine."""
+    names = [zlib.crc32(name.encode()) for name in (suite, task, split)]
+    return np.random.default_rng([*names, seed])
+
+
+def _shifted(suite: Suite, shift: float, rng: np.random.Generator) -> CameraSpec:
+    """The front camera with its eye moved by up to ``shift`` on each axis."""
+    camera = suite.front_camera
+    moved = np.asarray(camera.eye) + rng.uniform(-shift, shift, 3)
+    return camera.model_copy(update={"eye": tuple(map(float, moved))})

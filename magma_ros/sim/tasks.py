@@ -1,0 +1,183 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks: what each one asks for, and exactly when it is done.
+
+A task is a kind (a class here: parameters and criterion) and an entry in a suite's YAML file. Every
+criterion is asked of a *named* cube and must hold for ``hold`` seconds on end, so success needs the
+cube that the instruction names. No criterion looks at what the policy commanded.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveFloat, PositiveInt
+from typing_extensions import override
+
+from magma_ros.sim.schema import Data
+
+Point = npt.NDArray[np.float64]
+
+
+class Scene(Protocol):
+    """What a criterion may ask of the world; positions in the base frame [m]."""
+
+    cube_size: float
+    zone_size: float
+    tray_size: float
+    zone_position: Point
+    tray_position: Point
+
+    def tool_position(self) -> Point:
+        """Where the tool centre is, (3,)."""
+        ...
+
+    def cube_position(self, name: str) -> Point:
+        """Where the centre of a cube is, (3,)."""
+        ...
+
+    def touched(self, name: str) -> bool:
+        """Whether any part of the robot touches the cube."""
+        ...
+
+
+class Task(Data):
+    """What all kinds share.
+
+    Attributes:
+        step_limit: Environment steps (0.1 s each) before the episode is cut off.
+        hold: How long the criterion must hold on end [s].
+    """
+
+    needs_clear_path: ClassVar[bool] = False
+
+    kind: str
+    step_limit: PositiveInt
+    hold: PositiveFloat
+
+    def done(self, scene: Scene, name: str) -> bool:
+        """Whether the criterion holds for the named cube at this instant."""
+        raise NotImplementedError
+
+    def goal(self, scene: Scene, name: str) -> Point:
+        """Where the task wants the named cube (reach: the tool) to end up, (3,)."""
+        raise NotImplementedError
+
+
+class Reach(Task):
+    """Bring the tool centre above a cube.
+
+    Done when the tool centre is within ``tolerance`` [m] of the point ``height`` [m] above the
+    cube's centre.
+    """
+
+    kind: Literal["reach"]
+    height: PositiveFloat
+    tolerance: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The point above the cube."""
+        return _raised(scene.cube_position(name), self.height)
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        return _distance(scene.tool_position(), self.goal(scene, name)) <= self.tolerance
+
+
+class Push(Task):
+    """Push a cube into the white zone.
+
+    Done when the cube's centre is inside the zone by at least ``margin`` [m] on every side (half a
+    cube's width: it lies wholly inside when it lies square) and it stands on the table.
+    """
+
+    needs_clear_path: ClassVar[bool] = True
+
+    kind: Literal["push"]
+    margin: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The middle of the zone, at the height of a cube's centre."""
+        return _raised(scene.zone_position, scene.cube_size / 2)
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        return _inside(
+            scene.cube_position(name),
+            scene.zone_position,
+            scene.zone_size / 2 - self.margin,
+            scene.cube_size,
+        )
+
+
+class Pick(Task):
+    """Lift a cube.
+
+    Done when the cube's centre is at least ``height`` [m] above where it is when the cube stands on
+    the table.
+    """
+
+    kind: Literal["pick"]
+    height: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The point ``height`` above where the cube is on the table."""
+        x, y, _ = scene.cube_position(name)
+        return np.array([x, y, scene.cube_size / 2 + self.height])
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        return float(scene.cube_position(name)[2]) >= scene.cube_size / 2 + self.height
+
+
+class Place(Task):
+    """Put a cube into the tray and let go of it.
+
+    Done when the cube's centre is inside the tray's rim by at least ``margin`` [m], the cube lies
+    in the tray, and no part of the robot touches it.
+    """
+
+    kind: Literal["place"]
+    margin: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The middle of the tray, at the height of a cube's centre."""
+        return _raised(scene.tray_position, scene.cube_size / 2)
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        return _inside(
+            scene.cube_position(name),
+            scene.tray_position,
+            scene.tray_size / 2 - self.margin,
+            scene.cube_size,
+        ) and not scene.touched(name)
+
+
+TaskSpec = Annotated[Reach | Push | Pick | Place, Field(discriminator="kind")]
+"""Any task, told apart by ``kind`` in YAML."""
+
+
+def _raised(point: Point, height: float) -> Point:
+    x, y, z = point
+    return np.array([x, y, z + height])
+
+
+def _distance(a: Point, b: Point) -> float:
+    return float(np.linalg.norm(a - b))
+
+
+def _inside(cube: Point, centre: Point, half_side: float, cube_size: float) -> bool:
+    """Whether a cube lies flat (to half its height) within a square around ``centre``."""
+    flat = abs(float(cube[2]) - cube_size / 2) <= cube_size / 2
+    return flat and bool(np.all(np.abs(cube[:2] - centre[:2]) <= half_side))

@@ -1,0 +1,187 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The physical scene: table, cubes, zone, tray and arm in one physics server, and its cameras."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from magma_ros.sim.arm import Arm
+from magma_ros.sim.bullet import Bullet
+from magma_ros.sim.layout import Layout
+from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_arm
+from magma_ros.types import ImageArray
+
+Vector = npt.NDArray[np.float64]
+
+FLOOR = (0.62, 0.64, 0.67)
+WHITE = (0.97, 0.97, 0.97)
+BLACK = (0.07, 0.07, 0.08)
+TABLE_SIZE = (0.92, 1.10, 0.04)
+TABLE_CENTRE = (0.31, 0.0, -0.02)
+FLOOR_DEPTH = 0.7
+PAINT = 0.001
+SETTLE_STEPS = 24
+
+
+class World:
+    """One scene, built from its layout.
+
+    Attributes:
+        arm: The robot.
+        cube_size: Edge of the cubes [m].
+        zone_size: Side of the white zone [m].
+        tray_size: Outer side of the tray [m].
+        zone_position: Centre of the zone, (3,) [m].
+        tray_position: Centre of the tray's bottom, (3,) [m].
+    """
+
+    def __init__(self, suite: Suite, split: SplitSpec, layout: Layout) -> None:
+        scene = suite.scene
+        self._bullet = Bullet()
+        self._light = split.light
+        self._scene = scene
+        self.cube_size = scene.cube_size
+        self.zone_size = scene.zone.size
+        self.tray_size = scene.tray.size
+        self.zone_position = np.array([*layout.zone, 0.0])
+        self.tray_position = np.array([*layout.tray, 0.0])
+        self._add_furniture(split)
+        self._cubes = {
+            name: self._add_cube(pose, suite.colours[name]) for name, pose in layout.cubes.items()
+        }
+        self.arm = Arm(self._bullet, *load_arm(suite.robot))
+        self.arm.place(layout.tool_position, layout.tool_yaw)
+        for _ in range(SETTLE_STEPS):
+            self.arm.follow(np.zeros(6), 1.0, 0.0)
+            self.advance()
+
+    def advance(self) -> None:
+        """One physics step."""
+        self._bullet.stepSimulation()
+
+    def tool_position(self) -> Vector:
+        """Measured tool centre, (3,) [m]."""
+        return self.arm.tool_position()
+
+    def cube_position(self, name: str) -> Vector:
+        """Centre of a cube, (3,) [m]."""
+        return np.array(self._bullet.getBasePositionAndOrientation(self._cubes[name])[0])
+
+    def cube_yaw(self, name: str) -> float:
+        """Turn of a cube about the vertical [rad]."""
+        quaternion = self._bullet.getBasePositionAndOrientation(self._cubes[name])[1]
+        return float(self._bullet.getEulerFromQuaternion(quaternion)[2])
+
+    def touched(self, name: str) -> bool:
+        """Whether any part of the robot touches a cube."""
+        contacts = self._bullet.getContactPoints(bodyA=self.arm.body, bodyB=self._cubes[name])
+        return len(contacts) > 0
+
+    def render(self, camera: CameraSpec) -> ImageArray:
+        """What a camera sees now, (H, W, 3) uint8 RGB."""
+        view, projection = self._matrices(camera)
+        light = self._light
+        pixels = self._bullet.getCameraImage(
+            camera.width,
+            camera.height,
+            view,
+            projection,
+            lightDirection=light.direction,
+            lightColor=light.colour,
+            lightAmbientCoeff=light.ambient,
+            lightDiffuseCoeff=light.diffuse,
+            lightSpecularCoeff=0.0,
+            shadow=0,
+            flags=self._bullet.ER_NO_SEGMENTATION_MASK,
+            renderer=self._bullet.ER_TINY_RENDERER,
+        )[2]
+        image = np.asarray(pixels, np.uint8).reshape(camera.height, camera.width, 4)
+        return np.ascontiguousarray(image[:, :, :3])
+
+    def project(self, camera: CameraSpec, point: Vector) -> Vector:
+        """Where a point of the base frame appears, (2,) column and row [px], possibly outside."""
+        view, projection = (np.reshape(m, (4, 4), order="F") for m in self._matrices(camera))
+        x, y, _, w = projection @ view @ np.append(point, 1.0)
+        size = np.array([camera.width, camera.height])
+        pixel: Vector = (np.array([x / w, -y / w]) + 1.0) / 2.0 * size
+        return pixel
+
+    def close(self) -> None:
+        """Release the physics server."""
+        self._bullet.close()
+
+    def _matrices(self, camera: CameraSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """OpenGL view and projection matrices, column by column."""
+        eye, look_at, up = (np.array(v) for v in (camera.eye, camera.look_at, camera.up))
+        if camera.link is not None:
+            origin, rotation = self.arm.link_frame(camera.link)
+            eye, look_at, up = origin + rotation @ eye, origin + rotation @ look_at, rotation @ up
+        view = self._bullet.computeViewMatrix(eye, look_at, up)
+        projection = self._bullet.computeProjectionMatrixFOV(
+            camera.field_of_view, camera.width / camera.height, camera.near, camera.far
+        )
+        return view, projection
+
+    def _add_furniture(self, split: SplitSpec) -> None:
+        """Floor, table, zone and tray."""
+        friction = self._scene.table_friction
+        self._add_box((8.0, 8.0, 0.02), (0.0, 0.0, -FLOOR_DEPTH), FLOOR, solid=False)
+        table = self._add_box(TABLE_SIZE, TABLE_CENTRE, split.table)
+        self._bullet.changeDynamics(table, -1, lateralFriction=friction)
+        side = self.zone_size
+        self._add_box((side, side, PAINT), self.zone_position, WHITE, solid=False)
+        for size, offset in self._tray_parts():
+            part = self._add_box(size, self.tray_position + offset, BLACK)
+            self._bullet.changeDynamics(part, -1, lateralFriction=friction)
+
+    def _tray_parts(self) -> list[tuple[tuple[float, float, float], Vector]]:
+        """Sizes and centres of the tray's bottom and four walls, relative to its middle."""
+        tray = self._scene.tray
+        reach = (tray.size - tray.wall) / 2
+        inner = tray.size - 2 * tray.wall
+        middle = tray.height / 2
+        return [
+            ((inner, inner, 2 * PAINT), np.array([0.0, 0.0, 0.0])),
+            ((tray.wall, tray.size, tray.height), np.array([reach, 0.0, middle])),
+            ((tray.wall, tray.size, tray.height), np.array([-reach, 0.0, middle])),
+            ((inner, tray.wall, tray.height), np.array([0.0, reach, middle])),
+            ((inner, tray.wall, tray.height), np.array([0.0, -reach, middle])),
+        ]
+
+    def _add_cube(self, pose: Vector, colour: tuple[float, float, float]) -> int:
+        """A loose cube on the table; ``pose`` is x [m], y [m], yaw [rad]."""
+        scene = self._scene
+        x, y, yaw = pose
+        edge = scene.cube_size
+        cube = self._add_box(
+            (edge, edge, edge), (x, y, edge / 2), colour, mass=scene.cube_mass, yaw=yaw
+        )
+        self._bullet.changeDynamics(
+            cube, -1, lateralFriction=scene.cube_friction, spinningFriction=0.001
+        )
+        return cube
+
+    def _add_box(
+        self,
+        size: tuple[float, float, float],
+        centre: tuple[float, float, float] | Vector,
+        colour: tuple[float, float, float],
+        *,
+        mass: float = 0.0,
+        yaw: float = 0.0,
+        solid: bool = True,
+    ) -> int:
+        half = [length / 2 for length in size]
+        box = self._bullet.GEOM_BOX
+        visual = self._bullet.createVisualShape(box, halfExtents=half, rgbaColor=[*colour, 1.0])
+        collision = self._bullet.createCollisionShape(box, halfExtents=half) if solid else -1
+        body: int = self._bullet.createMultiBody(
+            mass,
+            collision,
+            visual,
+            list(centre),
+            self._bullet.getQuaternionFromEuler([0.0, 0.0, yaw]),
+        )
+        return body
