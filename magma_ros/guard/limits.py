@@ -1,0 +1,148 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How fast, and how abruptly, the arm may move.
+
+Two ways to change a velocity exist. To *accelerate or decelerate* is to go towards a wanted twist
+within the acceleration and jerk limits (ruckig). To *halt* is to go to zero along a straight line
+at the braking limit, which is higher, with no regard to jerk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from ruckig import (
+    ControlInterface,
+    InputParameter,
+    Ruckig,
+    RuckigError,
+    Synchronization,
+    Trajectory,
+)
+
+from magma_ros.guard.error import GuardConfigError, require_positive
+from magma_ros.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on the commanded motion; the defaults fit the simulated robot.
+
+    Speeds and braking bound the norm of a vector, accelerations and jerks each of its components.
+
+    Attributes:
+        linear_speed: [m/s].
+        angular_speed: [rad/s].
+        linear_acceleration: [m/s^2].
+        angular_acceleration: [rad/s^2].
+        linear_jerk: [m/s^3].
+        angular_jerk: [rad/s^3].
+        linear_braking: Deceleration of a halt [m/s^2].
+        angular_braking: Deceleration of a halt [rad/s^2].
+
+    Raises:
+        GuardConfigError: A limit is not a positive, finite number, or the braking is weaker than
+            the acceleration.
+    """
+
+    linear_speed: float = 0.35
+    angular_speed: float = 3.5
+    linear_acceleration: float = 4.0
+    angular_acceleration: float = 40.0
+    linear_jerk: float = 400.0
+    angular_jerk: float = 4000.0
+    linear_braking: float = 8.0
+    angular_braking: float = 80.0
+
+    def __post_init__(self) -> None:
+        require_positive(self, *(f.name for f in fields(self)))
+        for kind in ("linear", "angular"):
+            braking = getattr(self, f"{kind}_braking")
+            acceleration = getattr(self, f"{kind}_acceleration")
+            if braking < acceleration:
+                raise GuardConfigError(
+                    f"the guard's {kind}_braking ({braking}) must not be below its "
+                    f"{kind}_acceleration ({acceleration})"
+                )
+
+    def speed_scale(self, twist: FloatArray) -> float:
+        """Share of ``twist`` (6,) that keeps both speed limits, 0..1."""
+        linear, angular = _norms(twist)
+        return min(
+            1.0,
+            self.linear_speed / max(linear, self.linear_speed),
+            self.angular_speed / max(angular, self.angular_speed),
+        )
+
+    def stop_time(self, twist: FloatArray) -> float:
+        """Time a halt from ``twist`` (6,) takes [s]."""
+        linear, angular = _norms(twist)
+        return max(linear / self.linear_braking, angular / self.angular_braking)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """What the arm has been told.
+
+    Attributes:
+        twist: (6,) [m/s, rad/s].
+        acceleration: (6,) [m/s^2, rad/s^2].
+    """
+
+    twist: FloatArray = field(default_factory=lambda: np.zeros(6))
+    acceleration: FloatArray = field(default_factory=lambda: np.zeros(6))
+
+
+class Ramp:
+    """Takes a motion one update further.
+
+    Args:
+        limits: The bounds to keep.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._ruckig = Ruckig(6)
+        self._trajectory = Trajectory(6)
+        self._input = InputParameter(6)
+        self._input.control_interface = ControlInterface.Velocity
+        # All axes change together along a straight line where the start allows it.
+        self._input.synchronization = Synchronization.Phase
+        self._input.max_acceleration = _per_axis(
+            limits.linear_acceleration, limits.angular_acceleration
+        )
+        self._input.max_jerk = _per_axis(limits.linear_jerk, limits.angular_jerk)
+
+    def towards(self, motion: Motion, twist: FloatArray, elapsed: float) -> Motion:
+        """The motion after going for ``elapsed`` [s] towards ``twist`` (6,), within speed limits.
+
+        It is a pure function of its arguments.
+        """
+        self._input.current_velocity = motion.twist.tolist()
+        self._input.current_acceleration = motion.acceleration.tolist()
+        self._input.target_velocity = twist.tolist()
+        try:
+            self._ruckig.calculate(self._input, self._trajectory)
+        except RuckigError:
+            # No way was found within the limits: a guard that cannot plan must still stop the arm.
+            return self.halt(motion, elapsed)
+        if elapsed >= self._trajectory.duration:
+            return Motion(twist.copy())
+        _, velocity, acceleration = self._trajectory.at_time(elapsed)
+        return Motion(np.array(velocity), np.array(acceleration))
+
+    def halt(self, motion: Motion, elapsed: float) -> Motion:
+        """The motion after braking straight to zero for ``elapsed`` [s]."""
+        needed = self._limits.stop_time(motion.twist)
+        if elapsed >= needed:
+            return Motion()
+        return Motion(motion.twist * (1.0 - elapsed / needed))
+
+
+def _norms(twist: FloatArray) -> tuple[float, float]:
+    return float(np.linalg.norm(twist[:3])), float(np.linalg.norm(twist[3:]))
+
+
+def _per_axis(linear: float, angular: float) -> list[float]:
+    return [linear] * 3 + [angular] * 3
