@@ -102,7 +102,9 @@ class Preprocessor:
             raise ObservationError(
                 f"proprioception lacks {', '.join(missing)}; the policy needs {', '.join(wanted)}"
             )
-        chosen = values[[fields.index(name) for name in wanted]].astype(np.float32)
+        chosen = values[[fields.index(name) for name in wanted]]
+        with np.errstate(over="ignore"):  # what overflows float32 is refused just below
+            chosen = chosen.astype(np.float32)
         if not np.isfinite(chosen).all():
             broken = [n for n, x in zip(wanted, chosen, strict=True) if not np.isfinite(x)]
             raise ObservationError(
@@ -125,7 +127,7 @@ def _image(observation: Observation, camera: CameraContract) -> ImageArray:
             "but must be uint8 [height, width, 3] in RGB and not empty"
         )
     if image.shape[:2] == (camera.height, camera.width):
-        return image
+        return np.ascontiguousarray(image)
     # Averaging over areas keeps small objects that plain sampling would lose.
     resized: ImageArray = cv2.resize(
         image, (camera.width, camera.height), interpolation=cv2.INTER_AREA

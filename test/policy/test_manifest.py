@@ -1,0 +1,128 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest says everything once, and contradicts itself never."""
+
+import numpy as np
+import pytest
+
+from magma_ros.policy.manifest import (
+    MANIFEST,
+    BundleError,
+    read_manifest,
+    write_manifest,
+)
+
+
+def test_what_is_written_is_read_back(bundle, tmp_path):
+    manifest = read_manifest(bundle)
+    write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_writing_leaves_nothing_half_written(bundle, tmp_path):
+    manifest = read_manifest(bundle)
+    blocked = tmp_path / "blocked"
+    (blocked / MANIFEST).mkdir(parents=True)
+    with pytest.raises(OSError, match=MANIFEST):
+        write_manifest(blocked, manifest)
+    assert [path.name for path in blocked.iterdir()] == [MANIFEST]
+
+
+def test_the_yaml_speaks_of_exits(bundle):
+    text = (bundle / MANIFEST).read_text()
+    assert "exit: 3" in text
+    assert "depth" not in text
+
+
+def test_unnormalising_maps_the_range_to_the_quantiles_and_spares_the_gripper(bundle):
+    action = read_manifest(bundle).action
+    np.testing.assert_allclose(action.unnormalise(np.full((2, 7), -1.0))[1, :6], action.q01[:6])
+    np.testing.assert_allclose(action.unnormalise(np.full((2, 7), 1.0))[0, :6], action.q99[:6])
+    np.testing.assert_allclose(action.unnormalise(np.full(7, 0.25))[6], 0.25)
+
+
+def _stage(index, **changes):
+    return lambda c: c["stages"][index].update(changes)
+
+
+def _tensor(index, kind, position, **changes):
+    return lambda c: c["stages"][index][kind][position].update(changes)
+
+
+CONTRADICTIONS = {
+    "unknown schema version": (lambda c: c.update(schema_version=9), "reads only 1"),
+    "no schema version": (lambda c: c.pop("schema_version"), "schema_version None"),
+    "missing field": (lambda c: c.pop("licence"), "licence: field required"),
+    "unknown field": (lambda c: c["action"].update(bin=3), "action.bin: extra inputs"),
+    "too few dimensions": (lambda c: c["action"]["dims"].pop(), "dx, dy, dz"),
+    "short quantiles": (lambda c: c["action"]["q01"].pop(), "action.q01: 7 entries"),
+    "empty range": (lambda c: c["action"]["q01"].__setitem__(2, 0.03), "below q99 for dz"),
+    "scaled gripper": (lambda c: c["action"]["mask"].__setitem__(6, True), "gripper"),
+    "infinite range": (lambda c: c["action"]["q99"].__setitem__(0, float("inf")), "finite number"),
+    "no camera": (lambda c: c["observation"]["cameras"].clear(), "observation.cameras"),
+    "camera twice": (
+        lambda c: c["observation"]["cameras"][1].update(name="front"),
+        "camera front appears twice",
+    ),
+    "field twice": (
+        lambda c: c["observation"]["proprioception"].__setitem__(0, "ee_y"),
+        "field ee_y appears twice",
+    ),
+    "file outside the bundle": (_stage(0, file="../look.onnx"), "stages[0].file"),
+    "no checksum": (_stage(0, sha256="abc"), "stages[0].sha256"),
+    "negative cost": (_stage(1, flops=-1), "stages[1].flops"),
+    "unknown kind": (_stage(1, kind="dream"), "stages[1].kind"),
+    "unknown dtype": (_tensor(0, "inputs", 0, dtype="float8"), "stages[0].inputs[0].dtype"),
+    "dynamic shape": (_tensor(0, "outputs", 0, shape=["n", 16]), "stages[0].outputs[0].shape[0]"),
+    "stage twice": (_stage(2, name="think_1"), "stage think_1 appears twice"),
+    "no stages": (lambda c: c["stages"].clear(), "stages"),
+    "look with an exit": (_stage(0, exit=1), "stage look is a look"),
+    "exits out of order": (_stage(2, exit=3), "found [1, 3, 3]"),
+    "no last exit": (lambda c: c["stages"].pop(), "the last stage, detail, must have an exit"),
+    "input from nowhere": (_tensor(1, "inputs", 0, name="memory"), "input memory of stage think_1"),
+    "input from a later stage": (
+        _tensor(1, "inputs", 0, name="hidden_3"),
+        "input hidden_3 of stage think_1",
+    ),
+    "reading as an input": (
+        _tensor(2, "inputs", 0, name="action"),
+        "input action of stage think_2",
+    ),
+    "input of another shape": (_tensor(1, "inputs", 0, shape=[1, 15]), "hidden_0 of stage think_1"),
+    "image of another size": (
+        lambda c: c["observation"]["cameras"][0].update(width=32),
+        "not uint8 [1, 12, 32, 3]",
+    ),
+    "exit without an action": (lambda c: c["stages"][1]["outputs"].pop(1), "no action"),
+    "exit of another length": (
+        _tensor(1, "outputs", 1, shape=[1, 5, 7]),
+        "action of stage think_1",
+    ),
+    "reading without an exit": (_tensor(0, "outputs", 0, name="margin"), "look has no exit"),
+    "output twice": (_tensor(2, "outputs", 0, name="hidden_1"), "think_2 outputs a name"),
+}
+
+
+@pytest.mark.parametrize(("change", "phrase"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_a_contradiction_is_refused_in_one_sentence(bundle, edit_manifest, change, phrase):
+    edit_manifest(change)
+    with pytest.raises(BundleError) as caught:
+        read_manifest(bundle)
+    sentence = str(caught.value)
+    assert phrase in sentence
+    assert MANIFEST in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "name: [", "\0"])
+def test_a_file_that_is_no_manifest_is_refused_in_one_sentence(bundle, text):
+    (bundle / MANIFEST).write_text(text)
+    with pytest.raises(BundleError) as caught:
+        read_manifest(bundle)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_bundle_is_named(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(BundleError, match=f"{folder.name} is not a bundle"):
+            read_manifest(folder)

@@ -1,0 +1,125 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What enters the graphs is exactly what they expect; anything else is one clear sentence."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from magma_ros.policy.bundle import open_tokenizer
+from magma_ros.policy.manifest import read_manifest
+from magma_ros.policy.preprocess import ObservationError, Preprocessor
+
+
+@pytest.fixture
+def preprocess(pristine_bundle):
+    manifest = read_manifest(pristine_bundle)
+    return Preprocessor(manifest.observation, open_tokenizer(pristine_bundle, manifest.tokenizer))
+
+
+def test_inputs_have_the_promised_names_dtypes_and_shapes(preprocess, observation, pristine_bundle):
+    inputs = preprocess(observation)
+    promised = read_manifest(pristine_bundle).observation.tensors()
+    assert {name: (str(a.dtype), a.shape) for name, a in inputs.items()} == {
+        tensor.name: (tensor.dtype, tensor.shape) for tensor in promised
+    }
+
+
+def test_an_image_of_the_right_size_is_left_as_it_is(preprocess, observation):
+    np.testing.assert_array_equal(
+        preprocess(observation)["image_wrist"][0], observation.images["wrist"]
+    )
+
+
+def test_a_larger_image_is_averaged_over_areas(preprocess, observation):
+    expected = cv2.resize(observation.images["front"], (16, 12), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(preprocess(observation)["image_front"][0], expected)
+
+
+def test_an_image_need_not_be_contiguous(preprocess, observation):
+    mirrored = {**observation.images, "front": observation.images["front"][:, ::-1]}
+    image = preprocess(replace(observation, images=mirrored))["image_front"][0]
+    np.testing.assert_array_equal(image, preprocess(observation)["image_front"][0][:, ::-1])
+
+
+def test_proprioception_is_picked_by_name(preprocess, observation):
+    np.testing.assert_allclose(preprocess(observation)["proprioception"], [[0.2, 0.3, 0.9]])
+
+
+def test_words_become_padded_tokens(preprocess):
+    assert preprocess.tokens("Push the red MUG").tolist() == [[3, 5, 6, 1, 0, 0, 0, 0]]
+
+
+def test_an_instruction_is_tokenised_once(preprocess):
+    first = preprocess.tokens("push the cube")
+    assert preprocess.tokens("push the cube") is first
+    assert preprocess.tokens("pick the cube") is not first
+
+
+@pytest.mark.parametrize(
+    ("instruction", "phrase"),
+    [
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("push " * 2000, "10000 characters"),
+        ("xylophone quux", "knows for example blue"),
+        ("??", "knows no word"),
+        ("push the red cube to the green zone to the", "10 tokens"),
+    ],
+)
+def test_a_useless_instruction_is_refused_in_one_sentence(
+    preprocess, observation, instruction, phrase
+):
+    preprocess(observation)
+    for _ in range(2):  # the second time, nothing half-made may have been kept
+        with pytest.raises(ObservationError, match=phrase) as caught:
+            preprocess(replace(observation, instruction=instruction))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((12, 16, 3), np.float32),
+        np.zeros((12, 16), np.uint8),
+        np.zeros((12, 16, 4), np.uint8),
+        np.zeros((0, 16, 3), np.uint8),
+        np.zeros((12, 0, 3), np.uint8),
+        np.zeros((1, 12, 16, 3), np.uint8),
+    ],
+    ids=lambda image: f"{image.dtype}{list(image.shape)}",
+)
+def test_a_malformed_image_is_refused_in_one_sentence(preprocess, observation, image):
+    images = {**observation.images, "front": image}
+    with pytest.raises(ObservationError, match="image from camera front is"):
+        preprocess(replace(observation, images=images))
+
+
+def test_a_missing_camera_is_named(preprocess, observation):
+    images = {"front": observation.images["front"]}
+    with pytest.raises(ObservationError, match=r"camera wrist, .*given: front"):
+        preprocess(replace(observation, images=images))
+
+
+def test_a_missing_field_is_named(preprocess, observation):
+    blind = replace(observation, proprioception=np.zeros(1), fields=("ee_x",))
+    with pytest.raises(ObservationError, match="lacks ee_y, gripper_opening"):
+        preprocess(blind)
+
+
+def test_values_without_names_are_refused(preprocess, observation):
+    with pytest.raises(ObservationError, match="4 fields are named"):
+        preprocess(replace(observation, proprioception=np.zeros(5)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_state_that_is_not_finite_is_refused_but_only_where_it_is_used(
+    preprocess, observation, value
+):
+    unused = replace(observation, proprioception=np.array([0.9, 0.3, 0.2, value]))
+    preprocess(unused)
+    used = replace(observation, proprioception=np.array([0.9, value, 0.2, 0.1]))
+    with pytest.raises(ObservationError, match="not finite in ee_y"):
+        preprocess(used)
