@@ -51,6 +51,24 @@ def share_file(*parts: str) -> Path:
     return path
 
 
+def find_bundle(bundle: str) -> Path:
+    """The folder of a policy bundle: ``bundle`` itself if it is one, else the shipped one.
+
+    Raises:
+        ShareError: There is neither.
+    """
+    path = Path(bundle).expanduser()
+    shipped = share_directory() / "models"
+    if path.is_dir():
+        return path
+    if (shipped / bundle / "bundle.yaml").is_file():
+        return shipped / bundle
+    known = sorted(p.parent.name for p in shipped.glob("*/bundle.yaml"))
+    raise ShareError(
+        f"there is no bundle {bundle!r}; give a folder, or one of: {', '.join(known) or 'none'}"
+    )
+
+
 def _homes() -> list[Path]:
     source = Path(__file__).resolve().parent.parent
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)

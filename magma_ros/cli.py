@@ -1,0 +1,241 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ``magma`` command.
+
+Exit status: 0 when what was asked for succeeded, 1 when it ran and did not, 2 when the request
+itself was wrong (one sentence on standard error says how), 130 when interrupted.
+
+Rooms are imported inside the commands, so that every command starts fast and needs only its extra.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from magma_ros import __version__
+from magma_ros.share import find_bundle, share_file
+from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = App(name="magma", help="Vision-language-action policies that are never late.")
+bundle_app = App(name="bundle", help="Look into a policy bundle.")
+app.command(bundle_app)
+app.version = __version__
+
+console = Console()
+complaints = Console(stderr=True)
+
+JsonFile = Annotated[Path | None, Parameter(name="--json", help="Also write the result here.")]
+Bundle = Annotated[str, Parameter(help="A shipped bundle's name, or a folder.")]
+
+
+@app.command
+def demo(
+    *,
+    task: str = "place",
+    suite: str = "tabletop",
+    split: Literal["seen", "shift"] = "seen",
+    seed: int = 0,
+    instruction: str = "",
+    bundle: Bundle = "magma-nano",
+    gate: str = "adaptive",
+    run_dir: Path | None = None,
+    json_file: JsonFile = None,
+) -> int:
+    """Carry out one instruction on a simulated robot, every node its own process.
+
+    Args:
+        task: Task of the suite.
+        suite: Task suite.
+        split: Variation of scene and words.
+        seed: Seed of the scene.
+        instruction: Words to give instead of the task's own.
+        bundle: Policy bundle.
+        gate: Gate that decides when to act.
+        run_dir: Folder for the report and the recording; runs/<time> by default.
+        json_file: Also write the summary there.
+    """
+    from magma_ros.policy.manifest import read_manifest
+    from magma_ros.sim.suite import load_suite
+
+    load_suite(suite).task(task)  # a wrong name is told here, not by five processes
+    read_manifest(find_bundle(bundle))
+    folder = run_dir or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+    status = _launch(
+        share_file("launch", "demo.launch.yaml"),
+        {
+            "task": task,
+            "suite": suite,
+            "split": split,
+            "seed": str(seed),
+            "instruction": instruction,
+            "bundle": str(bundle),
+            "gate": gate,
+            "run_dir": str(folder.absolute()),
+        },
+    )
+    summary_file = folder / "summary.json"
+    if not summary_file.is_file():
+        complaints.print(f"the run ended (status {status}) before it had an outcome; see above")
+        return 1
+    summary = json.loads(summary_file.read_text())
+    console.print(f"{summary['outcome']}: {summary['instruction']!r}; report in {folder}")
+    if json_file is not None:
+        _write_json(summary, json_file)
+    return 0 if summary["success"] else 1
+
+
+@app.command
+def launch(
+    file: str,
+    *arguments: str,
+    show_args: Annotated[bool, Parameter(name=["--show-args", "-s"], negative="")] = False,
+) -> int:
+    """Run a ``*.launch.yaml`` file as ``ros2 launch`` would, without a ROS installation.
+
+    Args:
+        file: A path, or the name of a file below the package's launch folder.
+        arguments: Values for its arguments, as ``name:=value``.
+        show_args: List the arguments of the file instead of running it.
+    """
+    from magma_ros.embedded.launch import describe_arguments, parse_arguments
+
+    path = Path(file) if Path(file).is_file() else share_file("launch", file)
+    if show_args:
+        print(describe_arguments(path))
+        return 0
+    return _launch(path, parse_arguments(arguments))
+
+
+@app.command
+def train(*, config: Path, out: Path = Path("checkpoints/magma-nano"), resume: bool = False) -> int:
+    """Train a policy, from nothing to a checkpoint; data are generated if they are missing.
+
+    Args:
+        config: Training configuration (YAML).
+        out: Folder for checkpoints and curves.
+        resume: Go on from the newest checkpoint in ``out``.
+    """
+    from magma_ros.models.train import train as run_training
+
+    run_training(config, out, resume=resume)
+    return 0
+
+
+@app.command
+def export(
+    *,
+    checkpoint: Path,
+    out: Path,
+    precision: Literal["int8", "fp32"] = "int8",
+) -> int:
+    """Turn a checkpoint into a bundle: one ONNX file a stage, manifest, checksums, model card.
+
+    Args:
+        checkpoint: Folder that ``magma train`` wrote.
+        out: Folder of the bundle; replaced only once the new one is complete.
+        precision: Number format of the weights.
+    """
+    from magma_ros.models.export import export as run_export
+
+    run_export(checkpoint, out, precision=precision)
+    console.print(f"bundle written to {out}")
+    return 0
+
+
+@bundle_app.command
+def verify(bundle: Bundle = "magma-nano") -> int:
+    """Check every file, checksum and shape of a bundle, and run it once.
+
+    Args:
+        bundle: Policy bundle.
+    """
+    from magma_ros.policy.report import verify as run_checks
+
+    checks = run_checks(find_bundle(bundle))
+    for check in checks:
+        console.print(f"{'ok ' if check.problem is None else 'BAD'} {check.subject}")
+        if check.problem is not None:
+            console.print(f"    {check.problem}")
+    return 0 if all(check.problem is None for check in checks) else 1
+
+
+@bundle_app.command
+def inspect(bundle: Bundle = "magma-nano", *, json_file: JsonFile = None) -> int:
+    """Show what a bundle expects, what it costs, and where it came from.
+
+    Args:
+        bundle: Policy bundle.
+        json_file: Also write the manifest there.
+    """
+    from magma_ros.policy.report import inspect as summarise
+    from magma_ros.tables import bundle_tables
+
+    summary = summarise(find_bundle(bundle))
+    for table in bundle_tables(summary):
+        console.print(table)
+    if json_file is not None:
+        _write_json(summary.manifest.model_dump(mode="json"), json_file)
+    return 0
+
+
+@app.command
+def doctor(*, json_file: JsonFile = None) -> int:
+    """Say what is missing on this machine, and the one command that fixes it.
+
+    Args:
+        json_file: Also write the findings there.
+    """
+    from magma_ros.doctor import examine
+    from magma_ros.tables import doctor_table
+
+    findings = examine()
+    console.print(doctor_table(findings))
+    if json_file is not None:
+        _write_json([finding.as_dict() for finding in findings], json_file)
+    return 0 if all(finding.ok or finding.optional for finding in findings) else 1
+
+
+def _launch(path: Path, arguments: dict[str, str]) -> int:
+    from magma_ros.embedded.launch import launch as run_launch
+
+    return run_launch(path, arguments)
+
+
+def _write_json(result: Any, path: Path) -> None:
+    """Write ``result`` to ``path`` whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+        draft.replace(path)
+    except OSError as error:
+        raise MagmaError(f"cannot write {path}: {error.strerror}") from error
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of ``magma``; returns the exit status."""
+    from magma_ros.embedded.launch import LaunchError
+
+    try:
+        return int(app(args, exit_on_error=True, result_action="return_value") or 0)
+    except (MagmaError, LaunchError) as error:
+        complaints.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
+        return 2
+    except ModuleNotFoundError as error:
+        complaints.print(f"error: {error}; `magma doctor` says how to install it")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Examines the machine: what works, what is missing, and the one command that fixes it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+
+from magma_ros.share import find_bundle, share_directory
+from magma_ros.types import MagmaError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing examined.
+
+    Attributes:
+        subject: What was looked at.
+        ok: Whether it is as it should be.
+        detail: What was found.
+        fix: The command that mends it; empty if nothing needs mending.
+        optional: Whether robots can do without it.
+    """
+
+    subject: str
+    ok: bool
+    detail: str
+    fix: str = ""
+    optional: bool = False
+
+    def as_dict(self) -> dict[str, str | bool]:
+        """The finding as plain data."""
+        return asdict(self)
+
+
+# Extra, the modules it brings, and what it is for.
+EXTRAS = (
+    ("embedded", ("cyclonedds", "rosbags"), "ROS 2 without a ROS installation, and recording"),
+    ("sim", ("pybullet", "gymnasium", "matplotlib"), "the simulated robot and evaluation"),
+    ("train", ("torch", "transformers", "onnx", "pyarrow"), "training and export"),
+)
+CORE = ("numpy", "onnxruntime", "cv2", "pydantic", "ruckig", "scipy", "tokenizers")
+
+
+def examine() -> list[Finding]:
+    """Look at everything; never raises."""
+    return [
+        _python(),
+        _core(),
+        *(_extra(*extra) for extra in EXTRAS),
+        _ros(),
+        _attempt("network", _network, "magma needs a network interface for DDS; enable loopback"),
+        _attempt("shared files", lambda: str(share_directory()), "pip install --force-reinstall ."),
+        _attempt("bundle magma-nano", _bundle, "reinstall the package, or magma train"),
+        _processor(),
+    ]
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    fix = "install Python 3.11 or newer"
+    ok = sys.version_info >= (3, 11)
+    return Finding("python", ok, version, "" if ok else fix)
+
+
+def _core() -> Finding:
+    missing = [name for name in CORE if find_spec(name) is None]
+    if missing:
+        return Finding(
+            "core", ok=False, detail=f"missing: {', '.join(missing)}", fix="pip install ."
+        )
+    return Finding("core", ok=True, detail=f"onnxruntime {metadata.version('onnxruntime')}")
+
+
+def _extra(extra: str, modules: tuple[str, ...], purpose: str) -> Finding:
+    missing = [name for name in modules if find_spec(name) is None]
+    if not missing:
+        return Finding(extra, ok=True, detail=purpose, optional=True)
+    fix = f"pip install '.[{extra}]'"
+    if "pybullet" in missing and sys.version_info >= (3, 12):
+        fix = (
+            "use Python 3.11 (PyBullet has no wheel above it), or install a C++ compiler and " + fix
+        )
+    detail = f"missing: {', '.join(missing)} ({purpose})"
+    return Finding(extra, ok=False, detail=detail, fix=fix, optional=True)
+
+
+def _ros() -> Finding:
+    distribution = os.environ.get("ROS_DISTRO")
+    if distribution:
+        return Finding("ros", ok=True, detail=f"ROS 2 {distribution}", optional=True)
+    if find_spec("cyclonedds") is not None:
+        return Finding("ros", ok=True, detail="no installation: the embedded one", optional=True)
+    fix = "source /opt/ros/<distro>/setup.bash, or pip install '.[embedded]'"
+    return Finding("ros", ok=False, detail="neither installed nor embedded", fix=fix)
+
+
+def _attempt(subject: str, look: Callable[[], str], fix: str) -> Finding:
+    try:
+        return Finding(subject, ok=True, detail=look())
+    except (MagmaError, ImportError, RuntimeError, OSError) as error:
+        return Finding(subject, ok=False, detail=str(error), fix=fix)
+
+
+def _network() -> str:
+    """Open and close a participant, which is what fails when DDS finds no interface."""
+    from magma_ros import embedded
+
+    embedded.install()
+    import rclpy
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("doctor")
+    node.destroy_node()
+    rclpy.shutdown()
+    return f"a node can be created on domain {os.environ.get('ROS_DOMAIN_ID', '0')}"
+
+
+def _bundle() -> str:
+    from magma_ros.policy.report import verify
+
+    folder = find_bundle("magma-nano")
+    for check in verify(folder):
+        if check.problem is not None:
+            raise MagmaError(check.problem)
+    return "every file is sound"
+
+
+def _processor() -> Finding:
+    cores = os.cpu_count() or 1
+    ok = cores >= 2
+    fix = "" if ok else "use a machine with two cores or more, or lower the policy's threads"
+    return Finding("processor", ok, f"{cores} cores, {platform.machine()}", fix, optional=True)

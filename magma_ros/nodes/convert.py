@@ -1,0 +1,178 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Between ROS messages and the types of the rooms."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Header
+
+from magma_ros.types import FloatArray, ImageArray, MagmaError, Pose, Source, TwistCommand
+
+Stamped = TypeVar("Stamped", TwistCommand, Pose)
+
+NANOSECONDS = 1_000_000_000
+
+
+class MessageError(MagmaError):
+    """A message from outside does not say what it should."""
+
+
+def seconds(stamp: Time) -> float:
+    """A stamp in seconds."""
+    return float(stamp.sec) + float(stamp.nanosec) / NANOSECONDS
+
+
+def to_stamp(when: float) -> Time:
+    """A stamp message from seconds (negative times are clipped to zero)."""
+    nanoseconds = max(0, round(when * NANOSECONDS))
+    return Time(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
+
+
+def image_from_message(message: Image) -> ImageArray:
+    """Pixels of an ``rgb8`` or ``bgr8`` image as (H, W, 3) uint8 RGB.
+
+    Raises:
+        MessageError: The size is zero, the encoding is another, or step and data contradict them.
+    """
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if height == 0 or width == 0:
+        raise MessageError(f"the image is {width} x {height} pixels; a camera must send some")
+    if message.encoding not in ("rgb8", "bgr8"):
+        raise MessageError(
+            f"the image encoding is {message.encoding!r}; configure the camera for rgb8 or bgr8"
+        )
+    if step < 3 * width:
+        raise MessageError(f"the image step is {step} bytes, too short for {width} RGB pixels")
+    if len(message.data) != height * step:
+        raise MessageError(
+            f"the image carries {len(message.data)} bytes where {height} rows of {step} are "
+            f"{height * step}; the camera driver is broken"
+        )
+    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
+    pixels = rows[:, : 3 * width].reshape(height, width, 3)
+    return pixels[..., ::-1] if message.encoding == "bgr8" else pixels
+
+
+def image_from_compressed(message: CompressedImage) -> ImageArray:
+    """Pixels of a JPEG or PNG message as (H, W, 3) uint8 RGB.
+
+    Raises:
+        MessageError: The data is not an image that OpenCV can decode.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if decoded is None:
+        raise MessageError(
+            f"the compressed image ({message.format or 'no format'}, {data.size} bytes) cannot be "
+            "decoded; send JPEG or PNG"
+        )
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def image_to_message(pixels: ImageArray, frame_id: str, stamp: Time) -> Image:
+    """An ``rgb8`` message of (H, W, 3) uint8 pixels."""
+    height, width, _ = pixels.shape
+    return Image(
+        header=Header(stamp=stamp, frame_id=frame_id),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=3 * width,
+        data=array.array("B", pixels.tobytes()),  # rclpy copies anything else element by element
+    )
+
+
+def pose_from_message(message: PoseStamped) -> Pose:
+    """The pose of a message, its quaternion normalised.
+
+    Raises:
+        MessageError: A value is not finite or the quaternion has no length.
+    """
+    p, q = message.pose.position, message.pose.orientation
+    position = np.array([p.x, p.y, p.z])
+    quaternion = np.array([q.x, q.y, q.z, q.w])
+    length = float(np.linalg.norm(quaternion))
+    if not np.isfinite(position).all() or not np.isfinite(length) or length < 1e-6:
+        raise MessageError("the end-effector pose is not a finite pose; check its publisher")
+    return Pose(seconds(message.header.stamp), position, quaternion / length)
+
+
+def pose_to_message(pose: Pose, frame_id: str, stamp: Time) -> PoseStamped:
+    """A stamped message of ``pose``."""
+    message = PoseStamped(header=Header(stamp=stamp, frame_id=frame_id))
+    p, q = message.pose.position, message.pose.orientation
+    p.x, p.y, p.z = (float(v) for v in pose.position)
+    q.x, q.y, q.z, q.w = (float(v) for v in pose.quaternion)
+    return message
+
+
+def twist_from_message(message: TwistStamped, source: Source) -> TwistCommand:
+    """The command in a message; whether it may be obeyed is the guard's decision."""
+    linear, angular = message.twist.linear, message.twist.angular
+    twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
+    return TwistCommand(seconds(message.header.stamp), message.header.frame_id, twist, source)
+
+
+def shifted(stamped: Stamped, offset: float) -> Stamped:
+    """The same with its stamp on a clock that is ``offset`` [s] ahead."""
+    return replace(stamped, stamp=stamped.stamp + offset)
+
+
+def twist_to_message(twist: FloatArray, frame_id: str, stamp: Time) -> TwistStamped:
+    """A stamped message of a (6,) twist [m/s, rad/s]."""
+    message = TwistStamped(header=Header(stamp=stamp, frame_id=frame_id))
+    linear, angular = message.twist.linear, message.twist.angular
+    linear.x, linear.y, linear.z = (float(v) for v in twist[:3])
+    angular.x, angular.y, angular.z = (float(v) for v in twist[3:])
+    return message
+
+
+def joint_states_message(
+    names: Sequence[str], positions: FloatArray, velocities: FloatArray, stamp: Time
+) -> JointState:
+    """A JointState of positions [rad or m] and velocities [rad/s or m/s]."""
+    return JointState(
+        header=Header(stamp=stamp),
+        name=list(names),
+        position=[float(v) for v in positions],
+        velocity=[float(v) for v in velocities],
+    )
+
+
+def status_message(
+    level: bytes, name: str, text: str, values: Mapping[str, object], hardware_id: str = ""
+) -> DiagnosticStatus:
+    """A DiagnosticStatus whose values are printed short enough to read and to plot."""
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=text,
+        hardware_id=hardware_id,
+        values=key_values(values),
+    )
+
+
+def key_values(values: Mapping[str, object]) -> list[KeyValue]:
+    """The pairs of a status."""
+    return [KeyValue(key=key, value=_printed(value)) for key, value in values.items()]
+
+
+def status_values(status: DiagnosticStatus) -> dict[str, str]:
+    """The key-value pairs of a status."""
+    return {pair.key: pair.value for pair in status.values}
+
+
+def _printed(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

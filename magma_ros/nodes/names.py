@@ -1,0 +1,29 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Topic names, all relative, so that one namespace or remap moves a whole robot."""
+
+INSTRUCTION = "instruction"
+EE_POSE = "ee_pose"
+JOINT_STATES = "joint_states"
+CLEARANCE = "clearance"
+BATTERY = "battery_state"
+
+POLICY_TWIST = "policy/twist"
+POLICY_GRIPPER = "policy/gripper"
+POLICY_PLAN = "policy/plan"
+POLICY_STATUS = "policy/status"
+
+TELEOP_TWIST = "teleop/twist"
+TELEOP_GRIPPER = "teleop/gripper"
+
+ROBOT_TWIST = "servo_node/delta_twist_cmds"
+ROBOT_GRIPPER = "gripper/command"
+GUARD_MODE = "guard/mode"
+
+TASK_STATUS = "task/status"
+DIAGNOSTICS = "/diagnostics"
+
+
+def camera_topic(camera: str, *, compressed: bool = False) -> str:
+    """The image topic of one camera, raw or compressed."""
+    return f"camera/{camera}/image_raw" + ("/compressed" if compressed else "")

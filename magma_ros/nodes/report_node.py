@@ -1,0 +1,142 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Watches a run, prints a line a second, and writes the closing report when the task ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.managed_node import ManagedNode, run
+from magma_ros.nodes.settings import Setting
+from magma_ros.sim.run_report import Plan, RunRecord, write_report
+from magma_ros.types import Source
+
+ROW = "{time:>7} {mode:<8} {depth:>5} {slack:>9} {model:>9} {reason:<10} {speed:>8}"
+HEADER = ROW.format(
+    time="time",
+    mode="mode",
+    depth="depth",
+    slack="slack",
+    model="model",
+    reason="reason",
+    speed="speed",
+)
+
+
+class ReportNode(ManagedNode):
+    """Ends the process, and with it the launch, once the task has an outcome."""
+
+    SETTINGS = (
+        Setting("directory", "runs/latest", "Folder for the report."),
+        Setting("camera", "overview", "Camera whose images become the clip."),
+        Setting("patience", 120.0, "Longest wait for an outcome [s].", 1.0, 86400.0),
+    )
+
+    def __init__(self) -> None:
+        """Declare parameters."""
+        super().__init__("report")
+
+    def setup(self) -> None:
+        """Listen."""
+        self._record = RunRecord()
+        self._mode = "-"
+        subscribe = self.create_subscription
+        subscribe(DiagnosticStatus, names.TASK_STATUS, self._on_task, qos.LATCHED)
+        subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
+        subscribe(DiagnosticStatus, names.POLICY_STATUS, self._on_plan, qos.EVENTS)
+        subscribe(String, names.INSTRUCTION, self._on_instruction, qos.LATCHED)
+        subscribe(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.EVENTS)
+        subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.STATE)
+        camera = names.camera_topic(self.settings["camera"])
+        subscribe(Image, camera, self._on_image, qos.IMAGES)
+
+    def start(self) -> None:
+        """Begin the table."""
+        self._began = time.monotonic()
+        self._rows = 0
+        self._timer = self.create_timer(
+            1.0, self._print_row, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def stop(self) -> None:
+        """End the table and write the report."""
+        self.destroy_timer(self._timer)
+        summary = write_report(self._record, Path(self.settings["directory"]))
+        self.exit_status = 0 if summary["success"] else 1
+        print(f"{self._record.outcome} in {summary['elapsed']:.1f} s", flush=True)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _on_task(self, message: DiagnosticStatus) -> None:
+        values = convert.status_values(message)
+        record = self._record
+        record.task, record.seed = values["task"], int(values["seed"])
+        record.outcome, record.elapsed = values["state"], float(values["elapsed"])
+        if record.outcome != "RUNNING" and not self.done.done():
+            self.done.set_result(None)
+
+    def _on_mode(self, message: DiagnosticStatus) -> None:
+        self._mode = convert.status_values(message)["mode"]
+        self._record.modes.append((self._elapsed(), self._mode, message.message))
+
+    def _on_plan(self, message: DiagnosticStatus) -> None:
+        values = convert.status_values(message)
+        plan = Plan(
+            reason=values["reason"],
+            depth=int(values["depth"]),
+            slack=1e-3 * float(values["slack_ms"]),
+            model_time=1e-3 * float(values["model_ms"]),
+            overhead=1e-3 * float(values["overhead_ms"]),
+            flops_fraction=float(values["flops_fraction"]),
+        )
+        self._record.plans.append((self._elapsed(), plan))
+
+    def _on_instruction(self, message: String) -> None:
+        self._record.instruction = message.data
+
+    def _on_twist(self, message: TwistStamped) -> None:
+        twist = convert.twist_from_message(message, Source.GUARD).twist
+        self._record.speeds.append((self._elapsed(), float(np.linalg.norm(twist[:3]))))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        self._record.heights.append((self._elapsed(), float(message.pose.position.z)))
+
+    def _on_image(self, message: Image) -> None:
+        pixels = convert.image_from_message(message)
+        self._record.frames.append((self._elapsed(), np.array(pixels)))
+
+    def _print_row(self) -> None:
+        if self._elapsed() > self.settings["patience"] and not self.done.done():
+            self.get_logger().error("no outcome within the patience; is every node running?")
+            self.done.set_result(None)
+            return
+        if self._rows % 20 == 0:
+            print(HEADER, flush=True)
+        self._rows += 1
+        plan = self._record.plans[-1][1] if self._record.plans else None
+        speed = self._record.speeds[-1][1] if self._record.speeds else 0.0
+        row = ROW.format(
+            time=f"{self._elapsed():.1f} s",
+            mode=self._mode,
+            depth=plan.depth if plan else "-",
+            slack=f"{1e3 * plan.slack:.1f} ms" if plan else "-",
+            model=f"{1e3 * plan.model_time:.1f} ms" if plan else "-",
+            reason=plan.reason if plan else "waiting",
+            speed=f"{speed:.2f} m/s",
+        )
+        print(row, flush=True)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``report_node``."""
+    return run(ReportNode, args)

@@ -1,0 +1,225 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated robot behind the topics of a real one; its physics never waits for anyone."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TransformStamped, TwistStamped
+from rclpy.clock import Clock, ClockType
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+
+from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
+from magma_ros.nodes.managed_node import ManagedNode, run
+from magma_ros.nodes.settings import Setting
+from magma_ros.types import FloatArray, Source
+
+if TYPE_CHECKING:
+    from builtin_interfaces.msg import Time
+
+    from magma_ros.sim.simulation import Simulation
+
+OVERVIEW = "overview"
+
+
+class SimNode(ManagedNode):
+    """Steps the physics by the wall clock, obeys twists, publishes cameras and robot state."""
+
+    SETTINGS = (
+        Setting("suite", "tabletop", "Task suite, a file below sim/suites."),
+        Setting("task", "place", "Task of the suite."),
+        Setting("split", "seen", "Variation of scene and words: seen or shift."),
+        Setting("seed", 0, "Seed of the episode.", 0, 2**31 - 1),
+        Setting("instruction", "", "Words to give instead of the task's own; empty for those."),
+        Setting("publish_clock", False, "Stamp with simulated time and publish /clock."),
+        Setting("state_rate", 50.0, "Rate of physics, joint states and poses [Hz].", 10.0, 240.0),
+        Setting("camera_rate", 10.0, "Rate of the policy's cameras [Hz].", 1.0, 60.0),
+        Setting("overview_rate", 4.0, "Rate of the spectator's camera [Hz], 0 for off.", 0.0, 30.0),
+        Setting("overview_width", 320, "Width of the spectator's image [pixel].", 64, 1920),
+        Setting("overview_height", 240, "Height of the spectator's image [pixel].", 64, 1080),
+        Setting("command_timeout", 0.1, "Age after which a twist counts as zero [s].", 0.01, 2.0),
+        Setting("time_limit", 30.0, "Time for the task from its first motion [s].", 1.0, 3600.0),
+        Setting("base_frame", "base_link", "Frame of poses and twists."),
+        Setting("ee_frame", "tool0", "Frame of the end effector."),
+        *GRIPPER_SETTINGS,
+    )
+
+    def __init__(self) -> None:
+        """Declare parameters; the scene is built on configure."""
+        super().__init__("sim")
+        self._simulation: Simulation | None = None
+
+    @property
+    def _world(self) -> Simulation:
+        assert self._simulation is not None, "used only between setup and teardown"
+        return self._simulation
+
+    def setup(self) -> None:
+        """Build the scene and open the topics."""
+        self._gripper = GripperJoint.from_settings(self.settings)
+        self._build_scene()
+        self._open_outputs()
+        self.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.STATE)
+        self.create_subscription(JointState, names.ROBOT_GRIPPER, self._on_gripper, qos.STATE)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+
+    def start(self) -> None:
+        """Let time run."""
+        self._started = self._last_tick = time.monotonic()
+        self._tick_count = 0
+        period = 1.0 / self.settings["state_rate"]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(period, self._tick, clock=steady)
+        text = self.settings["instruction"] or self._world.instruction
+        self._instruction_publisher.publish(String(data=text))
+        self._publish_task("RUNNING", f"Task {self._world.task_name}: {text}")
+
+    def stop(self) -> None:
+        """Freeze time."""
+        self.destroy_timer(self._timer)
+
+    def teardown(self) -> None:
+        """Close the physics server."""
+        if self._simulation is not None:
+            self._simulation.close()
+            self._simulation = None
+
+    def _build_scene(self) -> None:
+        from magma_ros.sim.simulation import Simulation  # pybullet is an extra
+
+        self.teardown()
+        self._simulation = Simulation(
+            self.settings["task"],
+            suite=self.settings["suite"],
+            split=self.settings["split"],
+            seed=self.settings["seed"],
+        )
+        self._twist: FloatArray = np.zeros(6)
+        self._twist_time = 0.0
+        self._opening = 1.0
+        self._moved_at: float | None = None
+        self._outcome: str | None = None
+
+    def _open_outputs(self) -> None:
+        pub = self.create_publisher
+        self._cameras = {
+            name: pub(Image, names.camera_topic(name), qos.IMAGES)
+            for name in (*self._world.cameras, OVERVIEW)
+        }
+        self._joint_publisher = pub(JointState, names.JOINT_STATES, qos.STATE)
+        self._pose_publisher = pub(PoseStamped, names.EE_POSE, qos.STATE)
+        self._tf_publisher = pub(TFMessage, "/tf", qos.EVENTS)
+        self._instruction_publisher = pub(String, names.INSTRUCTION, qos.LATCHED)
+        self._task_publisher = pub(DiagnosticStatus, names.TASK_STATUS, qos.LATCHED)
+        self._clock_publisher = pub(ClockMessage, "/clock", qos.IMAGES)
+
+    def _on_twist(self, message: TwistStamped) -> None:
+        self._twist = convert.twist_from_message(message, Source.GUARD).twist
+        self._twist_time = time.monotonic()
+        if self._moved_at is None and np.any(self._twist):
+            self._moved_at = self._world.time
+
+    def _on_gripper(self, message: JointState) -> None:
+        opening = self._gripper.opening(message)
+        if opening is not None:
+            self._opening = opening
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._build_scene()
+        self._publish_task("RUNNING", f"Task {self._world.task_name} starts again")
+        response.success, response.message = True, "The scene is as its seed makes it."
+        return response
+
+    def _tick(self) -> None:
+        """Catch up with the wall clock, then show the world as it now is."""
+        now = time.monotonic()
+        # A stall longer than this is a suspended machine, not physics worth simulating.
+        elapsed = min(now - self._last_tick, 0.25)
+        self._last_tick = now
+        fresh = now - self._twist_time < self.settings["command_timeout"]
+        self._world.command(self._twist if fresh else np.zeros(6), self._opening)
+        self._world.step(elapsed)
+        stamp = self._stamp()
+        self._publish_state(stamp)
+        self._publish_cameras(stamp)
+        self._judge()
+        self._tick_count += 1
+
+    def _stamp(self) -> Time:
+        if not self.settings["publish_clock"]:
+            return self.get_clock().now().to_msg()
+        stamp = convert.to_stamp(self._world.time)
+        self._clock_publisher.publish(ClockMessage(clock=stamp))
+        return stamp
+
+    def _publish_state(self, stamp: Time) -> None:
+        sim, frame = self._world, self.settings["base_frame"]
+        self._joint_publisher.publish(
+            convert.joint_states_message(
+                sim.joint_names, sim.joint_positions(), sim.joint_velocities(), stamp
+            )
+        )
+        pose = convert.pose_to_message(sim.ee_pose(), frame, stamp)
+        self._pose_publisher.publish(pose)
+        transform = TransformStamped(header=pose.header, child_frame_id=self.settings["ee_frame"])
+        position = pose.pose.position
+        transform.transform.translation.x = position.x
+        transform.transform.translation.y = position.y
+        transform.transform.translation.z = position.z
+        transform.transform.rotation = pose.pose.orientation
+        self._tf_publisher.publish(TFMessage(transforms=[transform]))
+
+    def _publish_cameras(self, stamp: Time) -> None:
+        if self._due("camera_rate"):
+            for camera in self._world.cameras:
+                self._publish_image(camera, self._world.image(camera), stamp)
+        if self._due("overview_rate"):
+            size = self.settings["overview_width"], self.settings["overview_height"]
+            self._publish_image(OVERVIEW, self._world.picture(*size), stamp)
+
+    def _publish_image(self, camera: str, pixels: np.ndarray, stamp: Time) -> None:
+        frame = f"{camera}_camera_optical"
+        self._cameras[camera].publish(convert.image_to_message(pixels, frame, stamp))
+
+    def _due(self, rate: str) -> bool:
+        """Whether this tick is one on which something at that rate happens."""
+        if self.settings[rate] <= 0.0:
+            return False
+        every = max(1, round(self.settings["state_rate"] / self.settings[rate]))
+        return bool(self._tick_count % every == 0)
+
+    def _judge(self) -> None:
+        if self._outcome is not None or self._moved_at is None:
+            return
+        elapsed = self._world.time - self._moved_at
+        if self._world.succeeded():
+            self._publish_task("SUCCEEDED", f"Done after {elapsed:.1f} s.", elapsed)
+        elif elapsed > self.settings["time_limit"]:
+            self._publish_task("TIMED_OUT", f"Not done after {elapsed:.1f} s.", elapsed)
+
+    def _publish_task(self, state: str, text: str, elapsed: float = 0.0) -> None:
+        self._outcome = None if state == "RUNNING" else state
+        level = DiagnosticStatus.WARN if state == "TIMED_OUT" else DiagnosticStatus.OK
+        values = {
+            "state": state,
+            "task": self._world.task_name,
+            "suite": self.settings["suite"],
+            "seed": self.settings["seed"],
+            "elapsed": elapsed,
+        }
+        self._task_publisher.publish(convert.status_message(level, "task", text, values))
+        self.get_logger().info(text)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``sim_node``."""
+    return run(SimNode, args)

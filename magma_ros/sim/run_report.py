@@ -1,0 +1,208 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The closing report of one run: a summary, a page of prose, a plot, a clip."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from magma_ros.types import FloatArray, ImageArray
+
+CLIP = "clip.gif"
+PLOT = "plot.png"
+REPORT = "report.md"
+SUMMARY = "summary.json"
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """What was seen of a run, gathered as it happened.
+
+    Every series is a list of (time since the start of the record [s], value).
+
+    Attributes:
+        task: Name of the task.
+        seed: Seed of the scene.
+        instruction: What the robot was told.
+        outcome: ``SUCCEEDED``, ``TIMED_OUT`` or ``RUNNING``.
+        elapsed: Duration from the first motion to the outcome [s].
+        plans: Status values of every plan: reason, depth, slack [s], model time [s], overhead [s]
+            and the fraction of full-depth FLOPs.
+        speeds: Linear speed sent to the robot [m/s].
+        heights: Height of the end effector [m].
+        modes: Mode names with the sentence that explains them.
+        frames: Spectator's images, (H, W, 3) uint8.
+    """
+
+    task: str = ""
+    seed: int = 0
+    instruction: str = ""
+    outcome: str = "RUNNING"
+    elapsed: float = 0.0
+    plans: list[tuple[float, Plan]] = field(default_factory=list)
+    speeds: list[tuple[float, float]] = field(default_factory=list)
+    heights: list[tuple[float, float]] = field(default_factory=list)
+    modes: list[tuple[float, str, str]] = field(default_factory=list)
+    frames: list[tuple[float, ImageArray]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One decision of the gate, as reported by the policy."""
+
+    reason: str
+    depth: int
+    slack: float
+    model_time: float
+    overhead: float
+    flops_fraction: float
+
+
+def summarise(record: RunRecord) -> dict[str, Any]:
+    """The figures of a run as plain data; times in seconds."""
+    plans = [plan for _, plan in record.plans]
+    return {
+        "success": record.outcome == "SUCCEEDED",
+        "outcome": record.outcome,
+        "task": record.task,
+        "seed": record.seed,
+        "instruction": record.instruction,
+        "elapsed": record.elapsed,
+        "plans": len(plans),
+        "late": sum(plan.slack < 0.0 for plan in plans),
+        "mean_depth": _mean([plan.depth for plan in plans]),
+        "flops_fraction": _mean([plan.flops_fraction for plan in plans]),
+        "reasons": dict(Counter(plan.reason for plan in plans)),
+        "slack": _spread([plan.slack for plan in plans]),
+        "model_time": _spread([plan.model_time for plan in plans]),
+        "overhead": _spread([plan.overhead for plan in plans]),
+        "longest_command_gap": _longest_gap([time for time, _ in record.speeds]),
+        "final_mode": record.modes[-1][1] if record.modes else "",
+    }
+
+
+def write_report(record: RunRecord, folder: Path) -> dict[str, Any]:
+    """Write summary, page, plot and clip into ``folder``; the summary comes last.
+
+    Whoever finds ``summary.json`` therefore finds a complete report.
+
+    Returns:
+        The summary.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = summarise(record)
+    if record.frames:
+        write_clip([frame for _, frame in record.frames], folder / CLIP, rate=8.0)
+    _write_plot(record, folder / PLOT)
+    (folder / REPORT).write_text(_page(record, summary))
+    draft = folder / f".{SUMMARY}"
+    draft.write_text(json.dumps(summary, indent=2) + "\n")
+    draft.replace(folder / SUMMARY)
+    return summary
+
+
+def write_clip(frames: list[ImageArray], path: Path, rate: float) -> None:
+    """Write an animated GIF of (H, W, 3) uint8 ``frames`` shown at ``rate`` [Hz]."""
+    from PIL import Image
+
+    images = [Image.fromarray(frame).quantize(64) for frame in frames]
+    duration = round(1000.0 / rate)
+    images[0].save(path, save_all=True, append_images=images[1:], duration=duration, loop=0)
+
+
+def _write_plot(record: RunRecord, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    depth, slack, speed = figure.subplots(3, 1, sharex=True)
+    times = [time for time, _ in record.plans]
+    depth.step(times, [plan.depth for _, plan in record.plans], where="post", color="tab:blue")
+    depth.set_ylabel("exit taken")
+    depth.yaxis.get_major_locator().set_params(integer=True)
+    slack.plot(times, [1e3 * plan.slack for _, plan in record.plans], ".", color="tab:green")
+    slack.axhline(0.0, color="tab:red", linewidth=1.0)
+    slack.set_ylabel("slack [ms]\n(below 0: late)")
+    speed.plot(*_columns(record.speeds), color="tab:orange", label="commanded speed [m/s]")
+    speed.plot(*_columns(record.heights), color="tab:purple", label="gripper height [m]")
+    speed.set_xlabel("time [s]")
+    speed.legend(loc="upper right", fontsize="small")
+    for time, mode, _ in record.modes:
+        for axis in (depth, slack, speed):
+            axis.axvline(time, color="0.6", linewidth=0.8, linestyle=":")
+        depth.text(time, depth.get_ylim()[1], f" {mode}", va="top", fontsize="small")
+    figure.suptitle(f"{record.instruction!r}: {record.outcome.lower().replace('_', ' ')}")
+    figure.savefig(path, dpi=110)
+
+
+def _page(record: RunRecord, summary: dict[str, Any]) -> str:
+    lines = [
+        f"# {record.instruction or record.task}",
+        "",
+        f"{_sentence(record)} (task {record.task}, seed {record.seed}).",
+        "",
+        f"![spectator's view]({CLIP})" if record.frames else "",
+        f"![depth, slack and speed over time]({PLOT})",
+        "",
+        "| figure | median | p99 | worst |",
+        "|---|---|---|---|",
+        *(
+            f"| {label} [ms] | {_ms(summary[key], 'median')} | {_ms(summary[key], tail)} "
+            f"| {_ms(summary[key], worst)} |"
+            for label, key, tail, worst in (
+                ("slack before the deadline", "slack", "p1", "min"),
+                ("time in the model", "model_time", "p99", "max"),
+                ("camera stamp to verdict, minus model", "overhead", "p99", "max"),
+            )
+        ),
+        "",
+        f"- {summary['plans']} plans, {summary['late']} late",
+        f"- mean depth {summary['mean_depth']:.2f}",
+        f"- {100 * summary['flops_fraction']:.0f} % of full compute",
+        f"- longest gap between commands {1e3 * summary['longest_command_gap']:.0f} ms",
+        f"- why thinking stopped: {summary['reasons']}",
+        *(f"- {time:.2f} s: {mode}, {why}" for time, mode, why in record.modes),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _sentence(record: RunRecord) -> str:
+    return f"{record.outcome.capitalize().replace('_', ' ')} after {record.elapsed:.1f} s"
+
+
+def _columns(series: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [time for time, _ in series], [value for _, value in series]
+
+
+def _mean(values: list[float] | list[int]) -> float:
+    return float(np.mean(values)) if values else 0.0
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    array: FloatArray = np.array(values)
+    p1, median, p99 = np.percentile(array, [1, 50, 99])
+    return {
+        "min": float(array.min()),
+        "p1": float(p1),
+        "median": float(median),
+        "p99": float(p99),
+        "max": float(array.max()),
+    }
+
+
+def _ms(spread: dict[str, float], key: str) -> str:
+    return f"{1e3 * spread[key]:.1f}" if spread else "-"
+
+
+def _longest_gap(times: list[float]) -> float:
+    return float(np.max(np.diff(times))) if len(times) > 1 else 0.0

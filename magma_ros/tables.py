@@ -1,0 +1,51 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that the command line prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from magma_ros.doctor import Finding
+    from magma_ros.policy.report import BundleSummary
+
+
+def doctor_table(findings: Sequence[Finding]) -> Table:
+    """One row for each finding."""
+    table = Table("", "what", "found", "fix", title="magma doctor")
+    for finding in findings:
+        mark = "ok" if finding.ok else ("--" if finding.optional else "BAD")
+        table.add_row(mark, finding.subject, finding.detail, finding.fix)
+    return table
+
+
+def bundle_tables(summary: BundleSummary) -> list[Table]:
+    """The contract and the stages of a bundle."""
+    manifest = summary.manifest
+    contract = Table("contract", "", title=f"{manifest.name}: {manifest.description}")
+    observation, action = manifest.observation, manifest.action
+    cameras = ", ".join(f"{c.name} {c.width} x {c.height}" for c in observation.cameras)
+    contract.add_row("cameras", cameras)
+    contract.add_row("proprioception", ", ".join(observation.proprioception))
+    contract.add_row("instruction", f"at most {observation.max_tokens} words")
+    chunk = f"{action.chunk_length} steps of {action.step_period:g} s in {action.frame}"
+    contract.add_row("action chunk", chunk)
+    contract.add_row("licence", manifest.licence)
+    contract.add_row("made by", manifest.provenance.command)
+    stages = Table("stage", "kind", "exit", "MFLOP", "weights [kB]", "compute", "weights")
+    for stage in summary.stages:
+        spec = stage.spec
+        stages.add_row(
+            spec.name,
+            spec.kind,
+            str(spec.depth or ""),
+            f"{spec.flops / 1e6:.1f}",
+            f"{spec.weight_bytes / 1e3:.0f}",
+            f"{100 * stage.flops_share:.0f} %",
+            f"{100 * stage.weight_share:.0f} %",
+        )
+    return [contract, stages]
