@@ -1,0 +1,113 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever arrives, and whenever: the stream stays within its limits and comes to rest."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magma_ros.motion import ChunkStream, StreamConfig, StreamState
+from magma_ros.types import ActionChunk
+
+CONFIG = StreamConfig()
+STEP = 0.1
+
+arrivals = st.lists(
+    st.tuples(
+        st.floats(0.0, 0.4),  # time since the last arrival [s]
+        st.floats(-0.05, 1.5),  # latency: early, late, and so out of order [s]
+        st.integers(1, 8),  # steps
+        st.integers(1, 2),  # how often it is delivered
+        st.integers(0, 2**32 - 1),  # what it asks for
+    ),
+    max_size=12,
+)
+gaps = st.lists(st.floats(0.001, 0.06), min_size=1, max_size=7)
+
+
+def random_chunk(stamp: float, steps: int, seed: int) -> ActionChunk:
+    rng = np.random.default_rng(seed)
+    limits = np.array([0.06, 0.06, 0.06, 0.6, 0.6, 0.6])  # up to twice what the stream allows
+    rows = np.concatenate(
+        [rng.uniform(-limits, limits, (steps, 6)), rng.uniform(0, 1, (steps, 1))], axis=1
+    )
+    return ActionChunk(stamp, STEP, rows, 1)
+
+
+def play(stream: ChunkStream, plan, waits):
+    """Yields (wait since the last sample, sample) while the chunks of ``plan`` arrive."""
+    due, when = [], 0.0
+    for wait, latency, steps, copies, seed in plan:
+        when += wait
+        due += [(when, random_chunk(when - latency, steps, seed))] * copies
+    now, turn = 0.0, 0
+    while due or now < when + 1.6:
+        while due and due[0][0] <= now:
+            stream.push(due.pop(0)[1], now)
+        yield waits[turn % len(waits)], stream.sample(now)
+        turn += 1
+        now += waits[turn % len(waits)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrivals, gaps)
+def test_speed_and_acceleration_limits_hold_whatever_arrives(plan, waits):
+    last = np.zeros(6)
+    for wait, sample in play(ChunkStream(CONFIG), plan, waits):
+        twist, change = sample.twist, sample.twist - last
+        assert np.linalg.norm(twist[:3]) <= CONFIG.linear_speed + 1e-9
+        assert np.linalg.norm(twist[3:]) <= CONFIG.angular_speed + 1e-9
+        assert np.linalg.norm(change[:3]) <= CONFIG.linear_acceleration * wait + 1e-9
+        assert np.linalg.norm(change[3:]) <= CONFIG.angular_acceleration * wait + 1e-9
+        assert sample.gripper is None or 0.0 <= sample.gripper <= 1.0
+        last = twist
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrivals, gaps)
+def test_stream_always_comes_to_rest_once_chunks_stop(plan, waits):
+    *_, (_, sample) = play(ChunkStream(CONFIG), plan, waits)
+    assert sample.state is StreamState.IDLE
+    assert not sample.twist.any()
+
+
+@settings(max_examples=15, deadline=None)
+@given(arrivals, gaps)
+def test_same_arrivals_give_the_same_commands(plan, waits):
+    runs = [[s.twist for _, s in play(ChunkStream(CONFIG), plan, waits)] for _ in range(2)]
+    np.testing.assert_array_equal(*runs)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.0, 0.3), st.floats(0.04, 0.3), st.integers(0, 2**32 - 1))
+def test_replanning_the_same_smooth_path_is_followed(latency, every, seed):
+    """Chunks cut from one smooth path, at any rate and delay, move the arm along that path."""
+    rng = np.random.default_rng(seed)
+    size, rate, phase = rng.uniform(0.02, 0.1, 3), rng.uniform(0.5, 2.0, 3), rng.uniform(0, 6, 3)
+
+    def path(when):
+        return size * np.sin(rate * when + phase)
+
+    def observed(stamp):
+        times = stamp + STEP * np.arange(9)
+        rows = np.zeros((8, 7))
+        rows[:, :3] = np.diff([path(t) for t in times], axis=0)
+        return ActionChunk(stamp, STEP, rows, 1)
+
+    # The first chunk was there in time: what follows tests the seams, not the start.
+    stream, now, position, due = ChunkStream(CONFIG), 0.0, np.zeros(3), []
+    stream.push(observed(0.0), 0.0)
+    length, next_look = 0.0, every
+    for turn in range(250):
+        now = turn * CONFIG.period
+        if now >= next_look:
+            due.append((now + latency, observed(now)))
+            next_look += every
+        while due and due[0][0] <= now:
+            stream.push(due.pop(0)[1], now)
+        position += CONFIG.period * stream.sample(now).twist[:3]
+        length += float(np.linalg.norm(path(now + CONFIG.period) - path(now)))
+    error = np.linalg.norm(position - (path(now + CONFIG.period) - path(0.0)))
+    assert error <= 0.02 * length + 0.002
