@@ -117,17 +117,21 @@ def launch(
 
 
 @app.command
-def train(*, config: Path, out: Path = Path("checkpoints/magma-nano"), resume: bool = False) -> int:
-    """Train a policy, from nothing to a checkpoint; data are generated if they are missing.
+def train(
+    *, config: Path, out: Path | None = None, resume: bool = False, workers: int = 0
+) -> int:
+    """Train a policy, from nothing to a checkpoint; demonstrations are made if they are missing.
 
     Args:
-        config: Training configuration (YAML).
-        out: Folder for checkpoints and curves.
-        resume: Go on from the newest checkpoint in ``out``.
+        config: Training recipe, for example models/magma-nano.train.yaml.
+        out: Folder for checkpoints and curves; checkpoints/<name> by default.
+        resume: Go on from the newest checkpoint in that folder.
+        workers: Processes that make demonstrations; 0 for one a core.
     """
     from magma_ros.models.train import train as run_training
 
-    run_training(config, out, resume=resume)
+    checkpoint = run_training(config, out=out, resume=resume, workers=workers)
+    console.print(f"last checkpoint: {checkpoint}")
     return 0
 
 
