@@ -11,6 +11,7 @@ phase is read off the scene, the expert recovers from any disturbance by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from scipy.special import expit
 from magma_ros.sim.simulation import Simulation
 
 Vector = npt.NDArray[np.float64]
+Blended = TypeVar("Blended", float, npt.NDArray[np.float64])
 
 STEP_LENGTH = 0.03
 """Longest displacement per axis in one environment step [m]."""
@@ -34,7 +36,7 @@ CARRY_HEIGHT = 0.10
 LIFT_HEIGHT = 0.15
 """Height the tool lifts a picked cube to [m]; above what the task asks."""
 RELEASE_HEIGHT = 0.028
-"""Height of the tool above the table when it lets go over the tray [m]."""
+"""Height of the cube's centre when the tool lets go of it in the tray [m]."""
 PUSH_HEIGHT = 0.022
 """Height of the tool above the table while pushing [m]."""
 STANDOFF = 0.055
@@ -68,9 +70,9 @@ def _reach(simulation: Simulation, name: str) -> Vector:
 def _pick(simulation: Simulation, name: str) -> Vector:
     """Grasp; once held, up."""
     tool, cube, turn, held, gripper = _grasp(simulation, name)
-    target = np.array([*cube[:2], _approach_height(tool, cube)])
-    target[2] += held * (LIFT_HEIGHT - target[2])
-    return _action(tool, target, turn, gripper, slow=_slow(tool, cube))
+    lift = np.array([*cube[:2], LIFT_HEIGHT])
+    target = _blend(held, lift, _approach(tool, cube))
+    return _action(tool, target, turn, gripper, slow=1.0 - (1.0 - held) * _caution(tool, cube))
 
 
 def _place(simulation: Simulation, name: str) -> Vector:
@@ -78,22 +80,19 @@ def _place(simulation: Simulation, name: str) -> Vector:
     tool, cube, turn, held, gripper = _grasp(simulation, name)
     goal = simulation.world.tray_position
     away = float(np.linalg.norm(cube[:2] - goal[:2]))
-    there = _above(0.022 - away, 0.004) * _above(0.04 - cube[2], 0.004)
+    there = _above(0.024 - away, 0.003) * _above(RELEASE_HEIGHT + 0.012 - cube[2], 0.003)
     over = _above(0.03 - away, 0.006)
-
-    grasp_z = _approach_height(tool, cube)
-    carry_z = CARRY_HEIGHT + over * (RELEASE_HEIGHT - CARRY_HEIGHT)
-    leave_z = tool[2] + 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05)
-
-    carrying = held * (1.0 - there)
     high = _above(tool[2] - 0.065, 0.006)
-    target_xy = cube[:2] + carrying * (high + over - high * over) * (goal[:2] - cube[:2])
-    target_z = grasp_z + carrying * (carry_z - grasp_z)
-    target_z += there * (leave_z - target_z)
-    gripper += there * (1.0 - gripper)
-    target = np.array([*target_xy, target_z])
-    slow = 1.0 - (1.0 - held) * (1.0 - there) * (1.0 - _slow(tool, cube))
-    return _action(tool, target, turn * (1.0 - there), gripper, slow=slow)
+
+    carry_xy = cube[:2] + (high + over - high * over) * (goal[:2] - cube[:2])
+    lowered = tool[2] + RELEASE_HEIGHT - cube[2]
+    carry = np.array([*carry_xy, CARRY_HEIGHT + over * (lowered - CARRY_HEIGHT)])
+    leave = tool + [0.0, 0.0, 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05)]
+    target = _blend(there, leave, _blend(held, carry, _approach(tool, cube)))
+    caution = (1.0 - held) * (1.0 - there) * _caution(tool, cube)
+    return _action(
+        tool, target, turn * (1.0 - there), _blend(there, 1.0, gripper), slow=1.0 - caution
+    )
 
 
 def _push(simulation: Simulation, name: str) -> Vector:
@@ -129,32 +128,37 @@ def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, fl
     """What every grasp needs: tool, cube, turn to go [rad], how surely held 0..1, gripper."""
     world = simulation.world
     tool, cube = world.tool_position(), world.cube_position(name)
-    turn = _grasp_turn(world.cube_yaw(name), world.arm.tool_yaw())
-    offset = float(np.linalg.norm(tool[:2] - cube[:2]))
-    around = _above(0.014 - offset, 0.002) * _above(0.012 - abs(tool[2] - cube[2]), 0.0015)
+    beside, above = float(np.linalg.norm(tool[:2] - cube[:2])), abs(tool[2] - cube[2])
+    around = _above(0.014 - beside, 0.002) * _above(0.012 - above, 0.0015)
+    within = _above(0.024 - beside, 0.002) * _above(0.024 - above, 0.002)
     width = world.cube_size / (2.0 * world.arm.spec.finger_travel)
-    held = around * _above(width + 0.06 - simulation.gripper_opening(), 0.012)
-    return tool, cube, turn, held, 1.0 - around
+    held = within * _above(width + 0.08 - simulation.gripper_opening(), 0.012)
+    turn = _grasp_turn(world.cube_yaw(name), world.arm.tool_yaw())
+    return tool, cube, turn * (1.0 - held), held, (1.0 - around) * (1.0 - held)
 
 
-def _approach_height(tool: Vector, cube: Vector) -> float:
-    """High while beside the cube, at its centre when right above it."""
-    offset = float(np.linalg.norm(tool[:2] - cube[:2]))
-    return float(cube[2] + CLEARANCE * _above(offset - 0.012, 0.003))
+def _approach(tool: Vector, cube: Vector) -> Vector:
+    """Where to grasp: high above while still beside the cube, at its centre when over it."""
+    beside = float(np.linalg.norm(tool[:2] - cube[:2]))
+    return cube + [0.0, 0.0, CLEARANCE * _above(beside - 0.012, 0.003)]
 
 
-def _slow(tool: Vector, cube: Vector) -> float:
-    """Share of the sideways speed allowed: little while low and beside the cube."""
-    offset = float(np.linalg.norm(tool[:2] - cube[:2]))
+def _caution(tool: Vector, cube: Vector) -> float:
+    """How much of the sideways speed to give up: most of it while low and beside the cube."""
     low = _above(0.06 - (tool[2] - cube[2]), 0.005)
-    beside = _above(offset - 0.02, 0.003)
-    return 1.0 - 0.9 * low * beside
+    beside = _above(float(np.linalg.norm(tool[:2] - cube[:2])) - 0.02, 0.003)
+    return 0.9 * low * beside
 
 
 def _grasp_turn(cube_yaw: float, tool_yaw: float) -> float:
     """Turn from the tool's yaw to the cube's, the latter taken within a quarter turn around 0."""
     quarter = np.pi / 2
     return float((cube_yaw + quarter / 2) % quarter - quarter / 2 - tool_yaw)
+
+
+def _blend(share: float, one: Blended, other: Blended) -> Blended:
+    """``one`` to the given share, ``other`` for the rest."""
+    return other + share * (one - other)
 
 
 def _above(value: float, width: float) -> float:

@@ -15,12 +15,10 @@ from magma_ros.types import ImageArray
 
 Vector = npt.NDArray[np.float64]
 
-FLOOR = (0.62, 0.64, 0.67)
 WHITE = (0.97, 0.97, 0.97)
 BLACK = (0.07, 0.07, 0.08)
-TABLE_SIZE = (0.92, 1.10, 0.04)
-TABLE_CENTRE = (0.31, 0.0, -0.02)
-FLOOR_DEPTH = 0.7
+TABLE_SIZE = (1.20, 1.30, 0.04)
+TABLE_CENTRE = (0.42, 0.0, -0.02)
 PAINT = 0.001
 SETTLE_STEPS = 24
 
@@ -125,9 +123,8 @@ class World:
         return view, projection
 
     def _add_furniture(self, split: SplitSpec) -> None:
-        """Floor, table, zone and tray."""
+        """Table, zone and tray."""
         friction = self._scene.table_friction
-        self._add_box((8.0, 8.0, 0.02), (0.0, 0.0, -FLOOR_DEPTH), FLOOR, solid=False)
         table = self._add_box(TABLE_SIZE, TABLE_CENTRE, split.table)
         self._bullet.changeDynamics(table, -1, lateralFriction=friction)
         side = self.zone_size
