@@ -198,6 +198,7 @@ def test_a_group_forgets_its_settings_at_its_end(package: Path) -> None:
         - let: {{name: colour, value: red}}
         - group:
           - push_ros_namespace: {{namespace: outer}}
+          - push_ros_namespace: {{namespace: ""}}
           - let: {{name: colour, value: blue}}
           - set_env: {{name: MARK, value: "1"}}
           - group:
@@ -217,6 +218,22 @@ def test_a_group_forgets_its_settings_at_its_end(package: Path) -> None:
     spaces = [ros_arguments(t)[1:2] for t in told]
     assert spaces == [["__ns:=/outer/inner"], ["__ns:=/outer"], [], []]
     assert [t["env"].get("MARK") for t in told] == ["1", "1", None, "2"]
+
+
+def test_remaps_of_a_group_come_before_those_of_the_node(package: Path) -> None:
+    launched = run(
+        package,
+        """
+        launch:
+        - group:
+          - set_remap: {from: a, to: b}
+          - node: {pkg: probe, exec: tell, output: screen, remap: [{from: c, to: d}]}
+        - node: {pkg: probe, exec: tell, output: screen}
+        """,
+    )
+    inside, outside = launched.told()
+    assert ros_arguments(inside) == ["-r", "a:=b", "-r", "c:=d"]
+    assert ros_arguments(outside) == []
 
 
 def test_conditions_choose_the_nodes(package: Path) -> None:

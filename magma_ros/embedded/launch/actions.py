@@ -121,8 +121,15 @@ class PushRosNamespace(Action):
     namespace: Text
 
 
+class SetRemap(Action):
+    """Gives a topic or service another name, for the nodes that follow until the group ends."""
+
+    from_: Text = Field(alias="from")
+    to: Text
+
+
 class Remap(_Model):
-    """Gives a topic or service another name."""
+    """Gives a topic or service another name, for one node."""
 
     from_: Text = Field(alias="from")
     to: Text
@@ -199,6 +206,7 @@ ACTIONS: dict[str, type[Action]] = {
     "unset_env": UnsetEnv,
     "push_ros_namespace": PushRosNamespace,
     "push-ros-namespace": PushRosNamespace,
+    "set_remap": SetRemap,
     "node": Node,
     "include": Include,
     "group": Group,

@@ -30,6 +30,7 @@ from magma_ros.embedded.launch.actions import (
     PushRosNamespace,
     Scalar,
     SetEnv,
+    SetRemap,
     UnsetEnv,
     Value,
     load,
@@ -75,6 +76,7 @@ class Scope:
     variables: dict[str, str]
     environment: dict[str, str]
     namespace: str | None = None
+    remaps: tuple[tuple[str, str], ...] = ()
 
     def copy(self) -> Scope:
         """The same settings, to be changed apart."""
@@ -149,6 +151,8 @@ class _Planner:
                 scope.environment.pop(perform(env.name, scope), None)
             case PushRosNamespace() as push:
                 scope.namespace = _join(scope.namespace, perform(push.namespace, scope))
+            case SetRemap() as remap:
+                scope.remaps += ((perform(remap.from_, scope), perform(remap.to, scope)),)
             case Group() as group:
                 self.visit(entry.children, scope.copy() if group.scoped else scope)
             case Include() as include:
@@ -218,7 +222,7 @@ class _Planner:
         if namespace is not None:
             arguments += ["-r", f"__ns:={namespace}"]
         # A full name outranks the "/**" of a file, so what the launch file says wins if it can.
-        owner = f"{namespace}/{name}" if namespace and name else "/**"
+        owner = f"{namespace.rstrip('/')}/{name}" if namespace and name else "/**"
         for param in node.param:
             file = (
                 _existing(param.from_, scope)
@@ -226,8 +230,9 @@ class _Planner:
                 else self._write(param, owner, scope)
             )
             arguments += ["--params-file", str(file)]
-        for remap in node.remap:
-            arguments += ["-r", f"{perform(remap.from_, scope)}:={perform(remap.to, scope)}"]
+        own_remaps = [(perform(r.from_, scope), perform(r.to, scope)) for r in node.remap]
+        for match, replacement in (*scope.remaps, *own_remaps):
+            arguments += ["-r", f"{match}:={replacement}"]
         return arguments
 
     def _write(self, param: Param, owner: str, scope: Scope) -> Path:
@@ -253,7 +258,7 @@ def _join(outer: str | None, inner: str | None) -> str | None:
     """A namespace or name below another; an absolute one stands alone."""
     if inner is None or inner.startswith("/"):
         return inner or outer
-    return f"{(outer or '').rstrip('/')}/{inner}"
+    return f"{outer or ''}/{inner}".rstrip("/") or "/"
 
 
 def _python(entry_point: str) -> list[str]:
