@@ -22,6 +22,8 @@ from magma_ros.sim.simulation import Simulation
 Vector = npt.NDArray[np.float64]
 Blended = TypeVar("Blended", float, npt.NDArray[np.float64])
 
+UP = np.array([0.0, 0.0, 1.0])
+
 STEP_LENGTH = 0.03
 """Longest displacement per axis in one environment step [m]."""
 STEP_TURN = 0.3
@@ -84,10 +86,10 @@ def _place(simulation: Simulation, name: str) -> Vector:
     over = _above(0.03 - away, 0.006)
     high = _above(tool[2] - 0.065, 0.006)
 
-    carry_xy = cube[:2] + (high + over - high * over) * (goal[:2] - cube[:2])
+    carry_xy = tool[:2] + (high + over - high * over) * (goal[:2] - cube[:2])
     lowered = tool[2] + RELEASE_HEIGHT - cube[2]
     carry = np.array([*carry_xy, CARRY_HEIGHT + over * (lowered - CARRY_HEIGHT)])
-    leave = tool + [0.0, 0.0, 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05)]
+    leave = tool + 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05) * UP
     target = _blend(there, leave, _blend(held, carry, _approach(tool, cube)))
     caution = (1.0 - held) * (1.0 - there) * _caution(tool, cube)
     return _action(
@@ -130,9 +132,9 @@ def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, fl
     tool, cube = world.tool_position(), world.cube_position(name)
     beside, above = float(np.linalg.norm(tool[:2] - cube[:2])), abs(tool[2] - cube[2])
     around = _above(0.014 - beside, 0.002) * _above(0.012 - above, 0.0015)
-    within = _above(0.024 - beside, 0.002) * _above(0.024 - above, 0.002)
-    width = world.cube_size / (2.0 * world.arm.spec.finger_travel)
-    held = within * _above(width + 0.08 - simulation.gripper_opening(), 0.012)
+    within = _above(0.026 - beside, 0.002) * _above(0.026 - above, 0.002)
+    excess = simulation.gripper_opening() - world.cube_size / (2.0 * world.arm.spec.finger_travel)
+    held = within * _above(0.08 - excess, 0.012) * _above(excess + 0.1, 0.012)
     turn = _grasp_turn(world.cube_yaw(name), world.arm.tool_yaw())
     return tool, cube, turn * (1.0 - held), held, (1.0 - around) * (1.0 - held)
 
@@ -140,7 +142,7 @@ def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, fl
 def _approach(tool: Vector, cube: Vector) -> Vector:
     """Where to grasp: high above while still beside the cube, at its centre when over it."""
     beside = float(np.linalg.norm(tool[:2] - cube[:2]))
-    return cube + [0.0, 0.0, CLEARANCE * _above(beside - 0.012, 0.003)]
+    return cube + CLEARANCE * _above(beside - 0.012, 0.003) * UP
 
 
 def _caution(tool: Vector, cube: Vector) -> float:
