@@ -43,8 +43,8 @@ PUSH_HEIGHT = 0.022
 """Height of the tool above the table while pushing [m]."""
 STANDOFF = 0.055
 """Distance behind a cube's centre where a push begins [m]; half a cube and half the pads touch."""
-PUSH_LEAD = 0.016
-"""How far beyond the tool the target of a push lies: the speed of pushing [m a step]."""
+PUSH_LEAD = 0.023
+"""How far before the tool the target of a push lies: sets the speed of pushing [m]."""
 
 
 class Expert:
@@ -98,32 +98,30 @@ def _place(simulation: Simulation, name: str) -> Vector:
 
 
 def _push(simulation: Simulation, name: str) -> Vector:
-    """Over the cube to its far side, down, and through it towards the zone."""
+    """Over the cube to its far side, down, and through it towards the zone; at the end, up."""
     world = simulation.world
-    tool, cube, goal = world.tool_position(), world.cube_position(name), world.zone_position
-    way = goal[:2] - cube[:2]
+    tool, cube = world.tool_position(), world.cube_position(name)
+    way = world.zone_position[:2] - cube[:2]
     left = float(np.linalg.norm(way))
     ahead = way / np.hypot(left, 0.005)
     aside = np.array([-ahead[1], ahead[0]])
     offset = tool[:2] - cube[:2]
     along, across = float(offset @ ahead), float(offset @ aside)
 
+    # To go down, the tool must clear the cube; once down, it may touch it.
     low = _above(0.05 - tool[2], 0.004)
-    behind = _above(-along - 0.042 + 0.027 * low, 0.002)
-    lined_up = behind * _above(0.018 - abs(across), 0.002)
-    pushing = lined_up * _above(0.04 - tool[2], 0.003)
+    behind = _above(-along - 0.042 + 0.027 * low, 0.002) * _above(0.018 - abs(across), 0.002)
+    pushing = behind * _above(0.04 - tool[2], 0.003)
+    arrived = _above(0.012 - left, 0.003)
 
     back = cube[:2] - STANDOFF * ahead
-    through = tool[:2] + PUSH_LEAD / GAIN * ahead - 0.6 * across * aside
-    target_xy = back + pushing * (through - back)
-    hover = PUSH_HEIGHT + CLEARANCE * (1.0 - lined_up)
-    arrived = _above(0.012 - left, 0.003)
-    target_z = hover + arrived * (0.12 - hover)
+    through = tool[:2] + PUSH_LEAD * ahead - 0.6 * across * aside
+    target_xy = _blend(arrived, tool[:2], _blend(pushing, through, back))
+    target_z = _blend(arrived, LIFT_HEIGHT, PUSH_HEIGHT + CLEARANCE * (1.0 - behind))
+    near = np.exp(-np.sum((tool[:2] - back) ** 2) / 0.015**2)
+    caution = (1.0 - pushing) * (1.0 - near) * _above(0.07 - tool[2], 0.006)
     target = np.array([*target_xy, target_z])
-    target[:2] += arrived * (tool[:2] - target[:2])
-    at_height = _above(tool[2] - 0.07, 0.006)
-    slow = np.clip(pushing + at_height + np.exp(-np.sum((tool[:2] - back) ** 2) / 0.015**2), 0, 1)
-    return _action(tool, target, turn=-world.arm.tool_yaw(), gripper=0.0, slow=float(slow))
+    return _action(tool, target, -world.arm.tool_yaw(), gripper=0.0, slow=1.0 - caution)
 
 
 def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, float, float]:
