@@ -9,6 +9,7 @@ at the braking limit, which is higher, with no regard to jerk.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -68,17 +69,28 @@ class Limits:
 
     def speed_scale(self, twist: FloatArray) -> float:
         """Share of ``twist`` (6,) that keeps both speed limits, 0..1."""
-        linear, angular = _norms(twist)
-        return min(
-            1.0,
-            self.linear_speed / max(linear, self.linear_speed),
-            self.angular_speed / max(angular, self.angular_speed),
-        )
+        return min(self._speed_shares(twist))
+
+    def capped(self, twist: FloatArray) -> FloatArray:
+        """``twist`` (6,) with its linear and its angular part each brought within its limit.
+
+        For what a ramp adds: when two axes trade speed, jerk limits let the norm swell a little.
+        The nearest permitted vector never takes more acceleration to reach.
+        """
+        capped: FloatArray = twist * np.repeat(self._speed_shares(twist), 3)
+        return capped
 
     def stop_time(self, twist: FloatArray) -> float:
         """Time a halt from ``twist`` (6,) takes [s]."""
         linear, angular = _norms(twist)
         return max(linear / self.linear_braking, angular / self.angular_braking)
+
+    def _speed_shares(self, twist: FloatArray) -> tuple[float, float]:
+        linear, angular = _norms(twist)
+        return (
+            self.linear_speed / max(linear, self.linear_speed),
+            self.angular_speed / max(angular, self.angular_speed),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +119,8 @@ class Ramp:
         self._trajectory = Trajectory(6)
         self._input = InputParameter(6)
         self._input.control_interface = ControlInterface.Velocity
-        # All axes change together along a straight line where the start allows it.
+        # All axes change together: along a straight line if velocity and acceleration lie on it to
+        # the last bit, and otherwise nearly so, because all axes arrive at the same moment.
         self._input.synchronization = Synchronization.Phase
         self._input.max_acceleration = _per_axis(
             limits.linear_acceleration, limits.angular_acceleration
@@ -130,7 +143,7 @@ class Ramp:
         if elapsed >= self._trajectory.duration:
             return Motion(twist.copy())
         _, velocity, acceleration = self._trajectory.at_time(elapsed)
-        return Motion(np.array(velocity), np.array(acceleration))
+        return Motion(self._limits.capped(np.array(velocity)), np.array(acceleration))
 
     def halt(self, motion: Motion, elapsed: float) -> Motion:
         """The motion after braking straight to zero for ``elapsed`` [s]."""
@@ -141,7 +154,7 @@ class Ramp:
 
 
 def _norms(twist: FloatArray) -> tuple[float, float]:
-    return float(np.linalg.norm(twist[:3])), float(np.linalg.norm(twist[3:]))
+    return math.hypot(*twist[:3]), math.hypot(*twist[3:])
 
 
 def _per_axis(linear: float, angular: float) -> list[float]:

@@ -85,7 +85,7 @@ class Workspace:
         room = np.maximum(gaps, 0.0) / deceleration
         allowed = deceleration * (np.sqrt(reaction**2 + 2.0 * room) - reaction)
         outward = _outward(twist)
-        shares = np.where(outward > allowed, allowed / np.where(outward > 0.0, outward, 1.0), 1.0)
+        shares = np.divide(allowed, outward, out=np.ones(len(FACES)), where=outward > allowed)
         face = int(np.argmin(shares))
         return Approach(float(shares[face]), FACES[face], float(gaps[face]))
 

@@ -34,6 +34,10 @@ class History:
         self._times: list[float] = []
         self._entries: list[Progress] = []
 
+    def __len__(self) -> int:
+        """The number of notes kept."""
+        return len(self._times)
+
     def record(self, now: float, progress: Progress) -> None:
         """Note ``progress`` at ``now`` [s], no earlier than the last note."""
         if len(self._entries) >= 2 and all(_same(progress, e) for e in self._entries[-2:]):

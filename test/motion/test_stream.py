@@ -220,6 +220,15 @@ def test_uneven_sampling_loses_no_displacement():
     assert position == pytest.approx(0.2 * now, rel=0.01)
 
 
+def test_memory_does_not_grow_while_chunks_keep_coming():
+    player = Player()
+    for _ in range(50):
+        player.stream.push(chunk(player.now - TICK), player.now)
+        player.run(0.4)
+    player.run(20.0)
+    assert len(player.stream._history) < 60  # one chunk at 50 Hz, and its stop
+
+
 def test_setting_that_makes_no_sense_is_refused():
     with pytest.raises(StreamConfigError, match="stop_time must be a positive number, not -1"):
         StreamConfig(stop_time=-1.0)
