@@ -8,7 +8,7 @@ from typing import Any
 
 from magma_ros.embedded.wire import codec, names
 from magma_ros.embedded.wire.definitions import type_hash
-from magma_ros.embedded.wire.entities import Writer
+from magma_ros.embedded.wire.entities import WriteError, Writer
 from magma_ros.embedded.wire.messages import type_name
 
 from ._rclpy_pybind11 import RCLError
@@ -62,16 +62,17 @@ class Publisher:
 
         Raises:
             TypeError: The message is of another type.
-            RCLError: The context was shut down.
+            RCLError: The context was shut down, or readers are too slow.
         """
+        if not isinstance(msg, (bytes, self.msg_type)):
+            raise TypeError(f"Expected {self.msg_type}, got {type(msg)}")
         if not self._context.ok():
             raise RCLError("Failed to publish: publisher's context is invalid")
-        if isinstance(msg, bytes):
-            self._writer.write_bytes(msg)
-        elif isinstance(msg, self.msg_type):
-            self._writer.write_bytes(codec.serialize(msg))
-        else:
-            raise TypeError(f"Expected {self.msg_type}, got {type(msg)}")
+        data = msg if isinstance(msg, bytes) else codec.serialize(msg)
+        try:
+            self._writer.write_bytes(data)
+        except WriteError as error:
+            raise RCLError(f"Failed to publish on {self.topic_name!r}: {error}") from error
 
     def get_subscription_count(self) -> int:
         """The number of subscriptions that this publisher reaches."""

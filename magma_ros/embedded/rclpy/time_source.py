@@ -30,14 +30,7 @@ class TimeSource:
         if not node.has_parameter(USE_SIM_TIME):
             node.declare_parameter(USE_SIM_TIME, False)
         self._follow(node.get_parameters([USE_SIM_TIME]))
-        node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._follow)
-
-    def _check(self, parameters: list[Any]) -> Any:
-        wrong = any(p.name == USE_SIM_TIME and not isinstance(p.value, bool) for p in parameters)
-        return message_class("rcl_interfaces/msg/SetParametersResult")(
-            successful=not wrong, reason=f"{USE_SIM_TIME} must be a bool" if wrong else ""
-        )
 
     def _follow(self, parameters: list[Any]) -> None:
         for parameter in parameters:

@@ -11,6 +11,8 @@ from functools import cache
 from typing import Any, Self
 
 from cyclonedds.idl import IdlStruct, make_idl_struct
+from cyclonedds.idl._support import Endianness
+from cyclonedds.idl._typesupport.DDS.XTypes import TypeInformation, TypeMapping
 from cyclonedds.idl.types import (
     array,
     bounded_str,
@@ -76,8 +78,8 @@ class Payload:
 @cache
 def payload_class(name: str) -> type[Payload]:
     """The data class for topics of a message type such as ``std_msgs/msg/String``."""
-    structure = _structure(name) if "/msg/" in name else _with_header(name)
-    return type("Payload", (Payload,), {"__slots__": (), "__idl__": structure.__idl__})
+    described = _structure(name).__idl__ if "/msg/" in name else HeaderedType(name)
+    return type("Payload", (Payload,), {"__slots__": (), "__idl__": described})
 
 
 def dds_type_name(name: str) -> str:
@@ -92,12 +94,44 @@ def _structure(name: str) -> type[IdlStruct]:
     return _make(dds_type_name(name), members)
 
 
-@cache
-def _with_header(name: str) -> type[IdlStruct]:
-    """A request or response type, after the header that rmw_cyclonedds_cpp puts before it."""
-    header = {"client": uint64, "sequence": int64}
-    members = {member: _member(desc) for member, desc in store().fielddefs[name][1]}
-    return _make(dds_type_name(name), header | members)
+class HeaderedType:
+    """The type of requests or responses, which have a header on the wire.
+
+    rmw_cyclonedds_cpp announces the type without the header. Cyclone DDS compares announced types
+    by their minimal form, and checks the samples of Python programs by their complete form. So
+    this type announces the minimal form without the header and the complete form with it. It has
+    the attributes that ``Topic`` and Cyclone DDS's native layer ask of ``IdlStruct.__idl__``.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Describe a type such as ``std_srvs/srv/Trigger_Request``."""
+        bare = _structure(name).__idl__
+        members = {member: _member(desc) for member, desc in store().fielddefs[name][1]}
+        header = {"client": uint64, "sequence": int64}
+        full = _make(dds_type_name(name), header | members).__idl__
+        full.populate()
+        self.idl_transformed_typename = full.idl_transformed_typename
+        self.data_type_props = full.data_type_props
+        self.supported_versions = full.supported_versions
+        bare_info, full_info = bare.get_type_info(), full.get_type_info()
+        bare_map, full_map = bare.get_type_mapping(), full.get_type_mapping()
+        info = TypeInformation(minimal=bare_info.minimal, complete=full_info.complete)
+        mapping = TypeMapping(
+            identifier_object_pair_minimal=bare_map.identifier_object_pair_minimal,
+            identifier_object_pair_complete=full_map.identifier_object_pair_complete,
+            identifier_complete_minimal=bare_map.identifier_complete_minimal,
+        )
+        self._xt_bytedata = (_serialized(info), _serialized(mapping))
+
+    def populate(self) -> None:
+        """Nothing is left to do."""
+
+    fill_type_data = populate
+
+
+def _serialized(described: Any) -> bytes:
+    data: bytes = described.serialize(endianness=Endianness.Little, use_version_2=True)
+    return data[4:]  # without the encapsulation header
 
 
 def _make(type_name: str, members: dict[str, Any]) -> type[IdlStruct]:

@@ -17,7 +17,7 @@ MAX_DOMAIN_ID = 232
 
 LOOPBACK = """
 <General>
-  <Interfaces><NetworkInterface name="{interface}" multicast="false"/></Interfaces>
+  <Interfaces><NetworkInterface address="127.0.0.1" multicast="false"/></Interfaces>
   <AllowMulticast>false</AllowMulticast>
   {messages}
 </General>
@@ -37,8 +37,14 @@ MESSAGES = """
 """
 """Few large datagrams: an image of 640 x 480 takes 15 of them, not 700."""
 
-RECEIVING = '<Internal><SocketReceiveBufferSize min="default" max="16MB"/></Internal>'
-"""A burst of fragments must find room while this process is busy."""
+BUFFERS = """
+<Internal>
+  <SocketReceiveBufferSize min="default" max="16MB"/>
+  <Watermarks><WhcHigh>64MB</WhcHigh><WhcHighInit>64MB</WhcHighInit></Watermarks>
+</Internal>
+"""
+"""A burst of fragments must find room while this process is busy, and a writer must not wait for
+a slow reader while a few images are on their way: Python stands still while it does."""
 
 
 class DomainError(RuntimeError):
@@ -82,8 +88,8 @@ def configuration() -> str:
     if uri:
         return uri
     template = LOOPBACK if _local_only() else SUBNET
-    settings = template.format(interface="lo", messages=MESSAGES)
-    return f'<CycloneDDS><Domain id="any">{settings}{RECEIVING}</Domain></CycloneDDS>'
+    settings = template.format(messages=MESSAGES)
+    return f'<CycloneDDS><Domain id="any">{settings}{BUFFERS}</Domain></CycloneDDS>'
 
 
 def _local_only() -> bool:
@@ -98,6 +104,6 @@ def _explain(domain_id: int) -> str:
             "check that the network interface it names exists and is up, or unset it"
         )
     return (
-        f"DDS domain {domain_id} cannot be joined because no usable network interface was found; "
-        "bring the loopback interface up (ip link set lo up)"
+        f"DDS domain {domain_id} cannot be joined; check that the loopback interface is up "
+        "(ip link set lo up) and that fewer than 120 processes are in the domain"
     )

@@ -21,6 +21,11 @@ from cyclonedds.topic import Topic
 from magma_ros.embedded.wire.descriptor import payload_class
 from magma_ros.embedded.wire.domain import open_domain
 
+
+class WriteError(RuntimeError):
+    """A sample could not be written."""
+
+
 ANY_STATE = SampleState.Any | ViewState.Any | InstanceState.Any
 
 
@@ -73,8 +78,15 @@ class Writer(Handled, DataWriter):
         super().__init__(participant, Topic(participant, topic, self._payload), qos)
 
     def write_bytes(self, data: bytes) -> None:
-        """Write a sample: the encapsulation header and the CDR."""
-        self.write(self._payload(data))
+        """Write a sample: the encapsulation header and the CDR.
+
+        Raises:
+            WriteError: Readers are too slow, or the data are not of the topic's type.
+        """
+        try:
+            self.write(self._payload(data))
+        except core.DDSException as error:
+            raise WriteError(str(error)) from error
 
     def matched_user_data(self) -> list[bytes]:
         """The user data of every matched reader."""

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from cyclonedds.internal import dds_infinity
 from cyclonedds.qos import Policy, Qos
 
+MAX_BLOCKING_TIME = 100_000_000
+"""Longest time that a write may wait for slow readers [ns]: DDS's default. rmw_cyclonedds_cpp
+waits for ever, but then all of a Python process would."""
+
 
 @dataclass(frozen=True)
 class WireQos:
@@ -58,7 +62,7 @@ class WireQos:
 
     def _reliability(self) -> object:
         if self.reliable:
-            return Policy.Reliability.Reliable(dds_infinity)
+            return Policy.Reliability.Reliable(MAX_BLOCKING_TIME)
         return Policy.Reliability.BestEffort
 
     def _liveliness(self) -> object:
