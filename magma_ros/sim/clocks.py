@@ -1,0 +1,173 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How the world goes on while the policy thinks.
+
+- ``ideal``: it waits. Thinking costs nothing, so this is the upper bound of what a policy can do;
+  the outcome depends on the scenes and the weights alone.
+- ``wall``: it goes on. Physics follows the wall clock while the policy runs in a process of its
+  own, and actions reach the arm through the same 50 Hz stream as on a robot. A late action is late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+
+from magma_ros.motion import ChunkStream, StreamConfig, StreamState
+from magma_ros.sim.eval_actors import Actor, ActorProcess, Thinker
+from magma_ros.sim.eval_episode import INSTANT, Episode
+from magma_ros.sim.simulation import ENV_STEP
+from magma_ros.types import GRIPPER, ActionChunk, Clock, FloatArray, MonotonicClock
+
+TICK = 0.02
+"""Period of the command stream [s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When the policy must decide.
+
+    Attributes:
+        execute: Steps of a chunk (0.1 s each) from one observation to the next.
+        deadline: Time from an observation to its latest useful decision [s]; no clock that waits
+            minds it.
+    """
+
+    execute: int
+    deadline: float
+
+
+class WorldClock(Protocol):
+    """Plays episodes; what a clock is, is how it does that.
+
+    Attributes:
+        waits: Whether the world waits for every decision, so that none can be late.
+        parallel: Whether episodes may be played side by side without disturbing one another.
+    """
+
+    waits: ClassVar[bool]
+    parallel: ClassVar[bool]
+
+    @classmethod
+    def start(cls, load_actor: Callable[[int], Actor], pace: Pace) -> Self:
+        """Load the actor and be ready.
+
+        Args:
+            load_actor: Makes the actor for a number of threads, 0 for its own choice; picklable.
+            pace: When the policy must decide.
+        """
+        ...
+
+    def play(self, episode: Episode) -> None:
+        """Play an episode from its beginning to its end."""
+        ...
+
+
+class IdealClock:
+    """The world waits for every decision.
+
+    Args:
+        actor: Decides.
+        pace: How many steps of a chunk are executed before the next observation.
+    """
+
+    waits: ClassVar[bool] = True
+    parallel: ClassVar[bool] = True
+
+    def __init__(self, actor: Actor, pace: Pace) -> None:
+        self._actor = actor
+        self._steps = pace.execute
+
+    @classmethod
+    def start(cls, load_actor: Callable[[int], Actor], pace: Pace) -> Self:
+        """See :class:`WorldClock`; one thread, because episodes run side by side."""
+        return cls(load_actor(1), pace)
+
+    def play(self, episode: Episode) -> None:
+        """Observe, decide, execute, in lock step; without a decision the arm rests."""
+        self._actor.reset()
+        while not episode.over:
+            verdict = self._actor.act(episode.look(), math.inf)
+            episode.record(verdict)
+            self._execute(verdict.chunk, episode)
+
+    def _execute(self, chunk: ActionChunk | None, episode: Episode) -> None:
+        for step in range(self._steps):
+            twist, gripper = _REST if chunk is None else _command(chunk.actions[step])
+            episode.follow(twist, gripper, episode.time + ENV_STEP)
+            if episode.over:
+                return
+
+
+class WallClock:
+    """The world goes on in real time.
+
+    If this machine cannot keep physics and cameras up with the clock, the world catches up as
+    fast as it can, and the episode's ``lag`` tells.
+
+    Args:
+        thinker: Decides meanwhile.
+        pace: How often it is given an observation, and how soon the decision must fall.
+        clock: What the world follows; the deadlines lie on it.
+    """
+
+    waits: ClassVar[bool] = False
+    parallel: ClassVar[bool] = False
+
+    def __init__(self, thinker: Thinker, pace: Pace, clock: Clock | None = None) -> None:
+        self._thinker = thinker
+        self._interval = pace.execute * ENV_STEP
+        self._deadline = pace.deadline
+        self._clock = clock or MonotonicClock()
+
+    @classmethod
+    def start(cls, load_actor: Callable[[int], Actor], pace: Pace) -> Self:
+        """See :class:`WorldClock`; the actor lives in a process of its own."""
+        return cls(ActorProcess(partial(load_actor, 0)), pace)
+
+    def play(self, episode: Episode) -> None:
+        """Stream commands at 50 Hz; observe when it is time and the policy is free."""
+        self._thinker.reset()
+        stream = ChunkStream(StreamConfig(period=TICK))
+        began = self._clock.now()
+        next_look = 0.0
+        flowing = False
+        ticks = 0
+        while not episode.over:
+            self._hear(episode, stream)
+            if not self._thinker.busy and episode.time > next_look - INSTANT:
+                next_look = episode.time + self._interval
+                deadline = began + episode.time + self._deadline
+                self._thinker.offer(episode.look(), deadline)
+            sample = stream.sample(episode.time)
+            episode.stalls += flowing and sample.state is not StreamState.PLAYING
+            flowing = sample.state is StreamState.PLAYING
+            ticks += 1
+            episode.follow(sample.twist, sample.gripper, ticks * TICK)
+            episode.lag = max(episode.lag, self._clock.now() - began - episode.time)
+            self._clock.sleep_until(began + episode.time)
+
+    def _hear(self, episode: Episode, stream: ChunkStream) -> None:
+        """Take what the thinker has decided, if it has."""
+        if (verdict := self._thinker.take()) is None:
+            return
+        episode.record(verdict)
+        if verdict.chunk is not None:
+            stream.push(verdict.chunk, episode.time)
+
+
+_REST: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
+
+
+def _command(action: FloatArray) -> tuple[FloatArray, float | None]:
+    """One step of a chunk as the twist and the gripper target that carry it out."""
+    return action[:GRIPPER] / ENV_STEP, float(action[GRIPPER])
+
+
+CLOCKS: dict[str, type[WorldClock]] = {"ideal": IdealClock, "wall": WallClock}
+"""Every clock by its name."""
