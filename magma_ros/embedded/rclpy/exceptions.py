@@ -62,7 +62,7 @@ class ParameterException(Exception):
 
     def __init__(self, error_msg: str, parameters: object, *args: object) -> None:
         """Tell what is wrong with which parameters."""
-        super().__init__(error_msg, parameters, *args)
+        super().__init__(f"{error_msg}: {parameters}", *args)
 
 
 class ParameterNotDeclaredException(ParameterException):

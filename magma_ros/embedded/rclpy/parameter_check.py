@@ -8,7 +8,8 @@ import math
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.parameter import Parameter
+
+from .parameter import Parameter
 
 _RELATIVE_TOLERANCE = 1e-6
 """rclpy's tolerance for floating-point ranges and steps."""

@@ -14,7 +14,8 @@ from rcl_interfaces.msg import (
     ParameterEvent,
     SetParametersResult,
 )
-from rclpy.exceptions import (
+
+from .exceptions import (
     InvalidParameterException,
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -23,10 +24,10 @@ from rclpy.exceptions import (
     ParameterNotDeclaredException,
     ParameterUninitializedException,
 )
-from rclpy.parameter import PARAMETER_SEPARATOR_STRING, Parameter
-from rclpy.parameter_check import range_refusal, set_refusal, type_refusal
-from rclpy.parameter_service import ParameterService
-from rclpy.qos import qos_profile_parameter_events
+from .parameter import PARAMETER_SEPARATOR_STRING, Parameter
+from .parameter_check import range_refusal, set_refusal, type_refusal
+from .parameter_service import ParameterService
+from .qos import qos_profile_parameter_events
 
 PreSetCallback = Callable[[list[Parameter]], list[Parameter]]
 OnSetCallback = Callable[[list[Parameter]], SetParametersResult]

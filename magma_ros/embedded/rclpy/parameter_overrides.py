@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rclpy.parameter import PARAMETER_SEPARATOR_STRING, Parameter
+
+from .parameter import PARAMETER_SEPARATOR_STRING, Parameter
 
 _FILE_FLAGS = {"--params-file"}
 _VALUE_FLAGS = {"-p", "--param"}

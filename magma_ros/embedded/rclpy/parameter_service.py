@@ -16,9 +16,10 @@ from rcl_interfaces.srv import (
     SetParameters,
     SetParametersAtomically,
 )
-from rclpy.exceptions import ParameterNotDeclaredException, ParameterUninitializedException
-from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_parameters
+
+from .exceptions import ParameterNotDeclaredException, ParameterUninitializedException
+from .parameter import Parameter
+from .qos import qos_profile_parameters
 
 
 class ParameterService:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lifecycle_msgs.msg import Transition
 
 if TYPE_CHECKING:
-    from rclpy.lifecycle.state_machine import LifecycleState
+    from .state_machine import LifecycleState
 
 
 class TransitionCallbackReturn(Enum):

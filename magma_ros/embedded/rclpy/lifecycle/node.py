@@ -14,9 +14,11 @@ from lifecycle_msgs.srv import (
     GetAvailableTransitions,
     GetState,
 )
-from rclpy.lifecycle.managed_entity import ManagedEntity, TransitionCallbackReturn
-from rclpy.lifecycle.publisher import LifecyclePublisher
-from rclpy.lifecycle.state_machine import (
+from rclpy.node import Node
+
+from .managed_entity import ManagedEntity, TransitionCallbackReturn
+from .publisher import LifecyclePublisher
+from .state_machine import (
     OUTCOMES,
     STATES,
     TRANSITIONS,
@@ -24,7 +26,6 @@ from rclpy.lifecycle.state_machine import (
     LifecycleTransition,
     StateMachine,
 )
-from rclpy.node import Node
 
 
 class LifecycleNode(ManagedEntity, Node):
@@ -68,7 +69,9 @@ class LifecycleNode(ManagedEntity, Node):
 
     def create_lifecycle_publisher(self, *args: Any, **kwargs: Any) -> LifecyclePublisher:
         """Create a publisher that is silent unless the node is active."""
-        publisher = self.create_publisher(*args, **kwargs, publisher_class=LifecyclePublisher)
+        publisher: LifecyclePublisher = self.create_publisher(
+            *args, **kwargs, publisher_class=LifecyclePublisher
+        )
         self.add_managed_entity(publisher)
         return publisher
 

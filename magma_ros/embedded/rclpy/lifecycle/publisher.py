@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rclpy.lifecycle.managed_entity import SimpleManagedEntity
 from rclpy.publisher import Publisher
+
+from .managed_entity import SimpleManagedEntity
 
 
 class LifecyclePublisher(SimpleManagedEntity, Publisher):

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lifecycle_msgs.msg import State, Transition
-from rclpy.lifecycle.managed_entity import TransitionCallbackReturn
+
+from .managed_entity import TransitionCallbackReturn
 
 
 class LifecycleState(NamedTuple):
