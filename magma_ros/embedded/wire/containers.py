@@ -14,7 +14,6 @@ from typing import Any, Self
 import numpy as np
 
 TYPECODES = {
-    "char": "B",
     "int8": "b",
     "uint8": "B",
     "int16": "h",

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from rosbags.interfaces import Nodetype
-from rosbags.interfaces.typing import Constdefs, Fielddefs, FieldDesc
+from rosbags.interfaces.typing import BaseDesc, Constdefs, Fielddefs, FieldDesc
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -80,6 +80,8 @@ SERVICES = {
 def store() -> Typestore:
     """All definitions, by names such as ``std_msgs/msg/String`` and ``std_srvs/srv/Trigger``."""
     store = get_typestore(Stores.ROS2_JAZZY)
+    for name, (constants, fields) in store.fielddefs.items():
+        store.fielddefs[name] = constants, [(field, _as_idl(desc)) for field, desc in fields]
     for name, (request, response) in SERVICES.items():
         store.register(
             {
@@ -104,6 +106,18 @@ def store() -> Typestore:
 def type_hash(name: str) -> str:
     """The RIHS01 hash (REP-2016) of a message or service type."""
     return store().hash_rihs01(name)
+
+
+def _as_idl(desc: FieldDesc) -> FieldDesc:
+    """The field as rosidl hashes it: it turns ``char`` into uint8, which rosbags leaves out."""
+    octet: BaseDesc = (Nodetype.BASE, ("uint8", 0))
+    if desc[0] == Nodetype.BASE:
+        return octet if desc[1][0] == "char" else desc
+    if desc[0] == Nodetype.NAME:
+        return desc
+    element, count = desc[1]
+    is_char = element[0] == Nodetype.BASE and element[1][0] == "char"
+    return desc[0], (octet if is_char else element, count)
 
 
 def _parse(text: str) -> Definition:

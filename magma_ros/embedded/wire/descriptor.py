@@ -36,7 +36,6 @@ from magma_ros.embedded.wire.definitions import store
 BASE_TYPES: dict[str, Any] = {
     "bool": bool,
     "byte": uint8,
-    "char": uint8,
     "float32": float32,
     "float64": float64,
     "int8": int8,

@@ -22,10 +22,7 @@ from magma_ros.embedded.wire.containers import (
     checked_list,
 )
 
-IDL_NAMES = {"bool": "boolean", "byte": "octet", "char": "uint8"} | {
-    "float32": "float",
-    "float64": "double",
-}
+IDL_NAMES = {"bool": "boolean", "byte": "octet", "float32": "float", "float64": "double"}
 
 
 @dataclass(frozen=True)

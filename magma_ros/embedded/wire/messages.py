@@ -20,8 +20,8 @@ class Message:
     """What all message classes share."""
 
     __slots__ = ()
-    _fields: ClassVar[tuple[Field, ...]] = ()
-    _type_name: ClassVar[str] = ""
+    __fields__: ClassVar[tuple[Field, ...]] = ()
+    __type_name__: ClassVar[str] = ""
 
     def __init__(self, **kwargs: Any) -> None:
         """Start from the default values and assign the given fields.
@@ -29,7 +29,7 @@ class Message:
         Raises:
             AssertionError: There is no such field, or it cannot hold the value.
         """
-        for field in self._fields:
+        for field in self.__fields__:
             if field.name not in kwargs:
                 setattr(self, field.slot, field.default())
         known = type(self).get_fields_and_field_types()
@@ -37,14 +37,14 @@ class Message:
             if name not in known:
                 raise AssertionError(
                     f"Invalid arguments passed to constructor: {name} is no field of "
-                    f"{self._type_name} (it has {', '.join(known) or 'none'})"
+                    f"{self.__type_name__} (it has {', '.join(known) or 'none'})"
                 )
             setattr(self, name, value)
 
     @classmethod
     def get_fields_and_field_types(cls) -> dict[str, str]:
         """The type of each field, by name, in rosidl's spelling."""
-        return {field.name: field.type_name for field in cls._fields}
+        return {field.name: field.type_name for field in cls.__fields__}
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -52,17 +52,17 @@ class Message:
         return all(
             np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
             for mine, theirs in (
-                (getattr(self, field.slot), getattr(other, field.slot)) for field in self._fields
+                (getattr(self, field.slot), getattr(other, field.slot)) for field in self.__fields__
             )
         )
 
     __hash__ = None  # type: ignore[assignment]  # messages are mutable
 
     def __repr__(self) -> str:
-        values = (getattr(self, field.name) for field in self._fields)
+        values = (getattr(self, field.name) for field in self.__fields__)
         shown = (list(v) if hasattr(v, "view") else v for v in values)
-        pairs = (f"{f.name}={value!r}" for f, value in zip(self._fields, shown, strict=True))
-        return f"{self._type_name.replace('/', '.')}({', '.join(pairs)})"
+        pairs = (f"{f.name}={value!r}" for f, value in zip(self.__fields__, shown, strict=True))
+        return f"{self.__type_name__.replace('/', '.')}({', '.join(pairs)})"
 
 
 _NAMES: dict[type, str] = {}
@@ -87,8 +87,8 @@ def message_class(name: str) -> type[Message]:
         "__slots__": tuple(field.slot for field in fields),
         "__module__": f"{package}.{kind}",
         "__doc__": f"The message ``{name}``.",
-        "_fields": fields,
-        "_type_name": name,
+        "__fields__": fields,
+        "__type_name__": name,
         **{field.name: field.as_property() for field in fields},
         **{constant: _constant(base, value) for constant, base, value in constants},
     }
@@ -136,7 +136,7 @@ def type_name(interface: type) -> str:
 def decoder(name: str) -> Callable[..., Message]:
     """A function that makes a message from the values of all its fields, as deserialised."""
     made = message_class(name)
-    fields = made._fields
+    fields = made.__fields__
     steps = [(field.slot, field.receive) for field in fields]
 
     def decode(*values: Any) -> Message:
