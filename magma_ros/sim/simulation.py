@@ -20,7 +20,7 @@ import numpy.typing as npt
 from magma_ros.sim.bullet import PHYSICS_RATE
 from magma_ros.sim.language import choose_sentence
 from magma_ros.sim.layout import draw_layout
-from magma_ros.sim.schema import SimulationError
+from magma_ros.sim.schema import SimulationError, choose
 from magma_ros.sim.suite import CameraSpec, Suite, load_suite
 from magma_ros.sim.world import World
 from magma_ros.types import FloatArray, ImageArray, Observation, Pose
@@ -95,6 +95,7 @@ class Simulation:
         )
         self.joint_names = self.world.arm.joint_names
         self._steps = 0
+        self._asked = 0.0
         self._twist = np.zeros(6)
         self._opening = 1.0
         self._held_steps = dict.fromkeys(layout.cubes, 0)
@@ -135,10 +136,11 @@ class Simulation:
         """Let time go on.
 
         Args:
-            duration: Seconds; the end is rounded to the nearest physics step.
+            duration: Seconds. Whole physics steps are made; what is left over or made too early
+                is kept in mind, so that many short durations add up.
         """
-        end = round((self.time + duration) * PHYSICS_RATE)
-        while self._steps < end:
+        self._asked += duration
+        while self._steps < round(self._asked * PHYSICS_RATE):
             if self._steps % CONTROL_STEPS == 0:
                 self.world.arm.follow(self._twist, self._opening, CONTROL_STEPS / PHYSICS_RATE)
             self.world.advance()
@@ -151,8 +153,11 @@ class Simulation:
 
         Args:
             camera: ``front`` or ``wrist``.
+
+        Raises:
+            SimulationError: There is no such camera.
         """
-        return self.world.render(self.cameras[camera])
+        return self.world.render(choose("camera", camera, self.cameras))
 
     def picture(self, width: int = 640, height: int = 480) -> ImageArray:
         """The whole scene from the side, for people, (H, W, 3) uint8 RGB."""
@@ -160,7 +165,8 @@ class Simulation:
 
     def project(self, camera: str, point: FloatArray) -> Vector:
         """Where a point of the base frame appears in an image, (2,) column and row [px]."""
-        return self.world.project(self.cameras[camera], np.asarray(point, np.float64))
+        spec = choose("camera", camera, self.cameras)
+        return self.world.project(spec, np.asarray(point, np.float64))
 
     def joint_positions(self) -> Vector:
         """Measured, in the order of ``joint_names`` [rad, m]."""
@@ -237,7 +243,13 @@ class Simulation:
 
 
 def episode_generator(suite: str, task: str, split: str, seed: int) -> np.random.Generator:
-    """The source of randomness of one episode; the same on every machine."""
+    """The source of randomness of one episode; the same on every machine.
+
+    Raises:
+        SimulationError: The seed is negative.
+    """
+    if seed < 0:
+        raise SimulationError(f"a seed is 0 or more, not {seed}")
     names = [zlib.crc32(name.encode()) for name in (suite, task, split)]
     return np.random.default_rng([*names, seed])
 

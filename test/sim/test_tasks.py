@@ -1,0 +1,124 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks and expert: the expert succeeds, and success needs the cube that was named."""
+
+import numpy as np
+import pytest
+
+from magma_ros.sim.expert import Expert
+from magma_ros.sim.simulation import ENV_STEP, Failure
+from magma_ros.sim.suite import load_suite
+
+TASKS = tuple(load_suite("tabletop").tasks)
+LIMIT = np.array([0.03, 0.03, 0.03, 0.3, 0.3, 0.3])
+
+
+def run(simulation, expert, *, disturb=None, limit=None):
+    """Let the expert work until the target is served or time is up; returns its actions."""
+    actions = []
+    for step in range(limit or simulation.task.step_limit):
+        action = expert.act(simulation)
+        actions.append(action.copy())
+        if disturb is not None:
+            disturb(step, action)
+        simulation.command(action[:6] / ENV_STEP, action[6])
+        simulation.step(ENV_STEP)
+        if simulation.succeeded():
+            break
+    return np.array(actions)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_expert_succeeds_in_time(simulate, task):
+    for seed in range(8):
+        simulation = simulate(task, seed=seed)
+        run(simulation, Expert())
+        assert simulation.succeeded(), f"seed {seed}"
+        assert simulation.failure() is None
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_expert_succeeds_in_shifted_scenes(simulate, task):
+    for seed in range(3):
+        simulation = simulate(task, split="shift", seed=seed)
+        run(simulation, Expert())
+        assert simulation.succeeded(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("task", ["push", "pick", "place"])
+def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, task):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+
+        def knock(step, action, rng=rng):
+            if step % 12 in (8, 9, 10):
+                action[:6] += rng.uniform(-0.6, 0.6, 6) * LIMIT
+                action[6] = 1.0 - action[6] if step % 24 == 9 else action[6]
+
+        simulation = simulate(task, seed=seed)
+        run(simulation, Expert(), disturb=knock)
+        assert simulation.succeeded(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("task", ["reach", "pick", "place"])
+def test_serving_another_cube_is_no_success(simulate, task):
+    simulation = simulate(task, seed=1)
+    other = simulation.swapped_target_name
+    run(simulation, Expert(other))
+    assert simulation.served(other)
+    assert not simulation.succeeded()
+    assert simulation.failure() is Failure.WRONG_OBJECT
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_doing_nothing_is_no_success(simulate, task):
+    simulation = simulate(task, seed=1)
+    simulation.step(2.0)
+    assert not simulation.succeeded()
+    assert simulation.failure() is Failure.UNFINISHED
+
+
+def test_a_criterion_must_hold_for_a_while(simulate):
+    simulation = simulate("reach", seed=2)
+    run_until_done = 0
+    while not simulation.task.done(simulation.world, simulation.target_name):
+        run(simulation, Expert(), limit=1)
+        run_until_done += 1
+        assert run_until_done < simulation.task.step_limit
+    assert not simulation.succeeded()
+    run(simulation, Expert(), limit=4)
+    assert simulation.succeeded()
+
+
+def test_a_held_cube_is_carried_by_friction_alone(simulate):
+    simulation = simulate("pick", seed=0)
+    run(simulation, Expert())
+    assert simulation.world.touched(simulation.target_name)
+    simulation.command(np.zeros(6), 1.0)
+    simulation.step(1.0)
+    height = simulation.object_position(simulation.target_name)[2]
+    assert height == pytest.approx(simulation.world.cube_size / 2, abs=0.003)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_expert_stays_within_the_action_limits(simulate, task):
+    actions = run(simulate(task, seed=4), Expert())
+    assert np.all(np.abs(actions[:, :6]) <= LIMIT)
+    assert np.all((actions[:, 6] >= 0.0) & (actions[:, 6] <= 1.0))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_expert_has_no_memory(simulate, task):
+    simulation = simulate(task, seed=5)
+    expert = Expert()
+    run(simulation, expert, limit=6)
+    np.testing.assert_array_equal(expert.act(simulation), Expert().act(simulation))
+
+
+def test_a_cube_off_the_table_is_out_of_reach(simulate):
+    simulation = simulate("push", seed=0)
+    world = simulation.world
+    world._bullet.resetBasePositionAndOrientation(
+        world._cubes[simulation.target_name], [0.9, 0.6, 0.02], [0.0, 0.0, 0.0, 1.0]
+    )
+    assert simulation.failure() is Failure.OUT_OF_REACH
