@@ -71,6 +71,10 @@ class Guard:
         self._heard: dict[Source, float] = {}  # when each source last sent a good command
         self._stamps: dict[Source, float] = {}  # what that command was stamped
         self._pose: Pose | None = None
+        self._position: FloatArray = np.zeros(
+            3
+        )  # the pose's, carried on by what was commanded since
+        self._carried = 0.0  # up to when [s]
         self._clearance: tuple[float, float] | None = None  # distance [m], when reported [s]
         self._since: float | None = None  # start of driving; None while AUTO awaits its first twist
         self._bridging = False  # a new driver waits for the arm to be at rest
@@ -141,6 +145,7 @@ class Guard:
                 "synchronise the clocks",
             )
         self._pose = pose
+        self._position, self._carried = pose.position, pose.stamp
         return Answer(accepted=True, sentence="the pose is taken")
 
     def report_clearance(self, clearance: float | None, now: float) -> Answer:
@@ -175,6 +180,8 @@ class Guard:
         elapsed = 0.0 if self._updated is None else now - self._updated
         elapsed = min(max(elapsed, 0.0), self._latest_update)
         self._updated = now
+        self._position = self._position + max(now - self._carried, 0.0) * self._motion.twist[:3]
+        self._carried = now
         self._watch(now)
         command = self._wanted(now)
         scale, detail = 1.0, self._switch.detail
@@ -183,7 +190,7 @@ class Guard:
             twist = np.asarray(command.twist, dtype=np.float64)
             scale, detail = self._scale(twist, now)
             twist = scale * twist
-        self._motion = self._next(twist, elapsed, now)
+        self._motion = self._next(twist, elapsed)
         if self._bridging and not self._motion.twist.any():
             self._bridging = False
         return GuardOutput(
@@ -233,15 +240,15 @@ class Guard:
         if self._driver is None or self._since is None:
             return
         config = self._config
-        limits = {Source.POLICY: config.policy_timeout, Source.TELEOP: config.teleop_patience}
-        reasons = {
-            Source.POLICY: StopReason.POLICY_SILENT,
-            Source.TELEOP: StopReason.TELEOP_SILENT,
-        }
+        patience, reason = (
+            (config.policy_timeout, StopReason.POLICY_SILENT)
+            if self._driver is Source.POLICY
+            else (config.teleop_patience, StopReason.TELEOP_SILENT)
+        )
         silence = now - max(self._heard.get(self._driver, -math.inf), self._since)
-        if silence > limits[self._driver]:
+        if silence > patience:
             said = f"the last {self._driver.value} twist came {silence:.3f} s ago"
-            self._hold(now, reasons[self._driver], said)
+            self._hold(now, reason, said)
         elif config.state_timeout is not None:
             seen = -math.inf if self._pose is None else self._pose.stamp
             if (silence := now - max(seen, self._since)) > config.state_timeout:
@@ -273,7 +280,7 @@ class Guard:
                 detail = f"slowed because an obstacle is {clearance:.3f} m away"
         if config.workspace is not None:
             approach = config.workspace.approach(
-                self._position(now),
+                self._position,
                 scale * twist,
                 deceleration=0.5 * config.limits.linear_acceleration,
                 reaction=self._reaction,
@@ -283,7 +290,7 @@ class Guard:
                 detail = f"slowed {approach.gap:.3f} m before the {approach.face} workspace face"
         return scale, detail
 
-    def _next(self, twist: FloatArray, elapsed: float, now: float) -> Motion:
+    def _next(self, twist: FloatArray, elapsed: float) -> Motion:
         """One ramp step towards ``twist``, or a halt where nothing else is safe."""
         if self._switch.halts:
             return self._ramp.halt(self._motion, elapsed)
@@ -292,15 +299,9 @@ class Guard:
         if workspace is None or not motion.twist.any():
             return motion
         inside = workspace.can_stop(
-            self._position(now),
+            self._position,
             motion.twist,
             stop_time=self._config.limits.stop_time(motion.twist),
             reaction=self._latest_update,
         )
         return motion if inside else self._ramp.halt(self._motion, elapsed)
-
-    def _position(self, now: float) -> FloatArray:
-        """Where the end effector is by now: the last pose, carried on by the last command."""
-        assert self._pose is not None, "a workspace is only consulted while poses come"
-        age = max(now - self._pose.stamp, 0.0)
-        return self._pose.position + age * self._motion.twist[:3]

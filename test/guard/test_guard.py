@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from magma_ros.guard import Guard, GuardConfig, Workspace
+from magma_ros.guard import Guard, GuardConfig, Limits, Workspace
 from magma_ros.motion import ChunkStream
 from magma_ros.types import ActionChunk, Mode, Pose, Source, StopReason, TwistCommand
 
@@ -27,6 +27,8 @@ class Cell:
         self.now = 100.0
         self.position = np.array(position, dtype=float)
         self.poses = True
+        self.pose_every = 1  # updates
+        self.updates = 0
         self.out = None
 
     def send(self, twist, source=Source.POLICY, **changed):
@@ -40,7 +42,8 @@ class Cell:
             if self.out is not None:
                 self.position = self.position + TICK * self.out.twist[:3]
             self.now += TICK
-            if self.poses:
+            self.updates += 1
+            if self.poses and self.updates % self.pose_every == 0:
                 self.guard.report_pose(Pose(self.now, self.position), self.now)
             for source, twist in ((Source.POLICY, policy), (Source.TELEOP, teleop)):
                 if twist is not None:
@@ -229,6 +232,15 @@ def test_hand_back_ignores_the_policy_until_the_arm_is_at_rest():
     assert all(v > 0.0 for v in along_x[rest + 1 :])
 
 
+def test_gripper_of_a_new_driver_waits_for_rest_as_well():
+    cell = Cell()
+    cell.run(0.5, policy=FAST)
+    cell.guard.take_over(cell.now)
+    assert not cell.guard.submit_gripper(1.0, Source.TELEOP).accepted
+    cell.run(0.5, teleop=np.zeros(6))
+    assert cell.guard.submit_gripper(1.0, Source.TELEOP).accepted
+
+
 def test_hand_back_without_a_policy_is_refused_and_the_person_keeps_driving():
     cell = Cell(start_mode=Mode.HOLD)
     cell.run(0.1)
@@ -293,6 +305,27 @@ def test_person_is_bound_by_the_same_limits():
     assert max(o.twist[0] for o in outputs) <= 0.35 + 1e-9
     assert cell.position[0] <= 0.1
     assert "+x workspace face" in cell.out.detail
+
+
+@pytest.mark.parametrize("towards", [(5.0, 0.0), (0.3, 0.2)])
+def test_arm_stays_in_the_box_while_poses_are_rare(towards):
+    cell = Cell(workspace=Workspace((-1, -1, -1), (0.1, 1, 1)))
+    cell.pose_every = 10
+    cell.run(0.2, policy=np.zeros(6))
+    cell.run(3.0, policy=np.array([*towards, 0, 0, 0, 0]))
+    assert cell.out.mode is Mode.AUTO
+    assert 0.09 < cell.position[0] <= 0.1 + 1e-9
+
+
+def test_arm_that_finds_itself_close_to_a_face_halts_before_it():
+    """Pushed by something else, the arm is suddenly too near for its gentle deceleration."""
+    gentle = Limits(linear_acceleration=1.0, linear_jerk=10.0)
+    cell = Cell(workspace=Workspace((-1, -1, -1), (1.0, 1, 1)), limits=gentle)
+    cell.run(1.0, policy=FORWARD)
+    assert cell.out.twist[0] == pytest.approx(0.2)
+    cell.position[0] = 1.0 - 0.015
+    cell.run(1.0, policy=FORWARD)
+    assert cell.position[0] <= 1.0
 
 
 def test_obstacle_slows_the_arm_without_bending_its_path():

@@ -103,7 +103,7 @@ def test_box_slows_smoothly_towards_a_face():
 velocities = arrays(np.float64, 6, elements=st.floats(-1.0, 1.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(velocities, st.floats(0.001, 0.04))
 def test_halt_is_straight_and_brakes_at_the_limit(direction, elapsed):
     motion, ramp = Motion(direction * np.array([0.35] * 3 + [3.5] * 3)), Ramp(LIMITS)
@@ -119,7 +119,7 @@ def test_halt_is_straight_and_brakes_at_the_limit(direction, elapsed):
     assert not motion.twist.any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(velocities, st.floats(0.001, 0.04)), min_size=1, max_size=20))
 def test_ramp_keeps_acceleration_and_jerk_per_axis(targets):
     motion, ramp = Motion(), Ramp(LIMITS)
