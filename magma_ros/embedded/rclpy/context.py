@@ -109,7 +109,7 @@ class Context:
     def wake(self) -> None:
         """Wake every executor."""
         for guard in list(self._guards):
-            guard.set(True)
+            guard.trigger()
 
     def shutdown(self) -> None:
         """Say that it is over.

@@ -88,8 +88,7 @@ class SingleThreadedExecutor:
 
     def wake(self) -> None:
         """Make the wait return; may be called from any thread."""
-        if not self._is_shutdown:
-            self._guard.set(True)
+        self._guard.trigger()
 
     def refresh(self) -> None:
         """Look again at what the nodes have; called when they gain or lose something."""
@@ -118,13 +117,7 @@ class SingleThreadedExecutor:
         Raises:
             ExternalShutdownException: The context was shut down.
         """
-        self._thread = threading.current_thread()
-        try:
-            work = self._next(timeout_sec)
-            if work is not None:
-                work()
-        finally:
-            self._thread = None
+        self._spin_once(timeout_sec, lambda: False)
 
     def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
         """Do the work until a future is done or the time is up."""
@@ -134,7 +127,7 @@ class SingleThreadedExecutor:
             left = _left(deadline)
             if left == 0.0:
                 return
-            self.spin_once(left)
+            self._spin_once(left, future.done)
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:  # noqa: ARG002 - rclpy's
         """Stop; the nodes stay, without an executor."""
@@ -148,10 +141,21 @@ class SingleThreadedExecutor:
                 self._guard.close()
         return True
 
-    def _next(self, timeout_sec: float | None) -> Callable[[], object] | None:
-        """The next thing to do; ``None`` when there was nothing in time."""
-        deadline = _deadline(timeout_sec)
-        while True:
+    def _spin_once(self, timeout_sec: float | None, enough: Callable[[], bool]) -> None:
+        self._thread = threading.current_thread()
+        try:
+            work = self._next(_deadline(timeout_sec), enough)
+            if work is not None:
+                work()
+        finally:
+            self._thread = None
+
+    def _next(
+        self, deadline: float | None, enough: Callable[[], bool]
+    ) -> Callable[[], object] | None:
+        """The next thing to do; ``None`` when it is enough or there was nothing in time."""
+        while not enough():
+            self._watch()
             if self._ready:
                 return self._ready.popleft()
             if self._tasks:
@@ -162,11 +166,11 @@ class SingleThreadedExecutor:
                 return None
             self._collect(deadline)
             if not self._ready and not self._tasks and _left(deadline) == 0.0:
-                return None
+                break
+        return None
 
     def _collect(self, deadline: float | None) -> None:
         """Wait until something is ready, and note all that is."""
-        self._watch()
         timers = [timer for node in self._nodes for timer in node.timers]
         triggered = self._waitset.wait_for_any(_soonest(timers, deadline))
         if self._guard.handle in triggered:
@@ -180,6 +184,8 @@ class SingleThreadedExecutor:
         if not self._stale:
             return
         self._stale = False
+        # What was destroyed must not run. What is still there triggers again.
+        self._ready.clear()
         watched = {entity: call for node in self._nodes for entity, call in node.watched().items()}
         self._handlers = {entity.handle: call for entity, call in watched.items()}
         self._waitset.watch([self._guard, *watched])

@@ -30,7 +30,7 @@ class GuardCondition:
 
     def trigger(self) -> None:
         """Ask for the callback; asking again before it runs changes nothing."""
-        self._condition.set(True)
+        self._condition.trigger()
 
     def watched(self) -> dict[Handled, Callable[[], None]]:
         """What to watch, and what to do when it triggers."""

@@ -62,7 +62,11 @@ class Participant(Handled, domain.DomainParticipant):
 
 
 class GuardCondition(Handled, core.GuardCondition):
-    """A condition that any thread may set, to wake a wait set."""
+    """A condition that any thread may trigger, to wake a wait set."""
+
+    def trigger(self) -> None:
+        """Trigger the condition; once it is closed, nothing happens."""
+        self._set_guardcondition(self._ref, True)
 
 
 class ReadCondition(Handled, core.ReadCondition):
