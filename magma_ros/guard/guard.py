@@ -76,7 +76,7 @@ class Guard:
         )  # the pose's, carried on by what was commanded since
         self._carried = 0.0  # up to when [s]
         self._clearance: tuple[float, float] | None = None  # distance [m], when reported [s]
-        self._since: float | None = None  # start of driving; None while AUTO awaits its first twist
+        self._since: float | None = None  # start of driving; None while AUTO awaits its first twist and pose
         self._bridging = False  # a new driver waits for the arm to be at rest
         self._updated: float | None = None
         self._latest_update = 2.0 * self._config.period
@@ -112,8 +112,8 @@ class Guard:
         self._heard[source], self._stamps[source] = now, command.stamp
         if source is not self._driver:
             return Answer(accepted=True, sentence=f"noted, but the {source.value} does not drive")
-        if self._since is None:
-            self._since = now
+        if self._since is None and (self._pose is not None or config.state_timeout is None):
+            self._since = now  # both ends have been heard of: from here on silence is a fault
         if self._bridging:
             return Answer(accepted=True, sentence="noted, but the arm must come to rest first")
         self._command = command

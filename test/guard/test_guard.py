@@ -280,12 +280,15 @@ def test_silent_robot_holds_whoever_drives(who):
     assert "no fresh pose" in answer.sentence
 
 
-def test_nothing_moves_before_the_first_pose():
+def test_nothing_moves_before_the_first_pose_nor_is_a_slow_start_a_fault():
     cell = Cell()
     cell.poses = False
-    outputs = cell.run(0.5, policy=FORWARD)
+    outputs = cell.run(2.0, policy=FORWARD)
     assert not any(o.twist.any() for o in outputs)
-    assert cell.out.reason is StopReason.STATE_SILENT
+    assert cell.out.mode is Mode.AUTO
+    cell.poses = True
+    cell.run(0.5, policy=FORWARD)
+    np.testing.assert_allclose(cell.out.twist, FORWARD)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every parameter is declared once, described, and spelt the same in the files."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import magma_ros.nodes  # noqa: F401 - makes the ROS names importable
+from magma_ros.guard import Limits, Workspace
+from magma_ros.nodes.guard_node import GuardNode
+from magma_ros.nodes.policy_node import PolicyNode
+from magma_ros.nodes.recorder_node import RecorderNode
+from magma_ros.nodes.report_node import ReportNode
+from magma_ros.nodes.sim_node import SimNode
+
+ROOT = Path(__file__).resolve().parents[2]
+NODES = {
+    "policy": PolicyNode,
+    "guard": GuardNode,
+    "recorder": RecorderNode,
+    "report": ReportNode,
+    "sim": SimNode,
+}
+ROBOTS = sorted((ROOT / "config/robots").glob("*.yaml"))
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    found = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return found
+
+
+def parameters(path: Path) -> dict:
+    return flat(yaml.safe_load(path.read_text())["/**"]["ros__parameters"])
+
+
+@pytest.mark.parametrize("node", NODES.values(), ids=NODES)
+def test_every_parameter_is_described_and_its_default_in_range(node):
+    for setting in node.SETTINGS:
+        assert setting.description.endswith("."), setting.name
+        assert setting.low is None or setting.low <= setting.default <= setting.high
+        assert not setting.choices or setting.default in setting.choices
+
+
+@pytest.mark.parametrize("name", ["policy", "guard", "recorder", "sim"])
+def test_tuning_files_name_only_declared_parameters_of_the_right_type(name):
+    declared = {s.name: s.default for s in NODES[name].SETTINGS}
+    for key, value in parameters(ROOT / "config" / f"{name}.yaml").items():
+        assert type(value) is type(declared[key]), key
+
+
+@pytest.mark.parametrize("path", ROBOTS, ids=lambda p: p.stem)
+def test_robot_files_name_only_declared_parameters(path):
+    declared = {s.name for node in NODES.values() for s in node.SETTINGS}
+    assert set(parameters(path)) <= declared
+
+
+@pytest.mark.parametrize("path", ROBOTS, ids=lambda p: p.stem)
+def test_robot_files_hold_limits_that_the_guard_accepts(path):
+    values = parameters(path)
+    group = lambda g: {k.split(".")[1]: v for k, v in values.items() if k.startswith(g)}  # noqa: E731
+    Limits(**group("limits."))
+    Workspace(**group("workspace."))
+
+
+def test_simulated_robot_file_fits_the_simulated_gripper():
+    arm = yaml.safe_load((ROOT / "sim/robots/nano_arm.yaml").read_text())
+    values = parameters(ROOT / "config/robots/sim.yaml")
+    assert values["gripper.joint"] in arm["finger_joints"]
+    assert values["gripper.open_position"] == arm["finger_travel"]
