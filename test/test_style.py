@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_every_file_names_its_licence(path):
 
 
 def test_package_files_agree_on_name_version_and_licence():
-    package = ElementTree.parse(ROOT / "package.xml").getroot()
+    package = ET.parse(ROOT / "package.xml").getroot()
     setup = (ROOT / "setup.py").read_text()
     version = package.findtext("version")
     assert f'version="{version}"' in setup

@@ -76,7 +76,7 @@ class Guard:
         )  # the pose's, carried on by what was commanded since
         self._carried = 0.0  # up to when [s]
         self._clearance: tuple[float, float] | None = None  # distance [m], when reported [s]
-        self._since: float | None = None  # start of driving; None while AUTO awaits its first twist and pose
+        self._since: float | None = None  # start of driving; None until AUTO's first twist and pose
         self._bridging = False  # a new driver waits for the arm to be at rest
         self._updated: float | None = None
         self._latest_update = 2.0 * self._config.period

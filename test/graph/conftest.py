@@ -18,7 +18,6 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import Trigger
 
-import magma_ros.nodes  # noqa: F401 - makes the ROS names importable
 from magma_ros.nodes import convert, names, qos
 
 _DOMAINS = itertools.count(150)

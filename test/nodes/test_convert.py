@@ -11,7 +11,6 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
-import magma_ros.nodes  # noqa: F401 - makes the ROS names importable
 from magma_ros.nodes import convert
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.types import Source

@@ -5,7 +5,6 @@
 import numpy as np
 import pytest
 
-import magma_ros.nodes  # noqa: F401 - makes the ROS names importable
 from magma_ros.nodes.senses import NotReadyError, Senses
 from magma_ros.sim.simulation import PROPRIOCEPTION, Simulation
 from magma_ros.types import Pose

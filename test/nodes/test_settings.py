@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-import magma_ros.nodes  # noqa: F401 - makes the ROS names importable
 from magma_ros.guard import Limits, Workspace
 from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode

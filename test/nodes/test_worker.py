@@ -4,7 +4,6 @@
 
 import threading
 
-import magma_ros.nodes  # noqa: F401 - makes the ROS names importable
 from magma_ros.nodes.worker import Worker
 
 
