@@ -76,6 +76,14 @@ def fail():
 '''
 
 
+INNER = """
+launch:
+- arg: {name: word, description: What to say.}
+- arg: {name: loud, default: "no"}
+- node: {pkg: probe, exec: tell, output: screen, args: $(var word) $(var loud) $(dirname)}
+"""
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """An installed package ``probe`` with console scripts and a share folder."""
@@ -90,6 +98,7 @@ def package(tmp_path: Path) -> Path:
     share = tmp_path / "prefix" / "share" / "probe"
     share.mkdir(parents=True)
     (share / "package.xml").write_text("<package/>")
+    (share / "inner.launch.yaml").write_text(INNER)
     return tmp_path
 
 
@@ -310,14 +319,6 @@ def test_a_launched_node_has_the_name_parameters_and_topics_it_was_given(package
 
 def test_an_included_file_gets_its_arguments_and_its_own_folder(package: Path) -> None:
     share = package / "prefix" / "share" / "probe"
-    (share / "inner.launch.yaml").write_text(
-        """
-        launch:
-        - arg: {name: word, description: What to say.}
-        - arg: {name: loud, default: "no"}
-        - node: {pkg: probe, exec: tell, output: screen, args: $(var word) $(var loud) $(dirname)}
-        """
-    )
     launched = run(
         package,
         """
@@ -494,6 +495,10 @@ REFUSED = {
     "an included file that is not there": (
         f"launch:\n{NODE}\n- include: {{file: nothing.launch.yaml}}",
         "nothing.launch.yaml cannot be read",
+    ),
+    "an include without a required argument": (
+        "launch:\n- include: {file: prefix/share/probe/inner.launch.yaml}",
+        r"yaml:2: .*inner\.launch\.yaml requires the argument 'word' \(What to say\.\); pass it",
     ),
     "a file that includes itself": (
         f"launch:\n{NODE}\n- include: {{file: test.launch.yaml}}",

@@ -179,12 +179,14 @@ class _Planner:
         path = (scope.directory / perform(include.file, scope)).resolve()
         if path in self._open_files:
             raise LaunchError(f"{path} includes itself")
-        for given in include.arg:
-            scope.variables[perform(given.name, scope)] = perform(given.value, scope)
+        entries = load(path)
+        given = {perform(arg.name, scope): perform(arg.value, scope) for arg in include.arg}
+        _require(entries, given, path)
+        scope.variables |= given
         outer = scope.directory
         scope.directory = path.parent
         self._open_files.append(path)
-        self.visit(load(path), scope)
+        self.visit(entries, scope)
         self._open_files.pop()
         scope.directory = outer
 
@@ -244,6 +246,16 @@ class _Planner:
 
 class _LocatedError(LaunchError):
     """An error whose text already says where it happened."""
+
+
+def _require(entries: Iterable[Entry], given: Mapping[str, str], path: Path) -> None:
+    """ROS 2 wants required arguments from the include itself, whatever was set before."""
+    for action in (entry.action for entry in entries):
+        if isinstance(action, Arg) and action.default is None and action.name not in given:
+            raise LaunchError(
+                f"{path} requires the argument '{action.name}' ({action.description}); "
+                "pass it below the include"
+            )
 
 
 def _applies(action: Action, scope: Scope) -> bool:
