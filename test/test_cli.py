@@ -1,0 +1,77 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: wrong requests get one sentence, exit status 2, and change nothing."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from magma_ros.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["demo", "--task", "fly"], "there is no task 'fly'; known: reach"),
+        (["demo", "--suite", "nope"], "there is no suite 'nope'; known: tabletop"),
+        (["demo", "--bundle", "nope"], "there is no bundle 'nope'"),
+        (["eval", "--tasks", "reach,fly"], "there is no task 'fly'"),
+        (["eval", "--suite", "nope"], "there is no suite 'nope'"),
+        (["eval", "--gate", "nope"], "there is no gate 'nope'"),
+        (["eval", "--episodes", "0"], "episodes"),
+        (["eval", "--bundle", "nope"], "there is no bundle 'nope'"),
+        (["bundle", "inspect", "nope"], "there is no bundle 'nope'"),
+        (["launch", "nope.launch.yaml"], "nope.launch.yaml is not among the shared files"),
+        (["launch", "robot.launch.yaml"], "argument 'robot' is required"),
+        (["launch", "demo.launch.yaml", "task"], "name:=value"),
+        (["launch", "demo.launch.yaml", "colour:=red"], "colour"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_request_gets_one_sentence(words, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    complaint = capsys.readouterr().err
+    assert sentence in complaint
+    assert len(complaint.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_that_cannot_be_written_is_named(capsys, tmp_path):
+    missing = tmp_path / "nowhere" / "bundle.json"
+    assert main(["bundle", "inspect", "--json", str(missing)]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_shipped_bundle_is_sound(capsys):
+    assert main(["bundle", "verify"]) == 0
+
+
+def test_inspect_writes_the_manifest(tmp_path):
+    assert main(["bundle", "inspect", "--json", str(tmp_path / "m.json")]) == 0
+    manifest = json.loads((tmp_path / "m.json").read_text())
+    assert manifest["name"] == "magma-nano"
+
+
+def test_same_seed_gives_the_same_json(tmp_path):
+    for name in ("a.json", "b.json"):
+        words = ["eval", "--tasks", "reach", "--episodes", "2", "--json", str(tmp_path / name)]
+        assert main(words) == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_doctor_finds_this_machine_fit(capsys):
+    assert main(["doctor"]) == 0
+
+
+def test_core_needs_neither_torch_nor_a_simulator_nor_ros():
+    rooms = "policy.runtime", "gate.loop", "motion", "guard", "cli"
+    imports = "; ".join(f"import magma_ros.{room}" for room in rooms)
+    heavy = (
+        "{'torch', 'transformers', 'pybullet', 'gymnasium', 'matplotlib', 'cyclonedds', 'rclpy'}"
+    )
+    code = f"import sys; {imports}; sys.exit(str({heavy} & sys.modules.keys() or ''))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
