@@ -111,7 +111,7 @@ def launch(
 
     path = Path(file) if Path(file).is_file() else share_file("launch", file)
     if show_args:
-        print(describe_arguments(path))
+        console.print(describe_arguments(path), markup=False, highlight=False, soft_wrap=True)
         return 0
     return _launch(path, parse_arguments(arguments))
 
