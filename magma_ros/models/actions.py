@@ -1,0 +1,95 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Magma's action format in PyTorch: 256 edges on [-1, 1], so 255 bins per dimension.
+
+Arm columns are normalised with the 1st and 99th percentile of the data (BOUNDS_Q99 of OpenVLA,
+arXiv 2406.09246, which Magma shares); the gripper, 0 to 1, passes through unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magma_ros.types import ACTION_DIMS, GRIPPER, FloatArray
+
+BINS = 255
+"""Intervals between Magma's 256 edges."""
+
+WINDOW = 12
+"""Bins on either side of the likeliest one that take part in decoding."""
+
+NORMALISED = tuple(dim != GRIPPER for dim in range(len(ACTION_DIMS)))
+"""Which columns are normalised; the gripper is not."""
+
+
+class Decoded(NamedTuple):
+    """What a bin distribution says.
+
+    Attributes:
+        action: (..., 7) on [-1, 1], the gripper column on [0, 1].
+        entropy: (..., 7) entropy divided by that of the uniform distribution, 0 to 1.
+        margin: (..., 7) lead of the likeliest bin and its neighbours (the decoding window) over
+            all other bins, in probability, 0 to 1. Neighbours are taken together because the
+            labels are soft: next to a sure bin lies one that is nearly as likely.
+    """
+
+    action: Tensor
+    entropy: Tensor
+    margin: Tensor
+
+
+def bin_centres() -> Tensor:
+    """(255,) the value at the middle of each bin."""
+    edges = torch.linspace(-1.0, 1.0, BINS + 1, dtype=torch.float64)
+    return ((edges[:-1] + edges[1:]) / 2.0).float()
+
+
+def soft_labels(values: Tensor, sigma: float) -> Tensor:
+    """Spread values over the bins.
+
+    Args:
+        values: (...) on [-1, 1]; clamped to the outermost bin centres.
+        sigma: Standard deviation of the label [bins].
+
+    Returns:
+        (..., 255) Gaussian weights that sum to one.
+    """
+    centres = bin_centres().to(values)
+    clamped = values.clamp(centres[0], centres[-1]).unsqueeze(-1)
+    distance = (centres - clamped) * (BINS / 2.0 / sigma)
+    return torch.softmax(-0.5 * distance.square(), dim=-1)
+
+
+def decode(logits: Tensor) -> Decoded:
+    """The action, and how sure it is, from (..., 7, 255) logits."""
+    probability = torch.softmax(logits, dim=-1)
+    index = torch.arange(BINS, device=logits.device)
+    near = (index - probability.argmax(dim=-1, keepdim=True)).abs() <= WINDOW
+    inside = probability * near
+    mass = inside.sum(dim=-1)
+    action = (inside * bin_centres().to(logits)).sum(dim=-1) / mass
+    entropy = -(probability * torch.log(probability + 1e-9)).sum(dim=-1) / math.log(BINS)
+    arm, gripper = action[..., :GRIPPER], action[..., GRIPPER:]
+    return Decoded(
+        action=torch.cat([arm, gripper.clamp(0.0, 1.0)], dim=-1),
+        entropy=entropy.clamp(0.0, 1.0),
+        margin=(2.0 * mass - 1.0).clamp(0.0, 1.0),
+    )
+
+
+def normalise(actions: FloatArray, q01: FloatArray, q99: FloatArray) -> FloatArray:
+    """Actions in SI units, (..., 7), to [-1, 1]; a column that never varies becomes 0."""
+    mask = np.array(NORMALISED)
+    span = np.where(q99 > q01, q99 - q01, 1.0)
+    scaled = np.where(q99 > q01, 2.0 * (actions - q01) / span - 1.0, 0.0)
+    return np.where(mask, np.clip(scaled, -1.0, 1.0), actions)
+
+
+def denormalise(values: FloatArray, q01: FloatArray, q99: FloatArray) -> FloatArray:
+    """The inverse of :func:`normalise`: x = 0.5 (v + 1) (q99 - q01) + q01 for the arm's columns."""
+    return np.where(np.array(NORMALISED), 0.5 * (values + 1.0) * (q99 - q01) + q01, values)

@@ -1,0 +1,161 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The model card: what a bundle is, how it was made, what was measured, what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from magma_ros.models.benchmark import Timing
+from magma_ros.models.checkpoint import Recipe
+from magma_ros.models.parity import Deviation
+from magma_ros.policy.manifest import Manifest
+
+CARD = "MODEL_CARD.md"
+
+LIMITS = """\
+- It knows one simulated arm, one table, cubes in five colours, and the words listed in
+  `tokenizer.json`. It has never seen a real camera image.
+- It has no memory: each plan follows from one observation.
+- Its figures come from the simulator it was trained in. They say nothing about another robot.
+- It is no safety function. Whatever it proposes must pass a guard before it reaches an arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The bundle beside PyTorch.
+
+    Attributes:
+        precision: Number format of the weights.
+        deviations: How far the actions of each exit lie apart.
+        timings: How long the stages take, or nothing.
+    """
+
+    precision: str
+    deviations: Sequence[Deviation]
+    timings: Sequence[Timing]
+
+
+def write_card(
+    folder: Path,
+    manifest: Manifest,
+    recipe: Recipe,
+    comparison: Comparison,
+) -> None:
+    """Write ``MODEL_CARD.md`` into a bundle."""
+    sections = [
+        f"# {manifest.name}",
+        manifest.description,
+        _facts(manifest, comparison.precision),
+        "## Input and output\n\n" + _contract(manifest),
+        "## How it was made\n\n" + _origin(manifest, recipe),
+        "## Stages\n\n" + _stages(manifest),
+        "## Success\n\n" + _metrics(manifest),
+        f"## {comparison.precision} against PyTorch\n\n" + _deviations(comparison.deviations),
+        "## Latency\n\n" + _latency(comparison.timings),
+        "## Limits\n\n" + LIMITS,
+    ]
+    (folder / CARD).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _facts(manifest: Manifest, precision: str) -> str:
+    size = sum(stage.weight_bytes for stage in manifest.stages)
+    rows = [
+        ("weights", f"{size / 1e6:.1f} MB, {precision}"),
+        ("exits", str(manifest.exits)),
+        ("licence", manifest.licence),
+        ("created", str(manifest.created)),
+        ("commit", manifest.provenance.commit),
+    ]
+    return _table(("", ""), rows)
+
+
+def _contract(manifest: Manifest) -> str:
+    cameras = ", ".join(
+        f"`{camera.name}` {camera.height} x {camera.width}"
+        for camera in manifest.observation.cameras
+    )
+    action = manifest.action
+    ranges = [
+        (name, f"{low:.4g}", f"{high:.4g}", "yes" if scaled else "passes through")
+        for name, low, high, scaled in zip(
+            action.dims, action.q01, action.q99, action.mask, strict=True
+        )
+    ]
+    return (
+        f"RGB images from {cameras}; the measured values "
+        f"{', '.join(f'`{name}`' for name in manifest.observation.proprioception)} [m, 1]; an "
+        f"instruction of at most {manifest.observation.max_tokens} words.\n\n"
+        f"A plan of {action.chunk_length} steps of {action.step_period} s in the {action.frame} "
+        f"frame, Magma's action format ({action.bins} bins on [-1, 1]):\n\n"
+        + _table(("dimension", "q01", "q99", "normalised"), ranges)
+    )
+
+
+def _origin(manifest: Manifest, recipe: Recipe) -> str:
+    config = recipe.config
+    last = config.data.seed + max(config.data.episodes.values()) - 1
+    return (
+        f"Trained from scratch on {manifest.provenance.data} (seeds {config.data.seed} to {last}). "
+        f"{config.optimiser.steps} optimiser steps of {config.optimiser.batch} samples, "
+        f"seed {config.seed}. Evaluation seeds (0 to 999,999) were never trained on.\n\n"
+        "```bash\n"
+        f"magma train --config models/{config.name}.train.yaml\n"
+        f"{manifest.provenance.command}\n"
+        "```"
+    )
+
+
+def _stages(manifest: Manifest) -> str:
+    rows = [
+        (
+            stage.name,
+            "" if stage.depth is None else str(stage.depth),
+            f"{stage.flops / 1e6:.0f}",
+            f"{stage.weight_bytes / 1e6:.2f}",
+        )
+        for stage in manifest.stages
+    ]
+    return _table(("stage", "exit", "MFLOP", "weights [MB]"), rows)
+
+
+def _metrics(manifest: Manifest) -> str:
+    if not manifest.provenance.metrics:
+        return "Not measured for this export."
+    rows = [(name, f"{value:.3g}") for name, value in manifest.provenance.metrics.items()]
+    return _table(("figure", "value"), rows)
+
+
+def _deviations(deviations: Sequence[Deviation]) -> str:
+    rows = [(str(d.depth), f"{d.mean:.4f}", f"{d.p99:.4f}", f"{d.largest:.4f}") for d in deviations]
+    return (
+        "Absolute difference of the actions on the normalised range [-1, 1], all stages chained, "
+        "on validation scenes:\n\n" + _table(("exit", "mean", "99 %", "largest"), rows)
+    )
+
+
+def _latency(timings: Sequence[Timing]) -> str:
+    if not timings:
+        return "Not measured for this export; run `magma bench`."
+    runtimes = list(dict.fromkeys(timing.runtime for timing in timings))
+    rows = []
+    for stage, group in groupby(timings, key=lambda timing: timing.stage):
+        found = {timing.runtime: timing for timing in group}
+        rows.append((stage, *(_milliseconds(found[runtime]) for runtime in runtimes)))
+    sums = [sum(t.median for t in timings if t.runtime == runtime) for runtime in runtimes]
+    rows.append(("sum of medians", *(f"{1e3 * total:.2f}" for total in sums)))
+    return "Median and quartiles [ms], batch 1, 2 threads, one run:\n\n" + _table(
+        ("stage", *runtimes), rows
+    )
+
+
+def _milliseconds(timing: Timing) -> str:
+    return f"{1e3 * timing.median:.2f} ({1e3 * timing.low:.2f} to {1e3 * timing.high:.2f})"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,219 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a checkpoint to a bundle: one graph a stage, tokenizer, manifest and model card.
+
+Every graph is compared with PyTorch before the bundle appears under its name; a bundle that does
+not load, or that says something else than the network, never replaces the one before.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from magma_ros.models.actions import BINS, NORMALISED
+from magma_ros.models.benchmark import Timing
+from magma_ros.models.card import Comparison, write_card
+from magma_ros.models.checkpoint import Recipe, latest, load_policy
+from magma_ros.models.graphs import StageGraph, run_stages, stage_graphs, tensor_spec
+from magma_ros.models.parity import Deviation, ParityError, compare, observations
+from magma_ros.models.quantise import quantise, weight_bytes
+from magma_ros.policy.manifest import (
+    ActionContract,
+    CameraContract,
+    Manifest,
+    ObservationContract,
+    Provenance,
+    StageSpec,
+    TokenizerFile,
+    sha256_of,
+    write_manifest,
+)
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.sim.simulation import ENV_STEP
+
+Precision = Literal["int8", "fp32"]
+
+TOKENIZER = "tokenizer.json"
+
+LICENCE = "Apache-2.0"
+
+FP32_TOLERANCE = 1e-3
+"""Largest difference of any output of an fp32 graph; accumulation order explains about 1e-5."""
+
+INT8_TOLERANCE = 0.05
+"""Largest mean difference of the actions of an int8 bundle, on the normalised range [-1, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured about a policy, for its card.
+
+    Attributes:
+        metrics: Figures by name, for example ``success/pick``; also kept in the manifest.
+        timings: Latencies, or nothing.
+    """
+
+    metrics: Mapping[str, float]
+    timings: tuple[Timing, ...] = ()
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    *,
+    precision: Precision = "int8",
+    evidence: Evidence | None = None,
+) -> Path:
+    """Write the bundle of a checkpoint.
+
+    Args:
+        checkpoint: A checkpoint, or a run's folder, of which the newest checkpoint is taken.
+        out: Folder of the bundle; replaced only once the new one is complete.
+        precision: Number format of the weights.
+        evidence: What was measured about the policy.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        CheckpointError: There is no usable checkpoint.
+        ParityError: A graph does not say what the network says.
+        BundleError: The bundle does not load.
+    """
+    checkpoint = latest(checkpoint)
+    network, recipe = load_policy(checkpoint)
+    evidence = evidence or Evidence({})
+    scratch = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        graphs = stage_graphs(network)
+        scenes = observations(recipe.config, recipe.tokenizer())
+        stages = _write_stages(graphs, scenes[0], scratch, precision)
+        deviations, largest = compare(graphs, [scratch / s.file for s in stages], scenes)
+        _judge(deviations, largest, precision)
+        recipe.tokenizer().save(str(scratch / TOKENIZER))
+        command = f"magma export --checkpoint {checkpoint} --out {out} --precision {precision}"
+        manifest = _manifest(recipe, stages, scratch, evidence.metrics, command)
+        write_manifest(scratch, manifest)
+        comparison = Comparison(precision, deviations, evidence.timings)
+        write_card(scratch, manifest, recipe, comparison)
+        StagedPolicy.load(scratch).warm_up(runs=1)
+        _replace(out, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return out
+
+
+def _write_stages(
+    graphs: list[StageGraph], scene: Mapping[str, Tensor], folder: Path, precision: Precision
+) -> list[StageSpec]:
+    stages: list[StageSpec] = []
+    for graph, given, made in run_stages(graphs, scene):
+        path = folder / f"{graph.name}.onnx"
+        graph.export(given, path)
+        if precision == "int8":
+            single = path.with_suffix(".fp32")
+            path.rename(single)
+            quantise(single, path)
+            single.unlink()
+        stages.append(
+            StageSpec(
+                name=graph.name,
+                kind=graph.kind,
+                file=path.name,
+                sha256=sha256_of(path),
+                flops=graph.flops(given),
+                weight_bytes=weight_bytes(path),
+                inputs=tuple(tensor_spec(name, given[name]) for name in graph.inputs),
+                outputs=tuple(tensor_spec(name, made[name]) for name in graph.outputs),
+                exit=graph.depth,
+            )
+        )
+    return stages
+
+
+def _judge(deviations: list[Deviation], largest: float, precision: Precision) -> None:
+    if precision == "fp32" and largest > FP32_TOLERANCE:
+        raise ParityError(
+            f"an exported stage differs from PyTorch by {largest:.2g}; report this as a bug"
+        )
+    worst = max(deviations, key=lambda deviation: deviation.mean)
+    if worst.mean > INT8_TOLERANCE:
+        raise ParityError(
+            f"exit {worst.depth} of the {precision} bundle differs from PyTorch by "
+            f"{worst.mean:.3f} on average; export with precision fp32"
+        )
+
+
+def _manifest(
+    recipe: Recipe,
+    stages: list[StageSpec],
+    folder: Path,
+    metrics: Mapping[str, float],
+    command: str,
+) -> Manifest:
+    config, statistics = recipe.config, recipe.statistics
+    episodes = ", ".join(f"{count} {task}" for task, count in config.data.episodes.items())
+    return Manifest(
+        name=config.name,
+        description=config.description,
+        licence=LICENCE,
+        created=datetime.now(UTC).date(),
+        action=ActionContract(
+            chunk_length=config.network.chunk_length,
+            step_period=ENV_STEP,
+            frame="base",
+            bins=BINS,
+            q01=statistics.q01,
+            q99=statistics.q99,
+            mask=NORMALISED,
+        ),
+        observation=ObservationContract(
+            cameras=tuple(
+                CameraContract(name=camera.name, height=camera.height, width=camera.width)
+                for camera in config.network.cameras
+            ),
+            proprioception=config.network.proprioception,
+            max_tokens=config.network.max_tokens,
+        ),
+        tokenizer=TokenizerFile(file=TOKENIZER, sha256=sha256_of(folder / TOKENIZER)),
+        stages=tuple(stages),
+        provenance=Provenance(
+            command=command,
+            seed=config.data.seed,
+            commit=_commit(),
+            data=f"scripted demonstrations of suite {config.data.suite}: {episodes}",
+            metrics=dict(metrics),
+        ),
+    )
+
+
+def _commit() -> str:
+    """Commit of the code, or ``unknown`` outside a repository."""
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    here = Path(__file__).parent
+    found = subprocess.run(  # noqa: S603
+        [git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "unknown"
+
+
+def _replace(out: Path, scratch: Path) -> None:
+    """Put the finished folder in the place of the old one."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    scratch.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,382 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The policy network: looks (ConvNeXt towers) and thinks (Llama layers), with exits after thinks.
+
+The building blocks are transformers' own: ConvNeXt for vision and Llama layers for the decoder,
+joined by LLaVA-1.5's two-layer projector as in Magma. What a small policy trained from scratch
+needs beyond that is an option of the configuration: vision modulated by the instruction (FiLM,
+arXiv 1709.07871), grounding tokens (a spatial softmax as in arXiv 1504.00702, steered by the
+instruction), and learned action queries that attend to everything and are attended by everything.
+
+All tokens form one *state* (B, S, D): K action queries, one proprioception token, the words, then
+the tokens of each look in the order in which they entered. A later look only appends.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from transformers.models.convnext.modeling_convnext import ConvNextConfig, ConvNextModel
+from transformers.models.llama.modeling_llama import (
+    LlamaConfig,
+    LlamaDecoderLayer,
+    LlamaRMSNorm,
+    LlamaRotaryEmbedding,
+)
+
+from magma_ros.models.actions import BINS
+from magma_ros.models.config import CameraConfig, LookConfig, NetworkConfig, ThinkConfig
+from magma_ros.types import ACTION_DIMS
+
+# Magma's image statistics: those of OpenAI's CLIP.
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+PAD = 0
+"""Token id that fills an instruction up to its fixed length."""
+
+
+class Inputs(NamedTuple):
+    """A batch of observations.
+
+    Attributes:
+        images: By camera name, (B, H, W, 3) uint8 RGB.
+        proprioception: (B, P) in raw units.
+        tokens: (B, T) int64 word ids, 0 = padding.
+    """
+
+    images: dict[str, Tensor]
+    proprioception: Tensor
+    tokens: Tensor
+
+
+class ExitOutput(NamedTuple):
+    """What one exit says.
+
+    Attributes:
+        logits: (B, K, 7, 255) bin logits.
+        positions: (B, 6) target and goal relative to the end effector; a training aid only.
+    """
+
+    logits: Tensor
+    positions: Tensor
+
+
+class PolicyOutput(NamedTuple):
+    """What the whole network says.
+
+    Attributes:
+        exits: One output per exit, shallowest first.
+        heat: By camera name, (B, G, N) logits of the grounding tokens' heat maps.
+    """
+
+    exits: list[ExitOutput]
+    heat: dict[str, Tensor]
+
+
+class MagmaPolicy(nn.Module):
+    """The policy as a row of stages; each is exported to one graph.
+
+    Args:
+        config: Shape of the network.
+        vocabulary: Number of word ids, padding and unknown included.
+    """
+
+    def __init__(self, config: NetworkConfig, vocabulary: int) -> None:
+        super().__init__()
+        self.config = config
+        self.stages = nn.ModuleList()
+        length = config.chunk_length + 1 + config.max_tokens
+        for stage in config.stages:
+            if isinstance(stage, ThinkConfig):
+                self.stages.append(ThinkStage(config, stage, length))
+                continue
+            kind = LookStage if len(self.stages) else FirstLookStage
+            self.stages.append(kind(config, stage, vocabulary))
+            length += sum(tokens_of(config.camera(name), config) for name in stage.look)
+
+    def forward(self, inputs: Inputs) -> PolicyOutput:
+        """Run every stage."""
+        exits: list[ExitOutput] = []
+        heat: dict[str, Tensor] = {}
+        first, *rest = self.stages
+        state, instruction, heat = first(inputs.images, inputs.proprioception, inputs.tokens)
+        for stage in rest:
+            if isinstance(stage, LookStage):
+                state, more = stage(inputs.images, state, instruction)
+                heat |= more
+                continue
+            think = cast("ThinkStage", stage)
+            state = think(state)
+            if think.exit is not None:
+                exits.append(think.exit(state))
+        return PolicyOutput(exits, heat)
+
+    def set_proprioception_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Fix the (P,) mean and standard deviation by which measured values are normalised."""
+        first = cast("FirstLookStage", self.stages[0])
+        first.proprioception_mean.copy_(mean)
+        first.proprioception_std.copy_(std.clamp_min(1e-3))
+
+
+def tokens_of(camera: CameraConfig, config: NetworkConfig) -> int:
+    """Tokens that a camera adds to the state."""
+    rows, columns = camera.grid
+    return rows * columns + config.grounding
+
+
+class FirstLookStage(nn.Module):
+    """Builds the state: queries, proprioception, words, and the first cameras' tokens."""
+
+    proprioception_mean: Tensor
+    proprioception_std: Tensor
+
+    def __init__(self, config: NetworkConfig, stage: LookConfig, vocabulary: int) -> None:
+        super().__init__()
+        width, fields = config.width, len(config.proprioception)
+        self.register_buffer("proprioception_mean", torch.zeros(fields))
+        self.register_buffer("proprioception_std", torch.ones(fields))
+        self.instruction = InstructionEncoder(config, vocabulary)
+        self.proprioception = mlp(fields, width)
+        self.queries = nn.Parameter(0.02 * torch.randn(1, config.chunk_length, width))
+        self.eyes = Eyes(config, stage)
+
+    def forward(
+        self, images: dict[str, Tensor], proprioception: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The state (B, S, D), the instruction's summary (B, D) and the heat maps."""
+        words, instruction = self.instruction(tokens)
+        measured = (proprioception - self.proprioception_mean) / self.proprioception_std
+        body = self.proprioception(measured).unsqueeze(1)
+        queries = self.queries.expand(len(tokens), -1, -1)
+        seen, heat = self.eyes(images, instruction)
+        return torch.cat([queries, body, words, *seen], dim=1), instruction, heat
+
+
+class LookStage(nn.Module):
+    """Appends the tokens of further cameras to the state."""
+
+    def __init__(self, config: NetworkConfig, stage: LookConfig, vocabulary: int) -> None:
+        super().__init__()
+        del vocabulary  # The words are already in the state.
+        self.eyes = Eyes(config, stage)
+
+    def forward(
+        self, images: dict[str, Tensor], state: Tensor, instruction: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The longer state and the heat maps."""
+        seen, heat = self.eyes(images, instruction)
+        return torch.cat([state, *seen], dim=1), heat
+
+
+class ThinkStage(nn.Module):
+    """Decoder layers with attention both ways, and an action head after them if asked."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, config: NetworkConfig, stage: ThinkConfig, length: int) -> None:
+        super().__init__()
+        llama = llama_config(config)
+        self.layers = nn.ModuleList(LlamaDecoderLayer(llama, i) for i in range(stage.think))
+        self.exit = ExitHead(config) if stage.exit else None
+        cos, sin = LlamaRotaryEmbedding(llama)(torch.zeros(1), torch.arange(length)[None])
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        initialise(self.layers)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """The state (B, S, D) after these layers."""
+        for layer in self.layers:
+            state = layer(state, position_embeddings=(self.cos, self.sin))
+        return state
+
+
+class ExitHead(nn.Module):
+    """Reads a plan from the action queries."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.chunk_length = config.chunk_length
+        self.norm = LlamaRMSNorm(config.width, eps=1e-5)
+        self.bins = nn.Linear(config.width, len(ACTION_DIMS) * BINS)
+        self.positions = nn.Linear(config.width, 6)
+
+    def forward(self, state: Tensor) -> ExitOutput:
+        """Logits and auxiliary positions from the state (B, S, D)."""
+        queries = self.norm(state[:, : self.chunk_length])
+        logits = self.bins(queries).unflatten(-1, (len(ACTION_DIMS), BINS))
+        return ExitOutput(logits, self.positions(queries[:, 0]))
+
+
+class InstructionEncoder(nn.Module):
+    """Words to tokens and to one vector, through one bidirectional Llama layer."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, config: NetworkConfig, vocabulary: int) -> None:
+        super().__init__()
+        llama = llama_config(config)
+        self.embedding = nn.Embedding(vocabulary, config.width, padding_idx=PAD)
+        self.layer = LlamaDecoderLayer(llama, 0)
+        positions = torch.arange(config.max_tokens)[None]
+        cos, sin = LlamaRotaryEmbedding(llama)(torch.zeros(1), positions)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        initialise(self.layer)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The words (B, T, D) and their mean (B, D), padding left out."""
+        present = (tokens != PAD).unsqueeze(-1).float()
+        blocked = (1.0 - present).transpose(1, 2).unsqueeze(1) * -1e4
+        words = self.layer(
+            self.embedding(tokens),
+            attention_mask=blocked,
+            position_embeddings=(self.cos, self.sin),
+        )
+        words = words * present
+        return words, words.sum(dim=1) / present.sum(dim=1).clamp_min(1.0)
+
+
+class Eyes(nn.Module):
+    """The towers of one look."""
+
+    def __init__(self, config: NetworkConfig, stage: LookConfig) -> None:
+        super().__init__()
+        self.towers = nn.ModuleDict(
+            {name: VisionTower(config.camera(name), config) for name in stage.look}
+        )
+
+    def forward(
+        self, images: dict[str, Tensor], instruction: Tensor
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Tokens per camera, and the heat maps of cameras with grounding."""
+        seen: list[Tensor] = []
+        heat: dict[str, Tensor] = {}
+        for name, tower in self.towers.items():
+            tokens, logits = tower(images[name], instruction)
+            seen.append(tokens)
+            if logits is not None:
+                heat[name] = logits
+        return seen, heat
+
+
+class VisionTower(nn.Module):
+    """ConvNeXt stages, modulated by the instruction, and the projector to the decoder's width."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, camera: CameraConfig, config: NetworkConfig) -> None:
+        super().__init__()
+        convnext = ConvNextModel(
+            ConvNextConfig(
+                patch_size=camera.patch,
+                num_stages=len(camera.depths),
+                depths=list(camera.depths),
+                hidden_sizes=list(camera.channels),
+                layer_scale_init_value=config.layer_scale,
+            )
+        )
+        self.stem = convnext.embeddings
+        self.stages = convnext.encoder.stages
+        self.films = nn.ModuleList(
+            Film(config.width, channels) for channels in camera.channels if config.modulation
+        )
+        rows, columns = camera.grid
+        self.norm = nn.LayerNorm(camera.channels[-1])
+        self.projector = mlp(camera.channels[-1], config.width)
+        self.position = nn.Parameter(0.02 * torch.randn(1, rows * columns, config.width))
+        self.grounding = Grounding(config, camera.grid) if config.grounding else None
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor, instruction: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens (B, N + G, D) of a (B, H, W, 3) image, and the heat logits (B, G, N).
+
+        The image is uint8, or already float on 0 to 255 when it was augmented.
+        """
+        pixels = image.permute(0, 3, 1, 2).float() / 255.0
+        features = self.stem((pixels - self.mean) / self.std)
+        for index, stage in enumerate(self.stages):
+            features = stage(features)
+            if self.films:
+                features = self.films[index](features, instruction)
+        flat = self.norm(features.flatten(2).transpose(1, 2))
+        tokens = self.projector(flat) + self.position
+        if self.grounding is None:
+            return tokens, None
+        grounded, heat = self.grounding(tokens, instruction)
+        return torch.cat([tokens, grounded], dim=1), heat
+
+
+class Film(nn.Module):
+    """Scales and shifts channels by the instruction; starts as the identity."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Tensor, instruction: Tensor) -> Tensor:
+        """Modulated features (B, C, H, W)."""
+        scale, shift = self.linear(instruction)[:, :, None, None].chunk(2, dim=1)
+        modulated: Tensor = features * (1.0 + scale) + shift
+        return modulated
+
+
+class Grounding(nn.Module):
+    """Tokens that say where the instruction's objects are: a heat map and its mean position."""
+
+    grid: Tensor
+
+    def __init__(self, config: NetworkConfig, shape: tuple[int, int]) -> None:
+        super().__init__()
+        width, self.count = config.width, config.grounding
+        self.scale = width**-0.5
+        self.queries = nn.Linear(width, self.count * width)
+        self.keys = nn.Linear(width, width)
+        self.content = nn.Linear(width, width)
+        self.place = mlp(2, width)
+        self.identity = nn.Parameter(0.02 * torch.randn(1, self.count, width))
+        y, x = (torch.linspace(-1.0, 1.0, n) for n in shape)
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flip(-1)
+        self.register_buffer("grid", grid.reshape(-1, 2), persistent=False)
+
+    def forward(self, tokens: Tensor, instruction: Tensor) -> tuple[Tensor, Tensor]:
+        """Grounding tokens (B, G, D) and heat logits (B, G, N) from vision tokens (B, N, D)."""
+        queries = self.queries(instruction).unflatten(-1, (self.count, -1))
+        heat = (queries @ self.keys(tokens).transpose(1, 2)).float() * self.scale
+        weights = torch.softmax(heat, dim=-1)
+        position = weights @ self.grid
+        content = self.content(weights.to(tokens.dtype) @ tokens)
+        return content + self.place(position) + self.identity, heat
+
+
+def llama_config(config: NetworkConfig) -> LlamaConfig:
+    """Llama's configuration; eager attention exports to plain matrix products."""
+    llama = LlamaConfig(
+        hidden_size=config.width,
+        intermediate_size=config.hidden,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        rms_norm_eps=1e-5,
+    )
+    llama._attn_implementation = "eager"  # noqa: SLF001
+    return llama
+
+
+def mlp(inputs: int, width: int) -> nn.Sequential:
+    """LLaVA-1.5's projector: linear, GELU, linear."""
+    return nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width))
+
+
+def initialise(module: nn.Module) -> None:
+    """Llama's initialisation, which the bare layers do not apply themselves."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=0.02)

@@ -1,0 +1,272 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a policy by imitation; continues where it stopped, bit for bit on the same machine.
+
+Everything random in a step is drawn from (seed, step), so a resumed run sees the same batches with
+the same augmentation as an uninterrupted one, and no random state needs to be stored.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from magma_ros.models.aggregate import aggregate
+from magma_ros.models.augment import augment
+from magma_ros.models.checkpoint import (
+    Recipe,
+    TrainingState,
+    checkpoints,
+    restore,
+    save_checkpoint,
+)
+from magma_ros.models.config import (
+    AggregationConfig,
+    OptimiserConfig,
+    TrainingConfig,
+    load_config,
+)
+from magma_ros.models.data import CARD, generate
+from magma_ros.models.dataset import Demonstrations, Statistics
+from magma_ros.models.losses import Batch, Labels, Losses, policy_losses
+from magma_ros.models.network import Inputs, MagmaPolicy, PolicyOutput
+from magma_ros.models.rollout import TorchPolicy, success_rate
+from magma_ros.models.runlog import RunLog
+from magma_ros.models.words import make_tokenizer
+from magma_ros.sim.language import vocabulary
+from magma_ros.types import MagmaError
+
+LAST_RATE = 0.03
+"""Learning rate at the end, in units of its peak."""
+
+AGGREGATED = "aggregated"
+"""Folder of a run that holds the demonstrations made while its policy drove."""
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    config_path: Path, *, out: Path | None = None, resume: bool = False, workers: int = 0
+) -> Path:
+    """Train the policy of a recipe, after making the demonstrations that are missing.
+
+    Args:
+        config_path: The recipe, for example ``models/magma-nano.train.yaml``.
+        out: Folder of the run; ``checkpoints/<name>`` if not given.
+        resume: Continue the run in that folder if there is one.
+        workers: Processes that make demonstrations; 0 for one per core.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        MagmaError: The recipe, the demonstrations or the checkpoint cannot be used.
+    """
+    config = load_config(config_path)
+    run = out or Path("checkpoints") / config.name
+    if checkpoints(run) and not resume:
+        raise MagmaError(f"{run} already holds a run; resume it or choose another folder")
+    words = vocabulary()
+    folder = generate(config.data, workers=workers)
+    data = Demonstrations.read(folder, config.network, make_tokenizer(words))
+    statistics = Statistics.of(data.actions, data.proprioception)
+    return Trainer(Recipe(config, words, statistics), data, run, workers=workers).train()
+
+
+class Trainer:
+    """Moves the weights of one run.
+
+    Args:
+        recipe: What is trained.
+        data: The demonstrations.
+        run: Folder of the run; its newest checkpoint is continued.
+        workers: Processes for aggregation; 0 for one per core.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: Demonstrations, run: Path, *, workers: int = 0
+    ) -> None:
+        self.recipe, self.config, self.data, self.run = recipe, recipe.config, data, run
+        self._workers = workers
+        self._aggregated = False
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(self.config.seed)
+        network = recipe.network().to(self.device)
+        self.state = TrainingState(
+            step=0,
+            network=network,
+            average=copy.deepcopy(network).requires_grad_(requires_grad=False),
+            optimiser=make_optimiser(network, self.config.optimiser),
+        )
+        if found := checkpoints(run):
+            restore(found[-1], recipe, self.state)
+        self._forward = _compiled(network) if self.config.optimiser.compile else network
+        self._grids = {camera.name: camera.grid for camera in self.config.network.cameras}
+        self._std = torch.tensor(recipe.statistics.std, device=self.device)
+
+    def train(self) -> Path:
+        """Take all steps that are left; return the last checkpoint."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        folder = self.run
+        log = RunLog(self.run, self.state.step, self.config.optimiser.batch)
+        with _progress() as progress:
+            bar = progress.add_task(
+                self.config.name,
+                total=self.config.optimiser.steps,
+                completed=self.state.step,
+                note="",
+            )
+            for losses in self.steps():
+                note = log.add(self.state.step, losses)
+                progress.update(bar, advance=1, note=note)
+                if self._due(self.config.check.every):
+                    log.add_check(self.state.step, self.check())
+                if self._due(self.config.checkpoint_every):
+                    folder = save_checkpoint(self.run, self.recipe, self.state)
+                    log.draw()
+        return folder if folder != self.run else checkpoints(self.run)[-1]
+
+    def steps(self) -> Iterator[Losses]:
+        """Take the steps that are left, one per item."""
+        aggregation = self.config.aggregation
+        while self.state.step < self.config.optimiser.steps:
+            if aggregation and self.state.step >= aggregation.after and not self._aggregated:
+                self._aggregate(aggregation)
+            yield self.step(self.next_batch())
+
+    def _aggregate(self, aggregation: AggregationConfig) -> None:
+        """Let the policy drive, and learn from what the expert says to that as well."""
+        folder = self.run / AGGREGATED
+        if not (folder / CARD).exists():
+            checkpoint = save_checkpoint(self.run, self.recipe, self.state)
+            aggregate(checkpoint, self.config.data, aggregation, folder, workers=self._workers)
+        more = Demonstrations.read(folder, self.config.network, self.recipe.tokenizer())
+        self.data = Demonstrations.joined([self.data, more])
+        self._aggregated = True
+
+    def next_batch(self) -> Batch:
+        """The batch of the coming step, varied, on the device."""
+        step, seed = self.state.step, self.config.seed
+        rows = batch_rows(seed, step, self.config.optimiser.batch, len(self.data))
+        batch = self.data.batch(rows, self.recipe.statistics)
+        inputs, labels = _to(batch, self.device)
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        return Batch(augment(inputs, self.config.augmentation, self._std, generator), labels)
+
+    def step(self, batch: Batch) -> Losses:
+        """One optimiser step on this batch."""
+        optimiser, config = self.state.optimiser, self.config.optimiser
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(self.config, self.state.step)
+        losses = self._losses(batch)
+        optimiser.zero_grad(set_to_none=True)
+        losses.total.backward()
+        nn.utils.clip_grad_norm_(self.state.network.parameters(), config.clip)
+        optimiser.step()
+        self.state.step += 1
+        self._update_average()
+        return Losses(*(term.detach() for term in losses))
+
+    def check(self) -> dict[str, float]:
+        """Success per task of the averaged weights on a few validation scenes."""
+        average = copy.deepcopy(self.state.average).to("cpu").eval()
+        policy = TorchPolicy(average, self.recipe)
+        suite, episodes = self.config.data.suite, self.config.check.episodes
+        return {t: success_rate(policy, suite, t, episodes) for t in self.config.data.episodes}
+
+    def _losses(self, batch: Batch) -> Losses:
+        reduced = self.config.optimiser.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+            output = self._forward(batch.inputs)
+        return policy_losses(output, batch.labels, self._grids, self.config.loss)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Early on the average follows more quickly, so that it forgets the random start.
+        factor = min(self.config.optimiser.ema, (1 + self.state.step) / (10 + self.state.step))
+        averages, moving = (list(n.parameters()) for n in (self.state.average, self.state.network))
+        get_ema_multi_avg_fn(factor)(averages, moving, self.state.step)
+
+    def _due(self, every: int) -> bool:
+        last = self.state.step == self.config.optimiser.steps
+        return bool(every) and (last or self.state.step % every == 0)
+
+
+def batch_rows(seed: int, step: int, size: int, count: int) -> npt.NDArray[np.int64]:
+    """Which of ``count`` samples make up the batch of a step: every sample once per pass."""
+    epoch, place = divmod(step * size, count - count % size)
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    return order[place : place + size]
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine; both once more after aggregation."""
+    optimiser, aggregation = config.optimiser, config.aggregation
+    peak, first, last = optimiser.learning_rate, 0, optimiser.steps
+    if aggregation is not None and step < aggregation.after:
+        last = aggregation.after
+    elif aggregation is not None:
+        peak, first = aggregation.learning_rate, aggregation.after
+    if step - first < optimiser.warm_up:
+        return peak * (step - first + 1) / optimiser.warm_up
+    progress = (step - first - optimiser.warm_up) / max(1, last - first - optimiser.warm_up)
+    falling = 0.5 * (1.0 + math.cos(math.pi * progress))
+    return peak * (LAST_RATE + (1.0 - LAST_RATE) * falling)
+
+
+def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """AdamW that decays matrices only."""
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+
+
+def _compiled(network: MagmaPolicy) -> Callable[[Inputs], PolicyOutput]:
+    """The network, fused by TorchInductor where a C++ compiler is installed."""
+    if not any(shutil.which(name) for name in ("g++", "clang++")):
+        _log.warning("there is no C++ compiler, so training runs uncompiled and a third slower")
+        return network
+    return cast("Callable[[Inputs], PolicyOutput]", torch.compile(network))
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    inputs, labels = batch
+    return Batch(
+        Inputs(
+            {name: image.to(device) for name, image in inputs.images.items()},
+            inputs.proprioception.to(device),
+            inputs.tokens.to(device),
+        ),
+        Labels(
+            labels.actions.to(device),
+            labels.valid.to(device),
+            labels.positions.to(device),
+            {name: pixels.to(device) for name, pixels in labels.pixels.items()},
+        ),
+    )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("[bold]training {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )

@@ -1,0 +1,65 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A very small recipe, and two real demonstrations made with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("pybullet")
+
+from magma_ros.models.checkpoint import Recipe
+from magma_ros.models.config import TrainingConfig
+from magma_ros.models.data import generate
+from magma_ros.models.dataset import Demonstrations, Statistics
+from magma_ros.models.words import make_tokenizer
+from magma_ros.sim.language import vocabulary
+from magma_ros.sim.simulation import PROPRIOCEPTION
+
+torch.set_num_threads(1)
+
+
+def tower(name: str, side: int) -> dict[str, Any]:
+    return {"name": name, "height": side, "width": side, "depths": [1, 1], "channels": [8, 16]}
+
+
+def recipe_dict(folder: Path) -> dict[str, Any]:
+    return {
+        "name": "tiny",
+        "description": "A policy for tests.",
+        "seed": 3,
+        "network": {
+            "cameras": [tower("front", 32), tower("wrist", 16)],
+            "proprioception": list(PROPRIOCEPTION),
+            "max_tokens": 12,
+            "chunk_length": 4,
+            "width": 16,
+            "heads": 2,
+            "hidden": 32,
+            "stages": [{"look": ["front", "wrist"]}, {"think": 1}, {"think": 1}],
+        },
+        "data": {"folder": str(folder), "episodes": {"reach": 2}, "shard": 1},
+        "optimiser": {"steps": 4, "batch": 8, "learning_rate": 1e-3, "warm_up": 1},
+        "checkpoint_every": 2,
+    }
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    return TrainingConfig.model_validate(recipe_dict(tmp_path_factory.mktemp("data") / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def demonstrations(config: TrainingConfig) -> Demonstrations:
+    folder = generate(config.data, workers=1)
+    return Demonstrations.read(folder, config.network, make_tokenizer(vocabulary()))
+
+
+@pytest.fixture(scope="session")
+def recipe(config: TrainingConfig, demonstrations: Demonstrations) -> Recipe:
+    statistics = Statistics.of(demonstrations.actions, demonstrations.proprioception)
+    return Recipe(config, vocabulary(), statistics)

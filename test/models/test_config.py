@@ -1,0 +1,63 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training recipes: the shipped one is valid, others are refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from magma_ros.models.config import ConfigError, load_config
+from magma_ros.share import share_file
+
+from .conftest import recipe_dict
+
+
+def write(folder: Path, content: dict[str, Any]) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_the_shipped_recipe_is_valid() -> None:
+    assert load_config(share_file("models", "magma-nano.train.yaml")).name == "magma-nano"
+
+
+def test_an_unknown_field_is_named(tmp_path: Path) -> None:
+    content = recipe_dict(tmp_path)
+    content["optimiser"]["momentum"] = 0.9
+    with pytest.raises(ConfigError, match=r"unknown field optimiser\.momentum"):
+        load_config(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("width", 15, "multiple of twice the number of heads"),
+        ("stages", [{"think": 1}, {"think": 1}], "first stage must be a look"),
+        ("stages", [{"look": ["front", "wrist"]}, {"think": 1, "exit": False}], "with an exit"),
+        ("stages", [{"look": ["front"]}, {"think": 1}], "exactly one look"),
+    ],
+)
+def test_an_impossible_network_is_refused(
+    tmp_path: Path, field: str, value: object, sentence: str
+) -> None:
+    content = recipe_dict(tmp_path)
+    content["network"][field] = value
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(write(tmp_path, content))
+
+
+def test_training_never_takes_evaluation_seeds(tmp_path: Path) -> None:
+    content = recipe_dict(tmp_path)
+    content["data"]["seed"] = 1000
+    with pytest.raises(ConfigError, match=r"data\.seed"):
+        load_config(write(tmp_path, content))
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read"):
+        load_config(tmp_path / "nowhere.yaml")

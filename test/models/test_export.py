@@ -1,0 +1,130 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Export: the bundle says what the network says, in every stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from magma_ros.models import export as export_module
+from magma_ros.models.benchmark import benchmark
+from magma_ros.models.checkpoint import Recipe, load_policy
+from magma_ros.models.config import NetworkConfig
+from magma_ros.models.dataset import Demonstrations
+from magma_ros.models.export import Evidence, export
+from magma_ros.models.graphs import example_inputs, run_stages, stage_graphs
+from magma_ros.models.network import Inputs, MagmaPolicy
+from magma_ros.models.parity import Deviation, ParityError
+from magma_ros.models.train import Trainer
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.sim.simulation import Simulation
+
+from .conftest import recipe_dict
+
+
+@pytest.fixture(scope="module")
+def checkpoint(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return Trainer(recipe, demonstrations, tmp_path_factory.mktemp("run")).train()
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundles") / "tiny"
+    return export(checkpoint, out, evidence=Evidence({"success/reach": 0.5}))
+
+
+def test_every_fp32_graph_equals_its_stage(checkpoint: Path, tmp_path: Path) -> None:
+    network, recipe = load_policy(checkpoint)
+    scene = example_inputs(recipe.config.network)
+    for graph, given, wanted in run_stages(stage_graphs(network), scene):
+        path = tmp_path / f"{graph.name}.onnx"
+        graph.export(given, path)
+        session = ort.InferenceSession(path)
+        found = session.run(list(graph.outputs), {n: given[n].numpy() for n in graph.inputs})
+        for name, value in zip(graph.outputs, found, strict=True):
+            np.testing.assert_allclose(value, wanted[name].numpy(), atol=1e-4, err_msg=name)
+
+
+def test_the_stages_together_are_the_network(checkpoint: Path) -> None:
+    network, recipe = load_policy(checkpoint)
+    scene = example_inputs(recipe.config.network)
+    images = {n.removeprefix("image_"): v for n, v in scene.items() if n.startswith("image_")}
+    with torch.inference_mode():
+        whole = network(Inputs(images, scene["proprioception"], scene["tokens"]))
+    *_, (_, _, outputs) = run_stages(stage_graphs(network), scene)
+    from magma_ros.models.actions import decode
+
+    assert torch.equal(outputs["action"], decode(whole.exits[-1].logits).action)
+
+
+def test_an_int8_bundle_plans_in_the_staged_runtime(bundle: Path) -> None:
+    policy = StagedPolicy.load(bundle, threads=1)
+    simulation = Simulation("reach", seed=1)
+    inference = policy.start(simulation.observation())
+    simulation.close()
+    readings = [inference.advance() for _ in policy.manifest.stages]
+    assert [reading.depth for reading in readings if reading] == [1, 2]
+    assert readings[-1].chunk.actions.shape == (4, 7)
+    assert policy.manifest.provenance.metrics == {"success/reach": 0.5}
+    assert "success/reach" in (bundle / "MODEL_CARD.md").read_text()
+
+
+def test_int8_weights_are_smaller(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    single = export(checkpoint, tmp_path / "fp32", precision="fp32")
+    stages = zip(
+        StagedPolicy.load(bundle).manifest.stages,
+        StagedPolicy.load(single).manifest.stages,
+        strict=True,
+    )
+    assert all(int8.weight_bytes < fp32.weight_bytes for int8, fp32 in stages)
+
+
+def test_graphs_carry_no_traces_of_the_machine(bundle: Path) -> None:
+    for path in bundle.glob("*.onnx"):
+        assert not onnx.load(path).graph.value_info
+        assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()
+
+
+def test_a_bundle_that_disagrees_never_replaces_the_last(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "tiny"
+    out.mkdir()
+    (out / "kept").touch()
+    far_off = ([Deviation(depth=2, mean=0.3, p99=1.0, largest=1.0)], 0.3)
+    monkeypatch.setattr(export_module, "compare", lambda *_: far_off)
+    with pytest.raises(ParityError, match="exit 2 of the int8 bundle differs"):
+        export(checkpoint, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    assert (out / "kept").exists()
+
+
+def test_a_later_look_appends_its_tokens(tmp_path: Path) -> None:
+    content = recipe_dict(tmp_path)["network"]
+    content["stages"] = [{"look": ["front"]}, {"think": 1}, {"look": ["wrist"]}, {"think": 1}]
+    config = NetworkConfig.model_validate(content)
+    network = MagmaPolicy(config, vocabulary=20)
+    runs = list(run_stages(stage_graphs(network), example_inputs(config)))
+    lengths = [made[f"state_{i}"].shape[1] for i, (_, _, made) in enumerate(runs[:-1])]
+    assert lengths[0] == lengths[1]
+    assert lengths[2] == lengths[1] + 2 * 2 + config.grounding
+    graph, given, wanted = runs[2]
+    assert graph.inputs == ("image_wrist", "state_1", "instruction")
+    graph.export(given, tmp_path / "look.onnx")
+    session = ort.InferenceSession(tmp_path / "look.onnx")
+    (found,) = session.run(None, {name: given[name].numpy() for name in graph.inputs})
+    np.testing.assert_allclose(found, wanted["state_2"].numpy(), atol=1e-4)
+
+
+def test_every_stage_is_timed_in_every_runtime(checkpoint: Path) -> None:
+    timings = benchmark(checkpoint, threads=1, runs=3)
+    assert len(timings) == 3 * 3
+    assert all(0.0 < timing.low <= timing.median <= timing.high for timing in timings)

@@ -1,0 +1,112 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training: it learns, it resumes bit for bit, it refuses what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from magma_ros.models.checkpoint import (
+    WEIGHTS,
+    CheckpointError,
+    Recipe,
+    checkpoints,
+    load_policy,
+)
+from magma_ros.models.dataset import Demonstrations
+from magma_ros.models.rollout import TorchPolicy, success_rate
+from magma_ros.models.runlog import CURVES, LOSSES
+from magma_ros.models.train import Trainer, batch_rows, train
+from magma_ros.types import MagmaError
+
+from .conftest import recipe_dict
+
+
+def test_steps_on_one_batch_lower_its_loss(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    trainer = Trainer(recipe, demonstrations, tmp_path)
+    batch = trainer.next_batch()
+    losses = [float(trainer.step(batch).total) for _ in range(4)]
+    assert losses[-1] < losses[0]
+
+
+def test_a_resumed_run_continues_bit_for_bit(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    through = Trainer(recipe, demonstrations, tmp_path / "through")
+    expected = [float(losses.total) for losses in through.steps()]
+
+    stopped = Trainer(recipe, demonstrations, tmp_path / "stopped")
+    stopped.train()
+    last = checkpoints(tmp_path / "stopped")[-1]
+    last.rename(tmp_path / "elsewhere")
+    resumed = Trainer(recipe, demonstrations, tmp_path / "stopped")
+    assert resumed.state.step == 2
+    assert [float(losses.total) for losses in resumed.steps()] == expected[2:]
+    for name, weights in through.state.average.state_dict().items():
+        assert torch.equal(weights, resumed.state.average.state_dict()[name]), name
+
+
+def test_resuming_with_another_recipe_is_refused(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    Trainer(recipe, demonstrations, tmp_path).train()
+    optimiser = recipe.config.optimiser.model_copy(update={"clip": 0.5})
+    other = replace(recipe, config=recipe.config.model_copy(update={"optimiser": optimiser}))
+    with pytest.raises(CheckpointError, match=r"another optimiser\.clip"):
+        Trainer(other, demonstrations, tmp_path)
+
+
+def test_one_command_leads_from_nothing_to_a_checkpoint_that_acts(tmp_path: Path) -> None:
+    content = recipe_dict(tmp_path / "data")
+    content["data"]["episodes"] = {"reach": 1}
+    content["optimiser"]["steps"] = 2
+    content["check"] = {"every": 2, "episodes": 1}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(content))
+    run = tmp_path / "run"
+    checkpoint = train(path, out=run, workers=1)
+    assert checkpoint.name == "step-000002"
+    assert (run / CURVES).stat().st_size > 1000
+    assert (run / "checks.csv").read_text().startswith("step,reach\n2,")
+    network, recipe = load_policy(run)
+    assert 0.0 <= success_rate(TorchPolicy(network, recipe), "tabletop", "reach", 1) <= 1.0
+    with pytest.raises(MagmaError, match="already holds a run"):
+        train(path, out=run)
+
+
+def test_damaged_weights_are_named(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    checkpoint = Trainer(recipe, demonstrations, tmp_path).train()
+    whole = (checkpoint / WEIGHTS).read_bytes()
+    (checkpoint / WEIGHTS).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=rf"{WEIGHTS} is missing or damaged"):
+        Trainer(recipe, demonstrations, tmp_path)
+
+
+def test_a_folder_without_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        load_policy(tmp_path)
+
+
+def test_every_sample_is_seen_once_a_pass() -> None:
+    seen = sorted(row for step in range(5) for row in batch_rows(0, step, 4, 20))
+    assert seen == list(range(20))
+
+
+def test_losses_are_written_down(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    optimiser = recipe.config.optimiser.model_copy(update={"steps": 20})
+    longer = replace(recipe, config=recipe.config.model_copy(update={"optimiser": optimiser}))
+    Trainer(longer, demonstrations, tmp_path).train()
+    header, row = (tmp_path / LOSSES).read_text().splitlines()
+    assert header.startswith("step,total")
+    assert row.startswith("20,")
