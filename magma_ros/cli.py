@@ -128,7 +128,7 @@ def run_evaluation(
     bundle: Bundle = "magma-nano",
     gate: str = "adaptive",
     depth: int | None = None,
-    execute: int = 4,
+    execute: int = 2,
     deadline: float = 0.08,
     controls: Annotated[bool, Parameter(negative="")] = False,
     workers: int = 2,

@@ -129,12 +129,13 @@ def run(node_class: Callable[[], ManagedNode], args: list[str] | None = None) ->
     Returns:
         The process exit status: 1 when autostart failed, else the node's own.
     """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
-    except (MagmaError, ParameterException, ValueError) as error:
+    except (MagmaError, ParameterException, ValueError, RuntimeError) as error:
+        # RuntimeError is how a network that cannot be joined shows itself.
         rclpy.logging.get_logger("magma_ros").fatal(str(error))
         rclpy.try_shutdown()
         return 1

@@ -76,7 +76,7 @@ class EvaluationSpec:
     gate: str = "adaptive"
     gate_options: tuple[tuple[str, float], ...] = ()
     deepest: int | None = None
-    execute: int = 4
+    execute: int = 2
     deadline: float = 0.08
     controls: bool = False
     workers: int = 2
