@@ -187,9 +187,10 @@ def test_logs_reach_the_console_and_rosout(node, executor, capfd):
     node.create_subscription(Log, "/rosout", got.append, 10)
     logger = node.get_logger()
     for number in range(3):
-        logger.info(f"once {number}", once=True)
-        logger.info(f"throttled {number}", throttle_duration_sec=1000.0)
-        logger.info(f"not first {number}", skip_first=True)
+        once, throttled, not_first = (f"{s} {number}" for s in ("once", "throttled", "not first"))
+        logger.info(once, once=True)
+        logger.info(throttled, throttle_duration_sec=1000.0)
+        logger.info(not_first, skip_first=True)
     logger.debug("too quiet")
     logger.get_child("part").error("loud")
     spin_until(executor, lambda: len(got) == 5)

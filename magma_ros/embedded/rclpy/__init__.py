@@ -62,8 +62,7 @@ def init(
         signal_handler_options = SignalHandlerOptions.ALL if default else SignalHandlerOptions.NO
     context = context or get_default_context()
     context.init(args, domain_id=domain_id)
-    if signal_handler_options:
-        install_signal_handlers(context, signal_handler_options)
+    install_signal_handlers(context, signal_handler_options)
 
 
 def shutdown(*, context: Context | None = None) -> None:

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from magma_ros.embedded.wire import codec
 from magma_ros.embedded.wire.entities import Handled
 from magma_ros.embedded.wire.messages import type_name
 from magma_ros.embedded.wire.services import Header, ServiceEndpoints
 
 from .callback_groups import CallbackGroup
 from .context import Context
+from .logging import RcutilsLogger
 from .qos import QoSProfile
 from .task import Future
 
@@ -34,11 +36,13 @@ class Client:
         *,
         callback_group: CallbackGroup | None,
         in_executor_thread: Callable[[], bool],
+        logger: RcutilsLogger,
     ) -> None:
         """Create the endpoints of the service, whose full name is given."""
         self.srv_type = srv_type
         self.srv_name = srv_name
         self.qos_profile = qos_profile
+        self._logger = logger
         self.callback_group = callback_group
         self._context = context
         self._in_executor_thread = in_executor_thread
@@ -130,7 +134,12 @@ class Client:
         return 0.5 if deadline is None else max(0.0, deadline - time.monotonic())
 
     def _receive(self) -> None:
-        taken = self._endpoints.take()
+        try:
+            taken = self._endpoints.take()
+        except codec.SerdeError as error:
+            text = f"dropped a reply of service {self.srv_name!r}: {error}"
+            self._logger.warning(text, throttle_duration_sec=1.0)
+            return
         if taken is None:
             return
         header, response, _ = taken

@@ -155,7 +155,8 @@ class SingleThreadedExecutor:
     ) -> Callable[[], object] | None:
         """The next thing to do; ``None`` when it is enough or there was nothing in time."""
         while not enough():
-            self._watch()
+            if self._stale:
+                self._watch()
             if self._ready:
                 return self._ready.popleft()
             if self._tasks:
@@ -171,7 +172,7 @@ class SingleThreadedExecutor:
 
     def _collect(self, deadline: float | None) -> None:
         """Wait until something is ready, and note all that is."""
-        timers = [timer for node in self._nodes for timer in node.timers]
+        timers = self._timers()
         triggered = self._waitset.wait_for_any(_soonest(timers, deadline))
         if self._guard.handle in triggered:
             self._guard.take()
@@ -181,14 +182,16 @@ class SingleThreadedExecutor:
         )
 
     def _watch(self) -> None:
-        if not self._stale:
-            return
+        """Watch what the nodes have now, and forget what is ready but was destroyed."""
         self._stale = False
-        # What was destroyed must not run. What is still there triggers again.
-        self._ready.clear()
         watched = {entity: call for node in self._nodes for entity, call in node.watched().items()}
         self._handlers = {entity.handle: call for entity, call in watched.items()}
         self._waitset.watch([self._guard, *watched])
+        present = {*self._handlers.values(), *(timer.call for timer in self._timers())}
+        self._ready = deque(call for call in self._ready if call in present)
+
+    def _timers(self) -> list[Timer]:
+        return [timer for node in self._nodes for timer in node.timers]
 
 
 def _deadline(timeout_sec: float | None) -> float | None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from magma_ros.embedded.wire.entities import Handled
 from magma_ros.embedded.wire.messages import message_class
 
 from . import logging
+from ._rclpy_pybind11 import RCLError
 from .arguments import Arguments
 from .callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from .client import Client
@@ -90,12 +92,12 @@ class Node(GraphMixin, ParameterMixin):
         self._logger = logging.get_logger(
             self.get_fully_qualified_name().lstrip("/").replace("/", ".")
         )
+        overrides = overrides_of(self._arguments.ros_arguments, self.get_fully_qualified_name())
+        overrides |= {parameter.name: parameter for parameter in parameter_overrides or ()}
         self._destroyed = False
         self._entities = self._context.graph.add_node(self._name, self._namespace)
         if enable_rosout and self._arguments.rosout:
             self._log_to_rosout()
-        overrides = overrides_of(self._arguments.ros_arguments, self.get_fully_qualified_name())
-        overrides |= {parameter.name: parameter for parameter in parameter_overrides or ()}
         self._init_parameters(
             overrides,
             allow_undeclared=allow_undeclared_parameters,
@@ -239,6 +241,7 @@ class Node(GraphMixin, ParameterMixin):
                 callback,
                 qos_profile,
                 callback_group=callback_group or self._default_callback_group,
+                logger=self._logger,
             )
         )
 
@@ -259,6 +262,7 @@ class Node(GraphMixin, ParameterMixin):
                 qos_profile,
                 callback_group=callback_group or self._default_callback_group,
                 in_executor_thread=self._in_executor_thread,
+                logger=self._logger,
             )
         )
 
@@ -378,7 +382,7 @@ class Node(GraphMixin, ParameterMixin):
         publisher = self.create_publisher(message, "/rosout", qos_profile_rosout_default)
 
         def publish(record: logging.Record) -> None:
-            if self._context.ok():
+            with suppress(RCLError):  # logging goes on after a shutdown, and never fails
                 publisher.publish(
                     message(
                         stamp=Time(nanoseconds=record.stamp).to_msg(),

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from magma_ros.embedded.wire import codec
 from magma_ros.embedded.wire.entities import Handled, user_data_value
 from magma_ros.embedded.wire.messages import type_name
 from magma_ros.embedded.wire.services import Header, ServiceEndpoints
 
 from .callback_groups import CallbackGroup
 from .context import Context
+from .logging import RcutilsLogger
 from .qos import QoSProfile
 
 CLIENT_DISCOVERY_TIME = 0.1
@@ -32,12 +34,14 @@ class Service:
         qos_profile: QoSProfile,
         *,
         callback_group: CallbackGroup | None,
+        logger: RcutilsLogger,
     ) -> None:
         """Create the endpoints of the service, whose full name is given."""
         self.srv_type = srv_type
         self.srv_name = srv_name
         self.callback = callback
         self.qos_profile = qos_profile
+        self._logger = logger
         self.callback_group = callback_group
         self._endpoints = ServiceEndpoints.for_server(
             context.participant, srv_name, type_name(srv_type), qos_profile.on_wire()
@@ -59,7 +63,12 @@ class Service:
         self._endpoints.close()
 
     def _answer(self) -> None:
-        taken = self._endpoints.take()
+        try:
+            taken = self._endpoints.take()
+        except codec.SerdeError as error:
+            text = f"dropped a request of service {self.srv_name!r}: {error}"
+            self._logger.warning(text, throttle_duration_sec=1.0)
+            return
         if taken is None:
             return
         header, request, client = taken

@@ -30,23 +30,28 @@ class SignalHandlerOptions(IntEnum):
     ALL = 3
 
 
-_contexts: list[Context] = []
+_OPTIONS = {
+    signal.SIGINT: SignalHandlerOptions.SIGINT,
+    signal.SIGTERM: SignalHandlerOptions.SIGTERM,
+}
+_contexts: dict[Context, SignalHandlerOptions] = {}
 _previous: dict[int, Any] = {}
 _pipe: list[int] = []
 
 
 def install_signal_handlers(context: Context, options: SignalHandlerOptions) -> None:
-    """Let signals shut the context down; outside the main thread nothing is installed."""
+    """Let signals shut the context down; outside the main thread nothing is installed.
+
+    Whatever the options, a handler that the process has itself runs at once, also while an
+    executor of the context waits.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
-    _contexts.append(context)
-    for number, option in (
-        (signal.SIGINT, SignalHandlerOptions.SIGINT),
-        (signal.SIGTERM, SignalHandlerOptions.SIGTERM),
-    ):
+    _contexts[context] = options
+    for number, option in _OPTIONS.items():
         if options & option and number not in _previous:
             _previous[number] = signal.signal(number, _shut_down)
-    if _previous and not _pipe:
+    if not _pipe:
         _pipe.extend(os.pipe())
         os.set_blocking(_pipe[1], False)
         signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
@@ -55,8 +60,7 @@ def install_signal_handlers(context: Context, options: SignalHandlerOptions) -> 
 
 def uninstall_signal_handlers(context: Context) -> None:
     """Undo the installation; the process's own handlers return with the last context."""
-    if context in _contexts:
-        _contexts.remove(context)
+    _contexts.pop(context, None)
     if _contexts or threading.current_thread() is not threading.main_thread():
         return
     for number, handler in _previous.items():
@@ -69,8 +73,9 @@ def uninstall_signal_handlers(context: Context) -> None:
 
 
 def _shut_down(number: int, frame: FrameType | None) -> None:
-    for context in _contexts:
-        context.try_shutdown()
+    for context, options in list(_contexts.items()):
+        if options & _OPTIONS[signal.Signals(number)]:
+            context.try_shutdown()
     previous: Callable[[int, FrameType | None], object] | int | None = _previous.get(number)
     if callable(previous):
         previous(number, frame)
@@ -79,6 +84,6 @@ def _shut_down(number: int, frame: FrameType | None) -> None:
 def _wake_contexts() -> None:
     source = _pipe[0]
     while os.read(source, 64):
-        for context in _contexts:
+        for context in list(_contexts):
             context.wake()
     os.close(source)

@@ -53,6 +53,7 @@ class Subscription:
         self.qos_profile = qos_profile
         self.callback_group = callback_group
         self.raw = raw
+        self._logger = logger
         self._wants_info = _takes_two(callback)
         self._reader = Reader(
             context.participant,
@@ -86,7 +87,12 @@ class Subscription:
         if sample is None:
             return
         data, info = sample
-        message: Any = data if self.raw else codec.deserialize(data, self._type_name)
+        try:
+            message: Any = data if self.raw else codec.deserialize(data, self._type_name)
+        except codec.SerdeError as error:
+            text = f"dropped a message on {self.topic_name!r}: {error}"
+            self._logger.warning(text, throttle_duration_sec=1.0)
+            return
         if self._wants_info:
             self.callback(message, _message_info(info))
         else:

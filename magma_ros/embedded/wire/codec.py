@@ -6,11 +6,14 @@ from functools import cache
 from typing import Any, NoReturn, cast
 
 from rosbags.interfaces import Msgdef
+from rosbags.serde import SerdeError
 from rosbags.serde.cdr import generate_deserialize_cdr, generate_getsize_cdr, generate_serialize_cdr
 from rosbags.typesys.store import Typestore
 
 from magma_ros.embedded.wire.definitions import store
 from magma_ros.embedded.wire.messages import Message, decoder, type_name
+
+__all__ = ["HEADER_SIZE", "SerdeError", "deserialize", "serialize"]
 
 HEADER_SIZE = 4
 """The bytes of encapsulation before the CDR itself."""
@@ -59,7 +62,7 @@ def deserialize(data: bytes, name: str) -> Message:
     """The message of the named type that ``data`` holds.
 
     Raises:
-        rosbags.serde.SerdeError: The data are not such a message.
+        SerdeError: The data are not such a message; for example, a text is not UTF-8.
     """
     return cast("Message", _cdr_store().deserialize_cdr(memoryview(data), name))
 

@@ -56,9 +56,14 @@ class Participant(Handled, domain.DomainParticipant):
         Raises:
             DomainError: There is no usable network interface.
         """
-        self._domain = open_domain(domain_id)
+        self._domain: domain.Domain | None = open_domain(domain_id)
         # ROS 2 recognises participants with nodes by this user data.
         super().__init__(domain_id, Qos(Policy.Userdata(b"enclave=/;")))
+
+    def close(self) -> None:
+        """Leave the domain, with all that belongs to this participant."""
+        super().close()
+        self._domain = None
 
 
 class GuardCondition(Handled, core.GuardCondition):

@@ -36,7 +36,7 @@ READ_AT_ONCE = 10_000
 """More endpoints than any graph has."""
 
 
-@dataclass
+@dataclass(eq=False)
 class NodeEntities:
     """A node of this process and the gids of its readers and writers."""
 
