@@ -19,6 +19,10 @@ PLOT = "plot.png"
 REPORT = "report.md"
 SUMMARY = "summary.json"
 
+INK = (40, 44, 52)
+CAPTION_SIZE = 14
+LAST_FRAME_MS = 1500
+
 
 @dataclass(slots=True)
 class RunRecord:
@@ -98,7 +102,7 @@ def write_report(record: RunRecord, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     summary = summarise(record)
     if record.frames:
-        write_clip([frame for _, frame in record.frames], folder / CLIP, rate=8.0)
+        write_clip(_captioned_frames(record), folder / CLIP)
     _write_plot(record, folder / PLOT)
     (folder / REPORT).write_text(_page(record, summary))
     draft = folder / f".{SUMMARY}"
@@ -107,13 +111,30 @@ def write_report(record: RunRecord, folder: Path) -> dict[str, Any]:
     return summary
 
 
-def write_clip(frames: list[ImageArray], path: Path, rate: float) -> None:
+def write_clip(frames: list[ImageArray], path: Path, rate: float = 8.0) -> None:
     """Write an animated GIF of (H, W, 3) uint8 ``frames`` shown at ``rate`` [Hz]."""
     from PIL import Image
 
     images = [Image.fromarray(frame).quantize(64) for frame in frames]
-    duration = round(1000.0 / rate)
-    images[0].save(path, save_all=True, append_images=images[1:], duration=duration, loop=0)
+    durations = [round(1000.0 / rate)] * (len(images) - 1) + [LAST_FRAME_MS]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
+
+
+def _captioned_frames(record: RunRecord) -> list[ImageArray]:
+    """The spectator's images, each with what the policy was told and last decided."""
+    from PIL import Image, ImageDraw
+
+    frames = []
+    for time, frame in record.frames:
+        image = Image.fromarray(frame)
+        draw = ImageDraw.Draw(image)
+        draw.text((8, 6), f'"{record.instruction}"', fill=INK, font_size=CAPTION_SIZE)
+        plans = [plan for when, plan in record.plans if when <= time and plan.depth]
+        if plans:
+            decided = f"exit {plans[-1].depth}, {1e3 * plans[-1].slack:.0f} ms to spare"
+            draw.text((8, 8 + CAPTION_SIZE), decided, fill=INK, font_size=CAPTION_SIZE)
+        frames.append(np.asarray(image))
+    return frames
 
 
 def _write_plot(record: RunRecord, path: Path) -> None:
@@ -134,7 +155,7 @@ def _write_plot(record: RunRecord, path: Path) -> None:
     speed.plot(*_columns(record.heights), color="tab:purple", label="gripper height [m]")
     speed.set_xlabel("time [s]")
     speed.legend(loc="upper right", fontsize="small")
-    for time, mode, _ in record.modes:
+    for time, mode, _ in _mode_changes(record):
         for axis in (depth, slack, speed):
             axis.axvline(time, color="0.6", linewidth=0.8, linestyle=":")
         depth.text(time, depth.get_ylim()[1], f" {mode}", va="top", fontsize="small")
@@ -168,10 +189,19 @@ def _page(record: RunRecord, summary: dict[str, Any]) -> str:
         f"- {100 * summary['flops_fraction']:.0f} % of full compute",
         f"- longest gap between commands {1e3 * summary['longest_command_gap']:.0f} ms",
         f"- why thinking stopped: {summary['reasons']}",
-        *(f"- {time:.2f} s: {mode}, {why}" for time, mode, why in record.modes),
+        *(f"- {time:.2f} s: {mode}, {why}" for time, mode, why in _mode_changes(record)),
         "",
     ]
     return "\n".join(lines)
+
+
+def _mode_changes(record: RunRecord) -> list[tuple[float, str, str]]:
+    """The modes without repetitions, which tell only that another source drives."""
+    changes: list[tuple[float, str, str]] = []
+    for entry in record.modes:
+        if not changes or changes[-1][1:] != entry[1:]:
+            changes.append(entry)
+    return changes
 
 
 def _sentence(record: RunRecord) -> str:
