@@ -138,6 +138,17 @@ def test_raw_messages_pass_through_unread(node, executor):
     assert got[0][:11] == bytes.fromhex("00010000 03000000 686900")
 
 
+def test_a_text_that_is_not_utf8_is_dropped_and_the_node_lives(node, executor, capfd):
+    got = []
+    node.create_subscription(String, "chat", lambda message: got.append(message.data), 10)
+    publisher = node.create_publisher(String, "chat", 10)
+    publisher.publish(bytes.fromhex("00010000 02000000 ff00"))
+    publisher.publish(String(data="good"))
+    spin_until(executor, lambda: got)
+    assert got == ["good"]
+    assert "dropped a message on '/chat'" in capfd.readouterr().err
+
+
 def test_a_callback_may_ask_when_the_message_was_sent(node, executor):
     got = []
     node.create_subscription(String, "chat", lambda message, info: got.append(info), 10)
@@ -245,6 +256,14 @@ def test_a_signal_reaches_a_node_that_sleeps_on_a_clock(program):
     os.kill(sleeper.process.pid, signal.SIGTERM)
     output, _ = sleeper.process.communicate(timeout=20)
     assert output.split() == ["shutdown", "awake", "finished"]
+
+
+def test_a_process_may_handle_signals_itself(program):
+    spinner = program("spinner", "own")
+    spinner.wait_for("spinning")
+    os.kill(spinner.process.pid, signal.SIGTERM)
+    output, _ = spinner.process.communicate(timeout=20)
+    assert output.split() == ["KeyboardInterrupt", "shutdown", "finished"]
 
 
 def test_shutdown_is_seen_by_an_executor_in_another_thread(node, executor):

@@ -60,8 +60,5 @@ class Duration:
         return f"Duration(nanoseconds={self.nanoseconds})"
 
 
-class Infinite(Duration):
-    """The duration that has no end, as QoS understands it."""
-
-
-INFINITE = Infinite(nanoseconds=2**63 - 1)
+Infinite = Duration(nanoseconds=2**63 - 1)
+"""The duration that has no end, as QoS understands it."""

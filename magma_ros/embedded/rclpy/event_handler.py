@@ -64,21 +64,23 @@ class SubscriptionEventCallbacks:
     use_default_callbacks: bool = True
 
 
-class _Event(NamedTuple):
-    mask: int
+class Event(NamedTuple):
+    """One status, how to read it, and whom to tell."""
+
+    status: int
     read: Callable[[], Any]
-    callback: Callable[[Any], object]
+    callback: Callable[[Any], object] | None
 
 
 class EventHandlers:
     """Calls back when the status of a reader or writer changes."""
 
-    def __init__(self, entity: Reader | Writer, callbacks: dict[str, tuple[int, Any, Any]]) -> None:
+    def __init__(self, entity: Reader | Writer, *events: Event) -> None:
         """Watch those statuses that have a callback."""
         self._entity = entity
-        self._events = [_Event(*event) for event in callbacks.values() if event[2] is not None]
+        self._events = [event for event in events if event.callback is not None]
         if self._events:
-            entity.set_status_mask(sum(event.mask for event in self._events))
+            entity.set_status_mask(sum(event.status for event in self._events))
 
     def watched(self) -> dict[Handled, Callable[[], None]]:
         """What to watch, and what to do when it triggers."""
@@ -87,7 +89,7 @@ class EventHandlers:
     def _call(self) -> None:
         changed = self._entity.get_status_changes()
         for event in self._events:
-            if changed & event.mask:
+            if changed & event.status and event.callback is not None:
                 event.callback(event.read())
 
 
@@ -106,28 +108,20 @@ def publisher_events(
     incompatible = callbacks.incompatible_qos or (warn if callbacks.use_default_callbacks else None)
     return EventHandlers(
         writer,
-        {
-            "deadline": (
-                DDSStatus.OfferedDeadlineMissed,
-                writer.get_offered_deadline_missed_status,
-                callbacks.deadline,
-            ),
-            "liveliness": (
-                DDSStatus.LivelinessLost,
-                writer.get_liveliness_lost_status,
-                callbacks.liveliness,
-            ),
-            "incompatible_qos": (
-                DDSStatus.OfferedIncompatibleQos,
-                writer.get_offered_incompatible_qos_status,
-                incompatible,
-            ),
-            "matched": (
-                DDSStatus.PublicationMatched,
-                writer.get_publication_matched_status,
-                callbacks.matched,
-            ),
-        },
+        Event(
+            DDSStatus.OfferedDeadlineMissed,
+            writer.get_offered_deadline_missed_status,
+            callbacks.deadline,
+        ),
+        Event(DDSStatus.LivelinessLost, writer.get_liveliness_lost_status, callbacks.liveliness),
+        Event(
+            DDSStatus.OfferedIncompatibleQos,
+            writer.get_offered_incompatible_qos_status,
+            incompatible,
+        ),
+        Event(
+            DDSStatus.PublicationMatched, writer.get_publication_matched_status, callbacks.matched
+        ),
     )
 
 
@@ -146,28 +140,22 @@ def subscription_events(
     incompatible = callbacks.incompatible_qos or (warn if callbacks.use_default_callbacks else None)
     return EventHandlers(
         reader,
-        {
-            "deadline": (
-                DDSStatus.RequestedDeadlineMissed,
-                reader.get_requested_deadline_missed_status,
-                callbacks.deadline,
-            ),
-            "liveliness": (
-                DDSStatus.LivelinessChanged,
-                reader.get_liveliness_changed_status,
-                callbacks.liveliness,
-            ),
-            "incompatible_qos": (
-                DDSStatus.RequestedIncompatibleQos,
-                reader.get_requested_incompatible_qos_status,
-                incompatible,
-            ),
-            "matched": (
-                DDSStatus.SubscriptionMatched,
-                reader.get_subscription_matched_status,
-                callbacks.matched,
-            ),
-        },
+        Event(
+            DDSStatus.RequestedDeadlineMissed,
+            reader.get_requested_deadline_missed_status,
+            callbacks.deadline,
+        ),
+        Event(
+            DDSStatus.LivelinessChanged, reader.get_liveliness_changed_status, callbacks.liveliness
+        ),
+        Event(
+            DDSStatus.RequestedIncompatibleQos,
+            reader.get_requested_incompatible_qos_status,
+            incompatible,
+        ),
+        Event(
+            DDSStatus.SubscriptionMatched, reader.get_subscription_matched_status, callbacks.matched
+        ),
     )
 
 

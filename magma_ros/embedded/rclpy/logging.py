@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -128,20 +129,16 @@ class RcutilsLogger:
             return False
         frame = _caller()
         site = (frame.f_code.co_filename, frame.f_lineno)
-        clock = throttle_time_source_type
-        now = clock.now().nanoseconds if clock is not None else time.time_ns()
-        last = self._sites.get(site)
-        first = last is None
-        if (once and not first) or (
-            throttle_duration_sec is not None
-            and last is not None
-            and 0 <= now - last < throttle_duration_sec * 1e9
-        ):
-            return False
         if once or skip_first or throttle_duration_sec is not None:
+            clock = throttle_time_source_type
+            now = clock.now().nanoseconds if clock is not None else time.time_ns()
+            last = self._sites.get(site)
+            throttle = math.inf if once else (throttle_duration_sec or 0.0) * 1e9
+            if last is not None and 0 <= now - last < throttle:
+                return False
             self._sites[site] = now
-        if skip_first and first:
-            return False
+            if skip_first and last is None:
+                return False
         record = Record(
             time.time_ns(),
             LoggingSeverity(severity),

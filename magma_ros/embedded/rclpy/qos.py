@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 
 from magma_ros.embedded.wire.qos import WireQos
 
-from .duration import INFINITE, Duration
+from .duration import Duration, Infinite
 
 
 class HistoryPolicy(IntEnum):
@@ -109,7 +109,7 @@ class QoSProfile:
 
 
 def _limit(duration: Duration) -> int:
-    return 0 if duration == INFINITE else duration.nanoseconds
+    return 0 if duration == Infinite else duration.nanoseconds
 
 
 def as_profile(qos: QoSProfile | int) -> QoSProfile:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from magma_ros.embedded.wire import codec
-from magma_ros.embedded.wire.entities import Handled, user_data_value
+from magma_ros.embedded.wire.entities import Handled, WriteError, user_data_value
 from magma_ros.embedded.wire.messages import type_name
-from magma_ros.embedded.wire.services import Header, ServiceEndpoints
+from magma_ros.embedded.wire.services import ServiceEndpoints
 
 from .callback_groups import CallbackGroup
 from .context import Context
@@ -79,7 +79,10 @@ class Service:
                 f"it must return a {type_name(self.srv_type)} response"
             )
         self._await_reply_reader(client)
-        self._endpoints.send(Header(header.writer, header.sequence), response)
+        try:
+            self._endpoints.send(header, response)
+        except WriteError as error:
+            self._logger.warning(f"a reply of service {self.srv_name!r} was not sent: {error}")
 
     def _await_reply_reader(self, publication_handle: int) -> None:
         """Wait until the client can hear the reply: it is discovered apart from its requests."""

@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node that only waits; it tells how the wait ended."""
 
+import signal
 import sys
 
 import rclpy
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
-rclpy.init()
+if "own" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+else:
+    rclpy.init()
 rclpy.get_default_context().on_shutdown(lambda: print("shutdown", flush=True))
 node = Node("spinner")
 print("spinning", flush=True)
