@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import rclpy
 import rclpy.logging
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -23,6 +24,9 @@ from magma_ros.types import MagmaError
 AUTOSTART = Setting(
     "autostart", True, "Configure and activate without waiting for a lifecycle manager."
 )
+
+BEAT = 0.5
+"""Longest time a node that hears nothing takes to notice a signal [s]."""
 
 
 class ManagedNode(LifecycleNode):
@@ -142,6 +146,8 @@ def run(node_class: Callable[[], ManagedNode], args: list[str] | None = None) ->
     try:
         if node.settings["autostart"] and not _autostart(node):
             return 1
+        # rclpy waits in C, where Python cannot act on a signal: a slow beat lets it.
+        node.create_timer(BEAT, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin_until_future_complete(node.done)
