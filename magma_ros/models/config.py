@@ -293,6 +293,12 @@ class TrainingConfig(_Strict):
     check: CheckConfig = CheckConfig()
     checkpoint_every: Positive = 500
 
+    @model_validator(mode="after")
+    def _aggregates_before_the_end(self) -> TrainingConfig:
+        if self.aggregation and self.aggregation.after >= self.optimiser.steps:
+            raise ValueError("aggregation.after must be below optimiser.steps")
+        return self
+
 
 def load_config(path: Path) -> TrainingConfig:
     """Read and check a recipe.

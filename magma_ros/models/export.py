@@ -11,7 +11,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -19,17 +18,16 @@ from typing import Literal
 from torch import Tensor
 
 from magma_ros.models.actions import BINS, NORMALISED
-from magma_ros.models.benchmark import Timing
 from magma_ros.models.card import Comparison, write_card
 from magma_ros.models.checkpoint import Recipe, latest, load_policy
+from magma_ros.models.evidence import NOTHING, measure
 from magma_ros.models.graphs import StageGraph, run_stages, stage_graphs, tensor_spec
 from magma_ros.models.parity import Deviation, ParityError, compare, observations
 from magma_ros.models.quantise import quantise, weight_bytes
+from magma_ros.models.rollout import observation_contract
 from magma_ros.policy.manifest import (
     ActionContract,
-    CameraContract,
     Manifest,
-    ObservationContract,
     Provenance,
     StageSpec,
     TokenizerFile,
@@ -52,25 +50,12 @@ INT8_TOLERANCE = 0.05
 """Largest mean difference of the actions of an int8 bundle, on the normalised range [-1, 1]."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was measured about a policy, for its card.
-
-    Attributes:
-        metrics: Figures by name, for example ``success/pick``; also kept in the manifest.
-        timings: Latencies, or nothing.
-    """
-
-    metrics: Mapping[str, float]
-    timings: tuple[Timing, ...] = ()
-
-
 def export(
     checkpoint: Path,
     out: Path,
     *,
     precision: Precision = "int8",
-    evidence: Evidence | None = None,
+    episodes: int = 0,
 ) -> Path:
     """Write the bundle of a checkpoint.
 
@@ -78,7 +63,8 @@ def export(
         checkpoint: A checkpoint, or a run's folder, of which the newest checkpoint is taken.
         out: Folder of the bundle; replaced only once the new one is complete.
         precision: Number format of the weights.
-        evidence: What was measured about the policy.
+        episodes: Episodes per task and exit that are played with the bundle, for its card; 0
+            leaves success and latency out of it.
 
     Returns:
         ``out``.
@@ -90,7 +76,6 @@ def export(
     """
     checkpoint = latest(checkpoint)
     network, recipe = load_policy(checkpoint)
-    evidence = evidence or Evidence({})
     scratch = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
@@ -102,11 +87,17 @@ def export(
         _judge(deviations, largest, precision)
         recipe.tokenizer().save(str(scratch / TOKENIZER))
         command = f"magma export --checkpoint {checkpoint} --out {out} --precision {precision}"
-        manifest = _manifest(recipe, stages, scratch, evidence.metrics, command)
+        command += f" --episodes {episodes}" if episodes else ""
+        manifest = _manifest(recipe, stages, scratch, command)
         write_manifest(scratch, manifest)
-        comparison = Comparison(precision, deviations, evidence.timings)
-        write_card(scratch, manifest, recipe, comparison)
         StagedPolicy.load(scratch).warm_up(runs=1)
+        evidence = NOTHING
+        if episodes:
+            data = recipe.config.data
+            evidence = measure(scratch, checkpoint, data.suite, tuple(data.episodes), episodes)
+            manifest = with_metrics(manifest, evidence.metrics)
+            write_manifest(scratch, manifest)
+        write_card(scratch, manifest, recipe, Comparison(precision, deviations, evidence))
         _replace(out, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -158,7 +149,6 @@ def _manifest(
     recipe: Recipe,
     stages: list[StageSpec],
     folder: Path,
-    metrics: Mapping[str, float],
     command: str,
 ) -> Manifest:
     config, statistics = recipe.config, recipe.statistics
@@ -177,14 +167,7 @@ def _manifest(
             q99=statistics.q99,
             mask=NORMALISED,
         ),
-        observation=ObservationContract(
-            cameras=tuple(
-                CameraContract(name=camera.name, height=camera.height, width=camera.width)
-                for camera in config.network.cameras
-            ),
-            proprioception=config.network.proprioception,
-            max_tokens=config.network.max_tokens,
-        ),
+        observation=observation_contract(config.network),
         tokenizer=TokenizerFile(file=TOKENIZER, sha256=sha256_of(folder / TOKENIZER)),
         stages=tuple(stages),
         provenance=Provenance(
@@ -192,9 +175,15 @@ def _manifest(
             seed=config.data.seed,
             commit=_commit(),
             data=f"scripted demonstrations of suite {config.data.suite}: {episodes}",
-            metrics=dict(metrics),
+            metrics={},
         ),
     )
+
+
+def with_metrics(manifest: Manifest, metrics: Mapping[str, float]) -> Manifest:
+    """The same manifest with these figures in it."""
+    provenance = manifest.provenance.model_copy(update={"metrics": dict(metrics)})
+    return manifest.model_copy(update={"provenance": provenance})
 
 
 def _commit() -> str:

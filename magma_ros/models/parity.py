@@ -16,9 +16,9 @@ from torch import Tensor
 
 from magma_ros.models.config import TrainingConfig
 from magma_ros.models.graphs import StageGraph, example_inputs, run_stages
-from magma_ros.models.rollout import VALIDATION_SEEDS
-from magma_ros.models.words import encode
+from magma_ros.models.rollout import VALIDATION_SEEDS, observation_contract
 from magma_ros.policy.bundle import session_options
+from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import Simulation
 from magma_ros.types import FloatArray, MagmaError
 
@@ -49,19 +49,14 @@ class Deviation:
 
 def observations(config: TrainingConfig, tokenizer: Tokenizer) -> list[dict[str, Tensor]]:
     """Graph inputs to compare on: noise, then the first scenes of every task."""
+    preprocess = Preprocessor(observation_contract(config.network), tokenizer)
     found = [example_inputs(config.network)]
     for task in config.data.episodes:
         for seed in range(VALIDATION_SEEDS, VALIDATION_SEEDS + SCENES):
             simulation = Simulation(task, suite=config.data.suite, seed=seed)
-            words = encode(tokenizer, [simulation.instruction], config.network.max_tokens)
-            inputs = {
-                f"image_{camera.name}": torch.from_numpy(simulation.image(camera.name))[None]
-                for camera in config.network.cameras
-            }
-            inputs["proprioception"] = torch.from_numpy(simulation.proprioception()).float()[None]
-            inputs["tokens"] = torch.from_numpy(words)
+            given = preprocess(simulation.observation())
             simulation.close()
-            found.append(inputs)
+            found.append({name: torch.from_numpy(value) for name, value in given.items()})
     return found
 
 

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from magma_ros.models.actions import decode, denormalise
 from magma_ros.models.checkpoint import Recipe
+from magma_ros.models.config import NetworkConfig
 from magma_ros.models.network import Inputs, MagmaPolicy
-from magma_ros.models.words import encode
+from magma_ros.policy.manifest import CameraContract, ObservationContract
+from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import ENV_STEP, Simulation
 from magma_ros.types import GRIPPER, FloatArray
 
@@ -23,34 +26,51 @@ STRIDE = 4
 """Steps of a plan that are executed before the next look."""
 
 
-@dataclass(slots=True)
 class TorchPolicy:
     """Plans from observations with the deepest exit.
 
-    Attributes:
+    Args:
         network: The network, in evaluation mode, on the CPU.
         recipe: What it was trained with.
     """
 
-    network: MagmaPolicy
-    recipe: Recipe
+    def __init__(self, network: MagmaPolicy, recipe: Recipe) -> None:
+        self._network = network
+        self._statistics = recipe.statistics
+        contract = observation_contract(recipe.config.network)
+        self._preprocess = Preprocessor(contract, recipe.tokenizer())
 
     def plan(self, simulation: Simulation) -> FloatArray:
         """(K, 7) actions in SI units for the simulation as it is now."""
-        config, statistics = self.recipe.config.network, self.recipe.statistics
-        words = encode(self.recipe.tokenizer(), [simulation.instruction], config.max_tokens)
-        inputs = Inputs(
-            images={
-                camera.name: torch.from_numpy(simulation.image(camera.name))[None]
-                for camera in config.cameras
-            },
-            proprioception=torch.from_numpy(simulation.proprioception()).float()[None],
-            tokens=torch.from_numpy(words),
-        )
+        given = self._preprocess(simulation.observation())
+        inputs = inputs_of({name: torch.from_numpy(value) for name, value in given.items()})
         with torch.inference_mode():
-            logits = self.network(inputs).exits[-1].logits
+            logits = self._network(inputs).exits[-1].logits
         values = decode(logits).action[0].double().numpy()
+        statistics = self._statistics
         return denormalise(values, np.array(statistics.q01), np.array(statistics.q99))
+
+
+def observation_contract(config: NetworkConfig) -> ObservationContract:
+    """What the network must be given, as the manifest of its bundle says it."""
+    return ObservationContract(
+        cameras=tuple(
+            CameraContract(name=camera.name, height=camera.height, width=camera.width)
+            for camera in config.cameras
+        ),
+        proprioception=config.proprioception,
+        max_tokens=config.max_tokens,
+    )
+
+
+def inputs_of(tensors: Mapping[str, Tensor]) -> Inputs:
+    """The network's inputs from those of the graphs, which are named after the manifest."""
+    images = {
+        name.removeprefix("image_"): value
+        for name, value in tensors.items()
+        if name.startswith("image_")
+    }
+    return Inputs(images, tensors["proprioception"], tensors["tokens"])
 
 
 def success_rate(policy: TorchPolicy, suite: str, task: str, episodes: int) -> float:

@@ -78,6 +78,9 @@ def train(
     run = out or Path("checkpoints") / config.name
     if checkpoints(run) and not resume:
         raise MagmaError(f"{run} already holds a run; resume it or choose another folder")
+    if not checkpoints(run):
+        # Demonstrations that the policy of an abandoned run drove are not this policy's.
+        shutil.rmtree(run / AGGREGATED, ignore_errors=True)
     words = vocabulary()
     folder = generate(config.data, workers=workers)
     data = Demonstrations.read(folder, config.network, make_tokenizer(words))
@@ -100,7 +103,6 @@ class Trainer:
     ) -> None:
         self.recipe, self.config, self.data, self.run = recipe, recipe.config, data, run
         self._workers = workers
-        self._aggregated = False
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(self.config.seed)
         network = recipe.network().to(self.device)
@@ -119,32 +121,30 @@ class Trainer:
     def train(self) -> Path:
         """Take all steps that are left; return the last checkpoint."""
         self.run.mkdir(parents=True, exist_ok=True)
-        folder = self.run
         log = RunLog(self.run, self.state.step, self.config.optimiser.batch)
+        if aggregation := self.config.aggregation:
+            self._train_until(aggregation.after, log)
+            self._aggregate(aggregation)
+        self._train_until(self.config.optimiser.steps, log)
+        return checkpoints(self.run)[-1]
+
+    def steps(self, last: int) -> Iterator[Losses]:
+        """Take the steps that are left up to ``last``, one per item."""
+        while self.state.step < last:
+            yield self.step(self.next_batch())
+
+    def _train_until(self, last: int, log: RunLog) -> None:
+        """Take the steps up to ``last``, with all that is due in between."""
         with _progress() as progress:
-            bar = progress.add_task(
-                self.config.name,
-                total=self.config.optimiser.steps,
-                completed=self.state.step,
-                note="",
-            )
-            for losses in self.steps():
-                note = log.add(self.state.step, losses)
-                progress.update(bar, advance=1, note=note)
+            total, done = self.config.optimiser.steps, self.state.step
+            bar = progress.add_task(self.config.name, total=total, completed=done, note="")
+            for losses in self.steps(last):
+                progress.update(bar, advance=1, note=log.add(self.state.step, losses))
                 if self._due(self.config.check.every):
                     log.add_check(self.state.step, self.check())
                 if self._due(self.config.checkpoint_every):
-                    folder = save_checkpoint(self.run, self.recipe, self.state)
+                    save_checkpoint(self.run, self.recipe, self.state)
                     log.draw()
-        return folder if folder != self.run else checkpoints(self.run)[-1]
-
-    def steps(self) -> Iterator[Losses]:
-        """Take the steps that are left, one per item."""
-        aggregation = self.config.aggregation
-        while self.state.step < self.config.optimiser.steps:
-            if aggregation and self.state.step >= aggregation.after and not self._aggregated:
-                self._aggregate(aggregation)
-            yield self.step(self.next_batch())
 
     def _aggregate(self, aggregation: AggregationConfig) -> None:
         """Let the policy drive, and learn from what the expert says to that as well."""
@@ -154,7 +154,6 @@ class Trainer:
             aggregate(checkpoint, self.config.data, aggregation, folder, workers=self._workers)
         more = Demonstrations.read(folder, self.config.network, self.recipe.tokenizer())
         self.data = Demonstrations.joined([self.data, more])
-        self._aggregated = True
 
     def next_batch(self) -> Batch:
         """The batch of the coming step, varied, on the device."""

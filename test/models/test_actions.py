@@ -26,15 +26,15 @@ units = st.floats(-1.0, 1.0, width=32)
 @given(st.lists(units, min_size=6, max_size=6), st.floats(0.0, 1.0, width=32))
 def test_an_action_survives_its_bins_within_half_a_bin(arm: list[float], gripper: float) -> None:
     action = torch.tensor([*arm, gripper])
-    decoded = decode(torch.log(soft_labels(action, sigma=0.4) + 1e-12)).action
-    assert (decoded - action).abs().max() <= HALF_A_BIN
+    decoded = decode(torch.log(soft_labels(action, sigma=0.25) + 1e-12)).action
+    assert (decoded - action).abs().max() <= HALF_A_BIN + 1e-5
 
 
-@given(st.floats(-0.92, 0.92, width=32))
+@given(st.floats(-0.92, 0.92))
 def test_soft_labels_do_not_bias_an_action_away_from_the_ends(value: float) -> None:
     action = torch.full((7,), abs(value))
     decoded = decode(torch.log(soft_labels(action, sigma=2.5) + 1e-12)).action
-    assert (decoded - action).abs().max() <= HALF_A_BIN
+    assert (decoded - action).abs().max() <= HALF_A_BIN + 1e-5
 
 
 @given(st.lists(units, min_size=7, max_size=7))

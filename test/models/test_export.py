@@ -13,15 +13,18 @@ import pytest
 import torch
 
 from magma_ros.models import export as export_module
+from magma_ros.models.actions import decode
 from magma_ros.models.benchmark import benchmark
 from magma_ros.models.checkpoint import Recipe, load_policy
 from magma_ros.models.config import NetworkConfig
 from magma_ros.models.dataset import Demonstrations
-from magma_ros.models.export import Evidence, export
+from magma_ros.models.export import export
 from magma_ros.models.graphs import example_inputs, run_stages, stage_graphs
-from magma_ros.models.network import Inputs, MagmaPolicy
+from magma_ros.models.network import MagmaPolicy
 from magma_ros.models.parity import Deviation, ParityError
+from magma_ros.models.rollout import inputs_of
 from magma_ros.models.train import Trainer
+from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.sim.simulation import Simulation
 
@@ -38,7 +41,7 @@ def checkpoint(
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundles") / "tiny"
-    return export(checkpoint, out, evidence=Evidence({"success/reach": 0.5}))
+    return export(checkpoint, out, episodes=1)
 
 
 def test_every_fp32_graph_equals_its_stage(checkpoint: Path, tmp_path: Path) -> None:
@@ -56,12 +59,9 @@ def test_every_fp32_graph_equals_its_stage(checkpoint: Path, tmp_path: Path) -> 
 def test_the_stages_together_are_the_network(checkpoint: Path) -> None:
     network, recipe = load_policy(checkpoint)
     scene = example_inputs(recipe.config.network)
-    images = {n.removeprefix("image_"): v for n, v in scene.items() if n.startswith("image_")}
     with torch.inference_mode():
-        whole = network(Inputs(images, scene["proprioception"], scene["tokens"]))
+        whole = network(inputs_of(scene))
     *_, (_, _, outputs) = run_stages(stage_graphs(network), scene)
-    from magma_ros.models.actions import decode
-
     assert torch.equal(outputs["action"], decode(whole.exits[-1].logits).action)
 
 
@@ -73,8 +73,15 @@ def test_an_int8_bundle_plans_in_the_staged_runtime(bundle: Path) -> None:
     readings = [inference.advance() for _ in policy.manifest.stages]
     assert [reading.depth for reading in readings if reading] == [1, 2]
     assert readings[-1].chunk.actions.shape == (4, 7)
-    assert policy.manifest.provenance.metrics == {"success/reach": 0.5}
-    assert "success/reach" in (bundle / "MODEL_CARD.md").read_text()
+
+
+def test_the_card_tells_success_at_every_exit_and_under_the_controls(bundle: Path) -> None:
+    metrics = read_manifest(bundle).provenance.metrics
+    assert {"exit 1/reach", "exit 2/reach"} < metrics.keys()
+    assert len(metrics) == 5
+    card = (bundle / "MODEL_CARD.md").read_text()
+    assert all(name.split("/")[0] in card for name in metrics)
+    assert "sum of medians" in card
 
 
 def test_int8_weights_are_smaller(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from magma_ros.models.checkpoint import (
     checkpoints,
     load_policy,
 )
+from magma_ros.models.config import AggregationConfig
+from magma_ros.models.data import read_columns
 from magma_ros.models.dataset import Demonstrations
 from magma_ros.models.rollout import TorchPolicy, success_rate
 from magma_ros.models.runlog import CURVES, LOSSES
-from magma_ros.models.train import Trainer, batch_rows, train
+from magma_ros.models.train import AGGREGATED, Trainer, batch_rows, train
 from magma_ros.types import MagmaError
 
 from .conftest import recipe_dict
@@ -40,7 +42,7 @@ def test_a_resumed_run_continues_bit_for_bit(
     recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
     through = Trainer(recipe, demonstrations, tmp_path / "through")
-    expected = [float(losses.total) for losses in through.steps()]
+    expected = [float(losses.total) for losses in through.steps(4)]
 
     stopped = Trainer(recipe, demonstrations, tmp_path / "stopped")
     stopped.train()
@@ -48,7 +50,7 @@ def test_a_resumed_run_continues_bit_for_bit(
     last.rename(tmp_path / "elsewhere")
     resumed = Trainer(recipe, demonstrations, tmp_path / "stopped")
     assert resumed.state.step == 2
-    assert [float(losses.total) for losses in resumed.steps()] == expected[2:]
+    assert [float(losses.total) for losses in resumed.steps(4)] == expected[2:]
     for name, weights in through.state.average.state_dict().items():
         assert torch.equal(weights, resumed.state.average.state_dict()[name]), name
 
@@ -79,6 +81,26 @@ def test_one_command_leads_from_nothing_to_a_checkpoint_that_acts(tmp_path: Path
     assert 0.0 <= success_rate(TorchPolicy(network, recipe), "tabletop", "reach", 1) <= 1.0
     with pytest.raises(MagmaError, match="already holds a run"):
         train(path, out=run)
+
+
+def test_aggregation_adds_what_the_expert_says_to_the_policys_driving(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    aggregation = AggregationConfig(after=2, episodes={"reach": 1}, learning_rate=1e-4)
+    longer = replace(recipe, config=recipe.config.model_copy(update={"aggregation": aggregation}))
+    trainer = Trainer(longer, demonstrations, tmp_path, workers=1)
+    trainer.train()
+    (shard,) = (tmp_path / AGGREGATED).glob("*.parquet")
+    table = read_columns(shard)
+    assert len(trainer.data) == len(demonstrations) + len(table)
+    astray = table.column("astray").to_pylist()
+    assert astray[0]
+    assert not all(astray)
+    content = shard.read_bytes()
+    resumed = Trainer(longer, demonstrations, tmp_path, workers=1)
+    resumed.train()
+    assert len(resumed.data) == len(trainer.data)
+    assert shard.read_bytes() == content
 
 
 def test_damaged_weights_are_named(
