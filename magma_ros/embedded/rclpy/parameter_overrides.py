@@ -24,7 +24,7 @@ _VALUE_FLAGS = {"-p", "--param"}
 _EVERY_NODE = "/**"
 
 
-class ParameterOverrideError(Exception):
+class ParameterOverrideError(RuntimeError):
     """A parameter file or a ``-p`` rule cannot be used; the text says why."""
 
 

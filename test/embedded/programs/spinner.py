@@ -18,8 +18,8 @@ else:
     rclpy.init()
 rclpy.get_default_context().on_shutdown(lambda: print("shutdown", flush=True))
 node = Node("spinner")
-print("spinning", flush=True)
 try:
+    print("spinning", flush=True)  # from here on a signal may come
     if "sleep" in sys.argv:
         node.get_clock().sleep_for(Duration(seconds=1000))
         print("awake", flush=True)
