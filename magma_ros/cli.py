@@ -200,6 +200,7 @@ def export(
     checkpoint: Path,
     out: Path,
     precision: Literal["int8", "fp32"] = "int8",
+    episodes: int = 0,
 ) -> int:
     """Turn a checkpoint into a bundle: one ONNX file a stage, manifest, checksums, model card.
 
@@ -207,10 +208,11 @@ def export(
         checkpoint: Folder that ``magma train`` wrote.
         out: Folder of the bundle; replaced only once the new one is complete.
         precision: Number format of the weights.
+        episodes: Episodes per task and exit to play with the bundle, for its card; 0 for none.
     """
     from magma_ros.models.export import export as run_export
 
-    run_export(checkpoint, out, precision=precision)
+    run_export(checkpoint, out, precision=precision, episodes=episodes)
     console.print(f"bundle written to {out}")
     return 0
 

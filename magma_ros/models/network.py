@@ -93,8 +93,9 @@ class MagmaPolicy(nn.Module):
             if isinstance(stage, ThinkConfig):
                 self.stages.append(ThinkStage(config, stage, length))
                 continue
-            kind = LookStage if len(self.stages) else FirstLookStage
-            self.stages.append(kind(config, stage, vocabulary))
+            later = len(self.stages) > 0
+            look = LookStage(config, stage) if later else FirstLookStage(config, stage, vocabulary)
+            self.stages.append(look)
             length += sum(tokens_of(config.camera(name), config) for name in stage.look)
 
     def forward(self, inputs: Inputs) -> PolicyOutput:
@@ -158,9 +159,8 @@ class FirstLookStage(nn.Module):
 class LookStage(nn.Module):
     """Appends the tokens of further cameras to the state."""
 
-    def __init__(self, config: NetworkConfig, stage: LookConfig, vocabulary: int) -> None:
+    def __init__(self, config: NetworkConfig, stage: LookConfig) -> None:
         super().__init__()
-        del vocabulary  # The words are already in the state.
         self.eyes = Eyes(config, stage)
 
     def forward(
