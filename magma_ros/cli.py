@@ -20,6 +20,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from magma_ros import __version__
+from magma_ros.doctor import require
 from magma_ros.share import find_bundle, share_file
 from magma_ros.types import MagmaError
 
@@ -67,6 +68,7 @@ def demo(
     from magma_ros.policy.manifest import read_manifest
     from magma_ros.sim.suite import load_suite
 
+    require("embedded", "sim")
     load_suite(suite).task(task)  # a wrong name is told here, not by five processes
     read_manifest(find_bundle(bundle))
     folder = run_dir or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
@@ -109,6 +111,7 @@ def launch(
     """
     from magma_ros.embedded.launch import describe_arguments, parse_arguments
 
+    require("embedded")
     path = Path(file) if Path(file).is_file() else share_file("launch", file)
     if show_args:
         console.print(describe_arguments(path), markup=False, highlight=False, soft_wrap=True)
@@ -155,6 +158,7 @@ def run_evaluation(
     from magma_ros.sim.eval_tables import evaluation_tables
     from magma_ros.sim.evaluation import EvaluationSpec, evaluate
 
+    require("sim")
     spec = EvaluationSpec(
         tasks=tuple(task.strip() for task in tasks.split(",")),
         suite=suite,
@@ -187,6 +191,7 @@ def train(*, config: Path, out: Path | None = None, resume: bool = False, worker
         resume: Go on from the newest checkpoint in that folder.
         workers: Processes that make demonstrations; 0 for one a core.
     """
+    require("sim", "train")
     from magma_ros.models.train import train as run_training
 
     checkpoint = run_training(config, out=out, resume=resume, workers=workers)
@@ -210,6 +215,7 @@ def export(
         precision: Number format of the weights.
         episodes: Episodes per task and exit to play with the bundle, for its card; 0 for none.
     """
+    require("sim", "train")
     from magma_ros.models.export import export as run_export
 
     run_export(checkpoint, out, precision=precision, episodes=episodes)
@@ -294,9 +300,6 @@ def main(args: Sequence[str] | None = None) -> int:
         return int(app(args, exit_on_error=True, result_action="return_value") or 0)
     except (MagmaError, LaunchError) as error:
         complaints.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
-        return 2
-    except ModuleNotFoundError as error:
-        complaints.print(f"error: {error}; `magma doctor` says how to install it")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -39,27 +39,61 @@ class Finding:
         return asdict(self)
 
 
-# Extra, the modules it brings, and what it is for.
-EXTRAS = (
-    ("embedded", ("cyclonedds", "rosbags"), "ROS 2 without a ROS installation, and recording"),
-    ("sim", ("pybullet", "gymnasium", "matplotlib"), "the simulated robot and evaluation"),
-    ("train", ("torch", "transformers", "onnx", "pyarrow"), "training and export"),
-)
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An optional set of dependencies.
+
+    Attributes:
+        modules: What it brings.
+        purpose: What it is for.
+    """
+
+    modules: tuple[str, ...]
+    purpose: str
+
+    @property
+    def missing(self) -> list[str]:
+        """Those of its modules that are not installed."""
+        return [name for name in self.modules if find_spec(name) is None]
+
+
+EXTRAS = {
+    "embedded": Extra(("cyclonedds", "rosbags"), "ROS 2 without a ROS installation, recording"),
+    "sim": Extra(("pybullet", "gymnasium", "matplotlib"), "the simulated robot, evaluation"),
+    "train": Extra(("torch", "transformers", "onnx", "pyarrow"), "training and export"),
+}
+"""Every extra by its name."""
+
 CORE = ("numpy", "onnxruntime", "cv2", "pydantic", "ruckig", "scipy", "tokenizers")
 
 
 def examine() -> list[Finding]:
     """Look at everything; never raises."""
+    ros = _ros()
     return [
         _python(),
         _core(),
-        *(_extra(*extra) for extra in EXTRAS),
-        _ros(),
-        _attempt("network", _network, "magma needs a network interface for DDS; enable loopback"),
+        *(_extra(extra) for extra in EXTRAS),
+        ros,
+        *([_attempt("network", _network, "ip link set lo up")] if ros.ok else []),
         _attempt("shared files", lambda: str(share_directory()), "pip install --force-reinstall ."),
         _attempt("bundle magma-nano", _bundle, "reinstall the package, or magma train"),
         _processor(),
     ]
+
+
+def require(*extras: str) -> None:
+    """Make sure that what ``extras`` bring is installed.
+
+    Raises:
+        MagmaError: It is not; the sentence holds the command that installs it.
+    """
+    needed = [e for e in extras if e != "embedded" or find_spec("rclpy") is None]
+    missing = [name for extra in needed for name in EXTRAS[extra].missing]
+    if missing:
+        raise MagmaError(
+            f"{', '.join(missing)} not installed; run pip install '.[{','.join(needed)}]'"
+        )
 
 
 def _python() -> Finding:
@@ -78,17 +112,15 @@ def _core() -> Finding:
     return Finding("core", ok=True, detail=f"onnxruntime {metadata.version('onnxruntime')}")
 
 
-def _extra(extra: str, modules: tuple[str, ...], purpose: str) -> Finding:
-    missing = [name for name in modules if find_spec(name) is None]
-    if not missing:
-        return Finding(extra, ok=True, detail=purpose, optional=True)
-    fix = f"pip install '.[{extra}]'"
-    if "pybullet" in missing and sys.version_info >= (3, 12):
-        fix = (
-            "use Python 3.11 (PyBullet has no wheel above it), or install a C++ compiler and " + fix
-        )
-    detail = f"missing: {', '.join(missing)} ({purpose})"
-    return Finding(extra, ok=False, detail=detail, fix=fix, optional=True)
+def _extra(name: str) -> Finding:
+    extra = EXTRAS[name]
+    if not extra.missing:
+        return Finding(name, ok=True, detail=extra.purpose, optional=True)
+    fix = f"pip install '.[{name}]'"
+    if "pybullet" in extra.missing and sys.version_info >= (3, 12):
+        fix = f"use Python 3.11 (PyBullet has no wheel above it) or a C++ compiler, then {fix}"
+    detail = f"missing: {', '.join(extra.missing)} ({extra.purpose})"
+    return Finding(name, ok=False, detail=detail, fix=fix, optional=True)
 
 
 def _ros() -> Finding:

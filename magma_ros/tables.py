@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def doctor_table(findings: Sequence[Finding]) -> Table:
     table = Table("", "what", "found", "fix", title="magma doctor")
     for finding in findings:
         mark = "ok" if finding.ok else ("--" if finding.optional else "BAD")
-        table.add_row(mark, finding.subject, finding.detail, finding.fix)
+        table.add_row(mark, finding.subject, escape(finding.detail), escape(finding.fix))
     return table
 
 

@@ -39,6 +39,22 @@ def test_wrong_request_gets_one_sentence(words, sentence, capsys, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["demo"], "'.[embedded,sim]'"),
+        (["launch", "demo.launch.yaml"], "'.[embedded]'"),
+        (["eval"], "'.[sim]'"),
+        (["train", "--config", "models/magma-nano.train.yaml"], "'.[sim,train]'"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_missing_extra_is_named_with_its_command(words, command, capsys, monkeypatch):
+    monkeypatch.setattr("magma_ros.doctor.find_spec", lambda name: None)
+    assert main(words) == 2
+    assert f"pip install {command}" in capsys.readouterr().err
+
+
 def test_json_that_cannot_be_written_is_named(capsys, tmp_path):
     missing = tmp_path / "nowhere" / "bundle.json"
     assert main(["bundle", "inspect", "--json", str(missing)]) == 2
