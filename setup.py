@@ -75,7 +75,7 @@ setup(
     zip_safe=False,
     author="The magma_ros authors",
     maintainer="The magma_ros authors",
-    maintainer_email="maintainers@magma-ros.dev",
+    maintainer_email="maintainers@magma-ros.example",
     description="Vision-language-action policies on ROS 2 that are never late.",
     license="Apache-2.0",
     entry_points={
