@@ -1,10 +1,8 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Real processes over DDS: every test has a domain of its own, and leaves no process behind."""
+"""Real processes over DDS; no test leaves one behind."""
 
-import itertools
 import os
-import random
 import re
 import subprocess
 import sys
@@ -12,14 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from magma_ros import embedded
-
-embedded.install()
+import rclpy
+from rclpy.node import Node
 
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parents[2]
-DOMAINS = itertools.cycle(random.SystemRandom().sample(range(20, 230), 210))
 RUN = """
 import runpy, sys
 from magma_ros import embedded
@@ -55,12 +50,14 @@ class Program:
         self.process.communicate()
 
 
-@pytest.fixture(autouse=True)
-def domain(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A ROS domain that no other test uses at the same time."""
-    number = next(DOMAINS)
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-    return number
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """A node of the test's own process."""
+    rclpy.init()
+    node = Node("tester")
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
 
 
 @pytest.fixture

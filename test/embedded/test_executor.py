@@ -22,15 +22,6 @@ from std_srvs.srv import Trigger
 
 
 @pytest.fixture
-def node():
-    rclpy.init()
-    node = Node("tester")
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
-
-
-@pytest.fixture
 def executor(node):
     executor = SingleThreadedExecutor()
     executor.add_node(node)

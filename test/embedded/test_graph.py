@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-import rclpy
 from cyclonedds.builtin import (
     BuiltinDataReader,
     BuiltinTopicDcpsParticipant,
@@ -30,15 +29,6 @@ def observer(domain):
     observer = Participant(domain)
     yield observer
     observer.close()
-
-
-@pytest.fixture
-def node():
-    rclpy.init()
-    node = Node("watcher")
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
 
 
 def wait_for(look, timeout=30.0):
@@ -115,10 +105,10 @@ def test_nodes_of_other_processes_come_and_go(node, program):
     spinner = program("spinner", "--ros-args", "-r", "__ns:=/cell", "-r", "__node:=arm")
     spinner.wait_for("spinning")
     wait_for(lambda: "/cell/arm" in node.get_fully_qualified_node_names())
-    assert "/watcher" in node.get_fully_qualified_node_names()
+    assert "/tester" in node.get_fully_qualified_node_names()
     assert ("arm", "/cell") in node.get_node_names_and_namespaces()
     spinner.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: node.get_node_names() == ["watcher"], timeout=9.0)
+    wait_for(lambda: node.get_node_names() == ["tester"], timeout=9.0)
 
 
 def test_topics_and_services_are_found_with_their_types(node, program):
@@ -140,4 +130,4 @@ def test_what_is_destroyed_leaves_the_graph(node):
     wait_for(lambda: node.count_publishers("chat") == 0)
     assert not node.destroy_publisher(publisher)
     Node("guest").destroy_node()
-    assert node.get_node_names() == ["watcher"]
+    assert node.get_node_names() == ["tester"]

@@ -39,15 +39,6 @@ from rclpy.parameter_overrides import ParameterOverrideError, parameter_override
 
 
 @pytest.fixture
-def node():
-    rclpy.init()
-    node = Node("tester")
-    yield node
-    node.destroy_node()
-    rclpy.shutdown()
-
-
-@pytest.fixture
 def limits(program, node):
     """The node ``/limits`` in another process, reached through its services."""
     process = program("parameter_node")

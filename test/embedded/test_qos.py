@@ -6,11 +6,9 @@ import itertools
 import time
 
 import pytest
-import rclpy
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -41,15 +39,6 @@ def missing(offered, requested):
     if offered[1] is VOLATILE and requested[1] is LATCHED:
         names.append("DURABILITY")
     return names
-
-
-@pytest.fixture
-def node():
-    rclpy.init()
-    node = Node("requests")
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
 
 
 def spin_until(node, condition, timeout=30.0):

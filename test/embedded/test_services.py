@@ -9,21 +9,11 @@ import time
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from magma_ros.embedded.wire import codec, descriptor
 from magma_ros.embedded.wire.entities import Participant, Reader
 from magma_ros.embedded.wire.qos import WireQos
-
-
-@pytest.fixture
-def node():
-    rclpy.init()
-    node = Node("client")
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
 
 
 @pytest.fixture
@@ -132,7 +122,7 @@ def test_a_request_on_the_wire_is_a_header_and_the_message(node, domain):
     listener = Participant(domain)
     qos = WireQos().for_endpoint("")
     name = "std_srvs/srv/SetBool_Request"
-    reader = Reader(listener, "rq/client/goRequest", name, qos)
+    reader = Reader(listener, "rq/tester/goRequest", name, qos)
     client = node.create_client(SetBool, "~/go")
     while not reader.get_matched_publications():
         time.sleep(0.01)

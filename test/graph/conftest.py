@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Launches the real stack, every node its own process, and watches it over DDS."""
 
-import itertools
 import re
 import signal
 import subprocess
@@ -19,8 +18,6 @@ from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import Trigger
 
 from magma_ros.nodes import convert, names, qos
-
-_DOMAINS = itertools.count(150)
 
 
 class Launched:
@@ -116,15 +113,7 @@ class Watcher:
 
 
 @pytest.fixture
-def domain(monkeypatch):
-    """A DDS domain of its own for each test."""
-    number = str(next(_DOMAINS))
-    monkeypatch.setenv("ROS_DOMAIN_ID", number)
-    return number
-
-
-@pytest.fixture
-def launched(domain, tmp_path):
+def launched(tmp_path):
     """Start a launch file; it is ended with the test."""
     started = []
 
@@ -139,7 +128,7 @@ def launched(domain, tmp_path):
 
 
 @pytest.fixture
-def watcher(domain):
+def watcher():
     watcher = Watcher()
     yield watcher
     watcher.close()

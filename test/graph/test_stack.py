@@ -74,7 +74,7 @@ def test_stop_latches_until_reset_and_hand_back(launched, watcher):
     watcher.spin_until(lambda: watcher.mode == "AUTO", 5.0, "AUTO")
 
 
-def test_demo_does_the_task_and_leaves_a_report_and_a_readable_recording(domain, tmp_path):
+def test_demo_does_the_task_and_leaves_a_report_and_a_readable_recording(tmp_path):
     command = [sys.executable, "-m", "magma_ros.cli", "demo", "--task", "reach", "--seed", "1"]
     command += ["--run-dir", "run", "--json", "summary.json"]
     done = subprocess.run(
@@ -96,7 +96,7 @@ def test_demo_does_the_task_and_leaves_a_report_and_a_readable_recording(domain,
         assert counts[topic] > 0, topic
 
 
-def test_unusable_network_interface_is_named_in_one_sentence(domain, tmp_path):
+def test_unusable_network_interface_is_named_in_one_sentence(tmp_path):
     config = "<CycloneDDS><Domain><General><Interfaces><NetworkInterface name='nosuch0'/>"
     config += "</Interfaces></General></Domain></CycloneDDS>"
     done = subprocess.run(

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .context import Context
@@ -102,18 +103,27 @@ def get_global_executor() -> SingleThreadedExecutor:
     return _executors[context]
 
 
+@contextmanager
+def _served(
+    node: Node, executor: SingleThreadedExecutor | None
+) -> Iterator[SingleThreadedExecutor]:
+    """Have ``executor``, or the global one, run the node's callbacks meanwhile."""
+    executor = executor or get_global_executor()
+    try:
+        executor.add_node(node)
+        yield executor
+    finally:
+        executor.remove_node(node)
+
+
 def spin(node: Node, executor: SingleThreadedExecutor | None = None) -> None:
     """Run the node's callbacks until the context is shut down.
 
     Raises:
         ExternalShutdownException: The context was shut down from elsewhere, as by SIGTERM.
     """
-    executor = executor or get_global_executor()
-    try:
-        executor.add_node(node)
-        executor.spin()
-    finally:
-        executor.remove_node(node)
+    with _served(node, executor) as serving:
+        serving.spin()
 
 
 def spin_once(
@@ -123,12 +133,8 @@ def spin_once(
     timeout_sec: float | None = None,
 ) -> None:
     """Wait for one of the node's callbacks and run it; see ``SingleThreadedExecutor.spin_once``."""
-    executor = executor or get_global_executor()
-    try:
-        executor.add_node(node)
-        executor.spin_once(timeout_sec=timeout_sec)
-    finally:
-        executor.remove_node(node)
+    with _served(node, executor) as serving:
+        serving.spin_once(timeout_sec=timeout_sec)
 
 
 def spin_until_future_complete(
@@ -138,9 +144,5 @@ def spin_until_future_complete(
     timeout_sec: float | None = None,
 ) -> None:
     """Run the node's callbacks until a future is done or the time [s] is up."""
-    executor = executor or get_global_executor()
-    try:
-        executor.add_node(node)
-        executor.spin_until_future_complete(future, timeout_sec)
-    finally:
-        executor.remove_node(node)
+    with _served(node, executor) as serving:
+        serving.spin_until_future_complete(future, timeout_sec)
