@@ -20,8 +20,14 @@ from magma_ros.models.graphs import example_inputs, run_stages, stage_graphs
 from magma_ros.models.quantise import quantise
 from magma_ros.policy.bundle import session_options
 
-WARM_UP = 10
-"""Runs that are not counted."""
+BLOCK = 20
+"""Timed runs of one runtime before it is the next one's turn."""
+
+WARM_UP = 5
+"""Runs at the beginning of a block that are not counted."""
+
+PAUSE = 0.02
+"""Rest before a block [s], in which the threads of the runtime before go to sleep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,9 @@ class Timing:
 
 
 def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = 200) -> list[Timing]:
-    """Time every stage of a checkpoint; the runtimes take turns, so that load hits all alike.
+    """Time every stage of a checkpoint.
+
+    The runtimes take turns in short blocks, so that whatever else the machine does hits all alike.
 
     Args:
         checkpoint: A checkpoint or a run's folder.
@@ -81,14 +89,20 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(path, session_options(threads))
 
 
+def _duration(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
+
+
 def _race(stage: str, contenders: dict[str, Callable[[], object]], runs: int) -> list[Timing]:
     times: dict[str, list[float]] = {runtime: [] for runtime in contenders}
-    for run in range(WARM_UP + runs):
+    for first in range(0, runs, BLOCK):
         for runtime, act in contenders.items():
-            start = time.perf_counter()
-            act()
-            if run >= WARM_UP:
-                times[runtime].append(time.perf_counter() - start)
+            time.sleep(PAUSE)
+            for _ in range(WARM_UP):
+                act()
+            times[runtime] += [_duration(act) for _ in range(min(BLOCK, runs - first))]
     return [
         Timing(stage, runtime, *(float(q) for q in np.quantile(found, [0.5, 0.25, 0.75])))
         for runtime, found in times.items()

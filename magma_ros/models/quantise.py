@@ -4,8 +4,9 @@
 
 Matrix products with constant weights get int8 weights with one scale per output channel; their
 activations are quantised at run time, so no calibration data is needed. Convolutions stay float:
-in ConvNeXt nearly all arithmetic sits in the pointwise layers, which are matrix products, and
-ONNX Runtime runs the depthwise 7 x 7 convolutions faster in float.
+in ConvNeXt nearly all arithmetic sits in the pointwise layers, which are matrix products. Static
+int8 convolutions were measured on magma-nano's look and do not pay: 0.77 ms instead of 0.67 ms,
+and 0.3 ms more to convert between the number formats.
 """
 
 from __future__ import annotations
