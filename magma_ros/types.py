@@ -125,7 +125,7 @@ class Confidence:
             measured in units of its normalised range [-1, 1]; ``inf`` at the first exit, which
             has nothing to agree with (DeeR-VLA's criterion, arXiv 2411.02359, in action units).
         entropy: Mean entropy of the bin distributions, divided by that of the uniform one, 0..1.
-        margin: Mean probability lead of the best bin over the runner-up, 0..1.
+        margin: Mean probability lead of what is decoded over everything else, 0..1.
     """
 
     disagreement: float

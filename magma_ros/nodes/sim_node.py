@@ -103,6 +103,10 @@ class SimNode(ManagedNode):
             split=self.settings["split"],
             seed=self.settings["seed"],
         )
+        for camera in self._world.cameras:
+            self._world.image(
+                camera
+            )  # the first rendering is slow, and would make the first plan late
         self._twist: FloatArray = np.zeros(6)
         self._twist_time = 0.0
         self._opening = 1.0
