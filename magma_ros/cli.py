@@ -32,7 +32,8 @@ bundle_app = App(name="bundle", help="Look into a policy bundle.")
 app.command(bundle_app)
 app.version = __version__
 
-console = Console()
+# A file or a pipe has no width; tables cut to the usual 80 columns would be hard to read there.
+console = Console(width=None if sys.stdout.isatty() else 120)
 complaints = Console(stderr=True)
 
 JsonFile = Annotated[Path | None, Parameter(name="--json", help="Also write the result here.")]
