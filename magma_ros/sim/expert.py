@@ -13,6 +13,7 @@ tool centre.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -35,18 +36,39 @@ GAIN = 0.7
 
 CLEARANCE = 0.075
 """Height of the tool above a cube's centre at which it may travel over cubes [m]."""
-CARRY_HEIGHT = 0.10
-"""Height of the tool above the table while carrying [m]."""
 LIFT_HEIGHT = 0.15
 """Height the tool lifts a picked cube to [m]; above what the task asks."""
-RELEASE_HEIGHT = 0.028
-"""Height of the cube's centre when the tool lets go of it in the tray [m]."""
 PUSH_HEIGHT = 0.022
 """Height of the tool above the table while pushing [m]."""
 STANDOFF = 0.055
 """Distance behind a cube's centre where a push begins [m]; half a cube and half the pads touch."""
 PUSH_LEAD = 0.023
 """How far before the tool the target of a push lies: sets the speed of pushing [m]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """How to carry a held cube to a goal and let go of it there.
+
+    Attributes:
+        carry: Height of the tool above the table while carrying [m].
+        high: Height of the tool above which it carries sideways [m].
+        over: Distance from above the goal within which the cube is lowered [m].
+        there: Distance from above the goal within which the tool lets go [m].
+        lower: Height that the cube's centre is lowered to [m].
+        release: Height of the cube's centre below which the tool lets go [m].
+    """
+
+    carry: float
+    high: float
+    over: float
+    there: float
+    lower: float
+    release: float
+
+
+IN_TRAY = Drop(carry=0.10, high=0.065, over=0.03, there=0.024, lower=0.028, release=0.04)
+ON_CUBE = Drop(carry=0.14, high=0.115, over=0.014, there=0.012, lower=0.06, release=0.067)
 
 
 class Expert:
@@ -80,17 +102,27 @@ def _pick(simulation: Simulation, name: str) -> Vector:
 
 
 def _place(simulation: Simulation, name: str) -> Vector:
-    """Grasp; once held, carry over the tray and lower; once there, let go and leave upwards."""
+    """Into the tray."""
+    return _put(simulation, name, simulation.world.tray_position, IN_TRAY)
+
+
+def _stack(simulation: Simulation, name: str) -> Vector:
+    """Onto the cube below."""
+    world = simulation.world
+    return _put(simulation, name, world.position(world.base_name), ON_CUBE)
+
+
+def _put(simulation: Simulation, name: str, goal: Vector, drop: Drop) -> Vector:
+    """Grasp; once held, carry over the goal and lower; once there, let go and leave upwards."""
     tool, cube, turn, held, gripper = _grasp(simulation, name)
-    goal = simulation.world.tray_position
     away = float(np.linalg.norm(cube[:2] - goal[:2]))
-    there = _above(0.024 - away, 0.003) * _above(RELEASE_HEIGHT + 0.012 - cube[2], 0.003)
-    over = _above(0.03 - away, 0.006)
-    high = _above(tool[2] - 0.065, 0.006)
+    there = _above(drop.there - away, 0.003) * _above(drop.release - cube[2], 0.003)
+    over = _above(drop.over - away, 0.2 * drop.over)
+    high = _above(tool[2] - drop.high, 0.006)
 
     carry_xy = tool[:2] + (high + over - high * over) * (goal[:2] - cube[:2])
-    lowered = tool[2] + RELEASE_HEIGHT - cube[2]
-    carry = np.array([*carry_xy, CARRY_HEIGHT + over * (lowered - CARRY_HEIGHT)])
+    lowered = tool[2] + drop.lower - cube[2]
+    carry = np.array([*carry_xy, drop.carry + over * (lowered - drop.carry)])
     leave = tool + 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05) * UP
     target = _blend(there, leave, _blend(held, carry, _approach(tool, cube)))
     caution = (1.0 - held) * (1.0 - there) * _caution(tool, cube)
@@ -102,7 +134,7 @@ def _place(simulation: Simulation, name: str) -> Vector:
 def _push(simulation: Simulation, name: str) -> Vector:
     """Over the cube to its far side, down, and through it towards the zone; at the end, up."""
     world = simulation.world
-    tool, cube = world.tool_position(), world.cube_position(name)
+    tool, cube = world.tool_position(), world.position(name)
     way = world.zone_position[:2] - cube[:2]
     left = float(np.linalg.norm(way))
     ahead = way / np.hypot(left, 0.005)
@@ -129,13 +161,13 @@ def _push(simulation: Simulation, name: str) -> Vector:
 def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, float, float]:
     """What every grasp needs: tool, cube, turn to go [rad], how surely held 0..1, gripper."""
     world = simulation.world
-    tool, cube = world.tool_position(), world.cube_position(name)
+    tool, cube = world.tool_position(), world.position(name)
     beside, above = float(np.linalg.norm(tool[:2] - cube[:2])), abs(tool[2] - cube[2])
     around = _above(0.014 - beside, 0.002) * _above(0.012 - above, 0.0015)
     within = _above(0.026 - beside, 0.002) * _above(0.026 - above, 0.002)
     excess = simulation.gripper_opening() - world.cube_size / (2.0 * world.arm.spec.finger_travel)
     held = within * _above(0.08 - excess, 0.012) * _above(excess + 0.1, 0.012)
-    turn = _grasp_turn(world.cube_yaw(name), world.arm.tool_yaw())
+    turn = _grasp_turn(world.yaw(name), world.arm.tool_yaw())
     return tool, cube, turn * (1.0 - held), held, (1.0 - around) * (1.0 - held)
 
 
@@ -184,4 +216,5 @@ _EXPERTS: dict[str, Callable[[Simulation, str], Vector]] = {
     "push": _push,
     "pick": _pick,
     "place": _place,
+    "stack": _stack,
 }

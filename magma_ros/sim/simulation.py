@@ -42,7 +42,7 @@ PROPRIOCEPTION = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw", "gripper_o
 class Failure(Enum):
     """Why an episode that ends now is no success; the value is the sentence shown to people."""
 
-    WRONG_OBJECT = "The task was done to another cube than the one named."
+    WRONG_OBJECT = "The task was done to another object than the one named."
     OUT_OF_REACH = "The named cube left the workspace."
     UNFINISHED = "The task was not done in time."
 
@@ -84,12 +84,12 @@ class Simulation:
         look = data.split(split)
         rng = episode_generator(suite, task, split, seed)
         layout = draw_layout(data.scene, look, rng, clear_path=self.task.needs_clear_path)
-        self._sentence = choose_sentence(self.task.kind, look.phrasings, rng)
+        self._sentence = choose_sentence(task, look.phrasings, rng)
         self._picture = data.picture
         self.target_name, self.swapped_target_name = list(layout.cubes)[:2]
-        self.instruction = self._sentence.about(self.target_name)
-        front = _shifted(data, look.camera_shift, rng)
         self.world = World(data, look, layout)
+        self.instruction = self._sentence.about(self.target_name, self.world.base_name)
+        front = _shifted(data, look.camera_shift, rng)
         self.cameras: Mapping[str, CameraSpec] = MappingProxyType(
             {"front": front, "wrist": self.world.arm.spec.wrist_camera}
         )
@@ -113,7 +113,7 @@ class Simulation:
 
     def swapped_instruction(self) -> str:
         """The same sentence about ``swapped_target_name``: a control for blind policies."""
-        return self._sentence.about(self.swapped_target_name)
+        return self._sentence.about(self.swapped_target_name, self.world.base_name)
 
     def command(self, twist: FloatArray, gripper: float) -> None:
         """Set what the arm follows from now on.
@@ -203,7 +203,7 @@ class Simulation:
 
     def object_position(self, name: str) -> Vector:
         """Centre of a cube, (3,) [m]: a label for training, never an input."""
-        return self.world.cube_position(name)
+        return self.world.position(name)
 
     def goal_position(self) -> Vector:
         """Where the task wants the target to end up (reach: the tool), (3,) [m]; a label too."""

@@ -29,13 +29,18 @@ class Scene(Protocol):
     tray_size: float
     zone_position: Point
     tray_position: Point
+    base_name: str
 
     def tool_position(self) -> Point:
         """Where the tool centre is, (3,)."""
         ...
 
-    def cube_position(self, name: str) -> Point:
+    def position(self, name: str) -> Point:
         """Where the centre of a cube is, (3,)."""
+        ...
+
+    def speed(self, name: str) -> float:
+        """How fast a cube moves [m/s]."""
         ...
 
     def touched(self, name: str) -> bool:
@@ -80,7 +85,7 @@ class Reach(Task):
     @override
     def goal(self, scene: Scene, name: str) -> Point:
         """The point above the cube."""
-        return _raised(scene.cube_position(name), self.height)
+        return _raised(scene.position(name), self.height)
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
@@ -109,7 +114,7 @@ class Push(Task):
     def done(self, scene: Scene, name: str) -> bool:
         """See the class."""
         return _inside(
-            scene.cube_position(name),
+            scene.position(name),
             scene.zone_position,
             scene.zone_size / 2 - self.margin,
             scene.cube_size,
@@ -129,13 +134,13 @@ class Pick(Task):
     @override
     def goal(self, scene: Scene, name: str) -> Point:
         """The point ``height`` above where the cube is on the table."""
-        x, y, _ = scene.cube_position(name)
+        x, y, _ = scene.position(name)
         return np.array([x, y, scene.cube_size / 2 + self.height])
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
         """See the class."""
-        return float(scene.cube_position(name)[2]) >= scene.cube_size / 2 + self.height
+        return float(scene.position(name)[2]) >= scene.cube_size / 2 + self.height
 
 
 class Place(Task):
@@ -157,14 +162,41 @@ class Place(Task):
     def done(self, scene: Scene, name: str) -> bool:
         """See the class."""
         return _inside(
-            scene.cube_position(name),
+            scene.position(name),
             scene.tray_position,
             scene.tray_size / 2 - self.margin,
             scene.cube_size,
         ) and not scene.touched(name)
 
 
-TaskSpec = Annotated[Reach | Push | Pick | Place, Field(discriminator="kind")]
+class Stack(Task):
+    """Put a cube on top of another one and let go of it.
+
+    The cube below is the scene's ``base_name``, which the instruction names too. Done when the
+    cube's centre is within ``tolerance`` [m] of the point one edge above the other's centre, it
+    moves slower than ``rest`` [m/s], and no part of the robot touches it.
+    """
+
+    kind: Literal["stack"]
+    tolerance: PositiveFloat
+    rest: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The point one edge above the centre of the cube below."""
+        return _raised(scene.position(scene.base_name), scene.cube_size)
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        return (
+            _distance(scene.position(name), self.goal(scene, name)) <= self.tolerance
+            and scene.speed(name) <= self.rest
+            and not scene.touched(name)
+        )
+
+
+TaskSpec = Annotated[Reach | Push | Pick | Place | Stack, Field(discriminator="kind")]
 """Any task, told apart by ``kind`` in YAML."""
 
 

@@ -33,6 +33,7 @@ class World:
         tray_size: Outer side of the tray [m].
         zone_position: Centre of the zone, (3,) [m].
         tray_position: Centre of the tray's bottom, (3,) [m].
+        base_name: Cube that others are stacked on: the last of the layout.
     """
 
     def __init__(self, suite: Suite, split: SplitSpec, layout: Layout) -> None:
@@ -45,6 +46,7 @@ class World:
         self.tray_size = scene.tray.size
         self.zone_position = np.array([*layout.zone, 0.0])
         self.tray_position = np.array([*layout.tray, 0.0])
+        self.base_name = list(layout.cubes)[-1]
         self._add_furniture(split)
         self._cubes = {
             name: self._add_cube(pose, suite.colours[name]) for name, pose in layout.cubes.items()
@@ -63,14 +65,18 @@ class World:
         """Measured tool centre, (3,) [m]."""
         return self.arm.tool_position()
 
-    def cube_position(self, name: str) -> Vector:
+    def position(self, name: str) -> Vector:
         """Centre of a cube, (3,) [m]."""
         return np.array(self._bullet.getBasePositionAndOrientation(self._cubes[name])[0])
 
-    def cube_yaw(self, name: str) -> float:
+    def yaw(self, name: str) -> float:
         """Turn of a cube about the vertical [rad]."""
         quaternion = self._bullet.getBasePositionAndOrientation(self._cubes[name])[1]
         return float(self._bullet.getEulerFromQuaternion(quaternion)[2])
+
+    def speed(self, name: str) -> float:
+        """How fast a cube moves [m/s]."""
+        return float(np.linalg.norm(self._bullet.getBaseVelocity(self._cubes[name])[0]))
 
     def touched(self, name: str) -> bool:
         """Whether any part of the robot touches a cube."""

@@ -45,7 +45,7 @@ def test_the_expert_succeeds_in_shifted_scenes(simulate, task):
         assert simulation.succeeded(), f"seed {seed}"
 
 
-@pytest.mark.parametrize("task", ["push", "pick", "place"])
+@pytest.mark.parametrize("task", ["push", "pick", "place", "stack"])
 def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, task):
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, task):
         assert simulation.succeeded(), f"seed {seed}"
 
 
-@pytest.mark.parametrize("task", ["reach", "pick", "place"])
+@pytest.mark.parametrize("task", ["reach", "pick", "place", "stack"])
 def test_serving_another_cube_is_no_success(simulate, task):
     simulation = simulate(task, seed=1)
     other = simulation.swapped_target_name
@@ -115,10 +115,47 @@ def test_the_expert_has_no_memory(simulate, task):
     np.testing.assert_array_equal(expert.act(simulation), Expert().act(simulation))
 
 
+def test_a_cube_still_held_on_another_is_not_stacked(simulate):
+    simulation = simulate("stack", seed=0)
+    world, name = simulation.world, simulation.target_name
+    while np.linalg.norm(world.position(name) - simulation.goal_position()) > 0.01:
+        run(simulation, Expert(), limit=1)
+        assert simulation.time < 10.0
+    assert world.touched(name)
+    assert not simulation.task.done(world, name)
+
+
+def test_a_cube_beside_or_above_another_is_not_stacked(simulate):
+    simulation = simulate("stack", seed=0)
+    world, name = simulation.world, simulation.target_name
+    for offset in ([0.02, 0.0, 0.0], [0.0, 0.0, 0.03], [0.04, 0.0, -0.04]):
+        _put(world, name, simulation.goal_position() + offset)
+        assert not simulation.task.done(world, name)
+    _put(world, name, simulation.goal_position())
+    simulation.step(0.5)
+    assert simulation.succeeded()
+
+
+def test_stacking_names_both_cubes_and_the_swapped_sentence_keeps_the_lower_one(simulate):
+    for seed in range(6):
+        simulation = simulate("stack", seed=seed)
+        base = simulation.world.base_name
+        told = [w for w in simulation.instruction.split() if w in simulation.object_names]
+        swapped = [
+            w for w in simulation.swapped_instruction().split() if w in simulation.object_names
+        ]
+        assert told == [simulation.target_name, base]
+        assert swapped == [simulation.swapped_target_name, base]
+
+
+def _put(world, name, position):
+    """Put a cube somewhere at once, level and at rest."""
+    body = world._cubes[name]
+    world._bullet.resetBasePositionAndOrientation(body, list(position), [0.0, 0.0, 0.0, 1.0])
+    world._bullet.resetBaseVelocity(body, [0.0] * 3, [0.0] * 3)
+
+
 def test_a_cube_off_the_table_is_out_of_reach(simulate):
     simulation = simulate("push", seed=0)
-    world = simulation.world
-    world._bullet.resetBasePositionAndOrientation(
-        world._cubes[simulation.target_name], [0.9, 0.6, 0.02], [0.0, 0.0, 0.0, 1.0]
-    )
+    _put(simulation.world, simulation.target_name, [0.9, 0.6, 0.02])
     assert simulation.failure() is Failure.OUT_OF_REACH
