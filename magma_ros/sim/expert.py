@@ -20,12 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from magma_ros.sim.simulation import Simulation
+from magma_ros.sim.simulation import ENV_STEP, Simulation
 
 Vector = npt.NDArray[np.float64]
 Blended = TypeVar("Blended", float, npt.NDArray[np.float64])
 
 UP = np.array([0.0, 0.0, 1.0])
+STILL = np.zeros(3)
 
 STEP_LENGTH = 0.03
 """Longest displacement per axis in one environment step [m]."""
@@ -42,6 +43,10 @@ PUSH_HEIGHT = 0.022
 """Height of the tool above the table while pushing [m]."""
 STANDOFF = 0.055
 """Distance behind a cube's centre where a push begins [m]; half a cube and half the pads touch."""
+PULLED = 0.095
+"""How far the expert pulls a drawer [m]; beyond what the task asks."""
+PULL_LEAD = 0.04
+"""How far before the handle the target of a pull lies: sets the speed of pulling [m]."""
 PUSH_LEAD = 0.023
 """How far before the tool the target of a push lies: sets the speed of pushing [m]."""
 
@@ -90,7 +95,26 @@ class Expert:
 def _reach(simulation: Simulation, name: str) -> Vector:
     """Straight to the goal above the cube."""
     world = simulation.world
-    return _action(world.tool_position(), simulation.task.goal(world, name), turn=0.0, gripper=1.0)
+    goal, drift = simulation.task.goal(world, name), world.ground_velocity(world.position(name))
+    return _action(world.tool_position(), goal, turn=0.0, gripper=1.0, drift=drift)
+
+
+def _catch(simulation: Simulation, name: str) -> Vector:
+    """Grasp, and go along with the cube."""
+    tool, cube, turn, _, gripper = _grasp(simulation, name)
+    drift = simulation.world.ground_velocity(cube)
+    slow = 1.0 - _caution(tool, cube)
+    return _action(tool, _approach(tool, cube), turn, gripper, slow=slow, drift=drift)
+
+
+def _open_drawer(simulation: Simulation, name: str) -> Vector:
+    """Grasp the handle; once held, along with it in the direction in which the drawer opens."""
+    world = simulation.world
+    tool, handle, turn, held, gripper = _grasp(simulation, name)
+    left = _above(PULLED - world.opening(name), 0.005)
+    pull = handle + PULL_LEAD * left * world.pull_direction()
+    target = _blend(held, pull, _approach(tool, handle))
+    return _action(tool, target, turn, gripper, slow=1.0 - (1.0 - held) * _caution(tool, handle))
 
 
 def _pick(simulation: Simulation, name: str) -> Vector:
@@ -98,7 +122,9 @@ def _pick(simulation: Simulation, name: str) -> Vector:
     tool, cube, turn, held, gripper = _grasp(simulation, name)
     lift = np.array([*cube[:2], LIFT_HEIGHT])
     target = _blend(held, lift, _approach(tool, cube))
-    return _action(tool, target, turn, gripper, slow=1.0 - (1.0 - held) * _caution(tool, cube))
+    slow = 1.0 - (1.0 - held) * _caution(tool, cube)
+    drift = (1.0 - held) * simulation.world.ground_velocity(cube)
+    return _action(tool, target, turn, gripper, slow=slow, drift=drift)
 
 
 def _place(simulation: Simulation, name: str) -> Vector:
@@ -155,7 +181,8 @@ def _push(simulation: Simulation, name: str) -> Vector:
     near = np.exp(-np.sum((tool[:2] - back) ** 2) / 0.015**2)
     caution = (1.0 - pushing) * (1.0 - near) * _above(0.07 - tool[2], 0.006)
     target = np.array([*target_xy, target_z])
-    return _action(tool, target, -world.arm.tool_yaw(), gripper=0.0, slow=1.0 - caution)
+    turn, drift = -world.arm.tool_yaw(), (1.0 - arrived) * world.ground_velocity(cube)
+    return _action(tool, target, turn, gripper=0.0, slow=1.0 - caution, drift=drift)
 
 
 def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, float, float]:
@@ -165,7 +192,9 @@ def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, fl
     beside, above = float(np.linalg.norm(tool[:2] - cube[:2])), abs(tool[2] - cube[2])
     around = _above(0.014 - beside, 0.002) * _above(0.012 - above, 0.0015)
     within = _above(0.026 - beside, 0.002) * _above(0.026 - above, 0.002)
-    excess = simulation.gripper_opening() - world.cube_size / (2.0 * world.arm.spec.finger_travel)
+    excess = simulation.gripper_opening() - world.grasp_width(name) / (
+        2.0 * world.arm.spec.finger_travel
+    )
     held = within * _above(0.08 - excess, 0.012) * _above(excess + 0.1, 0.012)
     turn = _grasp_turn(world.yaw(name), world.arm.tool_yaw())
     return tool, cube, turn * (1.0 - held), held, (1.0 - around) * (1.0 - held)
@@ -201,13 +230,23 @@ def _above(value: float, width: float) -> float:
 
 
 def _action(
-    tool: Vector, target: Vector, turn: float, gripper: float, *, slow: float = 1.0
+    tool: Vector,
+    target: Vector,
+    turn: float,
+    gripper: float,
+    *,
+    slow: float = 1.0,
+    drift: Vector = STILL,
 ) -> Vector:
-    """One step towards a target: proportional when near, of limited length when far."""
+    """One step towards a target: proportional when near, of limited length when far.
+
+    What drifts [m/s] is met where it will be at the end of the step.
+    """
     way = target - tool
     way[:2] *= slow
     step = GAIN * way / np.hypot(1.0, GAIN * np.linalg.norm(way) / STEP_LENGTH)
     yaw = GAIN * turn / np.hypot(1.0, GAIN * turn / STEP_TURN)
+    step = np.clip(step + drift * ENV_STEP, -STEP_LENGTH, STEP_LENGTH)
     return np.array([*step, 0.0, 0.0, yaw, gripper])
 
 
@@ -217,4 +256,6 @@ _EXPERTS: dict[str, Callable[[Simulation, str], Vector]] = {
     "pick": _pick,
     "place": _place,
     "stack": _stack,
+    "open-drawer": _open_drawer,
+    "catch": _catch,
 }

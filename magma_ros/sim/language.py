@@ -27,7 +27,7 @@ class Sentence:
 
     Attributes:
         phrasing: Words with ``{target}`` in the place of the cube, and where another is built upon
-            ``{base}`` in the place of that one.
+            ``{base}`` in the place of that one. ``{colour}`` is the target's without the noun.
         noun: Word for a cube.
     """
 
@@ -35,8 +35,10 @@ class Sentence:
     noun: str
 
     def about(self, target: str, base: str) -> str:
-        """The instruction for cubes of those colours; phrasings without ``{base}`` ignore it."""
-        return self.phrasing.format(target=f"{target} {self.noun}", base=f"{base} {self.noun}")
+        """The instruction for things of those colours; phrasings without ``{base}`` ignore it."""
+        return self.phrasing.format(
+            target=f"{target} {self.noun}", base=f"{base} {self.noun}", colour=target
+        )
 
 
 @cache
@@ -69,5 +71,5 @@ def vocabulary() -> tuple[str, ...]:
     words.update(*(load_suite(name).colours for name in suite_names()))
     for by_split in book.phrasings.values():
         for phrasings in by_split.values():
-            words.update(*(p.format(target="", base="").split() for p in phrasings))
+            words.update(*(p.format(target="", base="", colour="").split() for p in phrasings))
     return tuple(sorted(words))

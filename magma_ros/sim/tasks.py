@@ -30,13 +30,22 @@ class Scene(Protocol):
     zone_position: Point
     tray_position: Point
     base_name: str
+    target_names: tuple[str, ...]
 
     def tool_position(self) -> Point:
         """Where the tool centre is, (3,)."""
         ...
 
     def position(self, name: str) -> Point:
-        """Where the centre of a cube is, (3,)."""
+        """Where the centre of a cube or of a drawer's handle is, (3,)."""
+        ...
+
+    def opening(self, name: str) -> float:
+        """How far a drawer is out [m]."""
+        ...
+
+    def pull_direction(self) -> Point:
+        """In which the drawers open, (3,) unit vector."""
         ...
 
     def speed(self, name: str) -> float:
@@ -48,19 +57,36 @@ class Scene(Protocol):
         ...
 
 
+class BeltDrive(Data):
+    """What a task wants of the conveyor belt.
+
+    Attributes:
+        speed: Slowest and fastest [m/s].
+        start: Where the cubes lie at first, counted in the direction of motion: least and most [m].
+        period: Of a swing to and fro [s]; None for a constant speed.
+    """
+
+    speed: tuple[PositiveFloat, PositiveFloat]
+    start: tuple[float, float]
+    period: PositiveFloat | None = None
+
+
 class Task(Data):
     """What all kinds share.
 
     Attributes:
+        belt: How the belt moves that the cubes lie on; None for a still world.
         step_limit: Environment steps (0.1 s each) before the episode is cut off.
         hold: How long the criterion must hold on end [s].
     """
 
     needs_clear_path: ClassVar[bool] = False
+    needs_cabinet: ClassVar[bool] = False
 
     kind: str
     step_limit: PositiveInt
     hold: PositiveFloat
+    belt: BeltDrive | None = None
 
     def done(self, scene: Scene, name: str) -> bool:
         """Whether the criterion holds for the named cube at this instant."""
@@ -196,7 +222,57 @@ class Stack(Task):
         )
 
 
-TaskSpec = Annotated[Reach | Push | Pick | Place | Stack, Field(discriminator="kind")]
+class OpenDrawer(Task):
+    """Open one of the cabinet's two drawers.
+
+    Done when the named drawer is out by at least ``opening`` [m] and the other one by at most
+    ``slack`` [m].
+    """
+
+    needs_cabinet: ClassVar[bool] = True
+
+    kind: Literal["open-drawer"]
+    opening: PositiveFloat
+    slack: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """Where the handle is when the drawer is just far enough out."""
+        left = self.opening - scene.opening(name)
+        return scene.position(name) + left * scene.pull_direction()
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        others = (scene.opening(other) for other in scene.target_names if other != name)
+        return scene.opening(name) >= self.opening and max(others) <= self.slack
+
+
+class Catch(Task):
+    """Get hold of a cube while it is within reach.
+
+    Done when the robot touches the cube and the tool centre is within ``tolerance`` [m] of the
+    cube's centre.
+    """
+
+    kind: Literal["catch"]
+    tolerance: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The cube itself."""
+        return scene.position(name)
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        away = _distance(scene.tool_position(), scene.position(name))
+        return away <= self.tolerance and scene.touched(name)
+
+
+TaskSpec = Annotated[
+    Reach | Push | Pick | Place | Stack | OpenDrawer | Catch, Field(discriminator="kind")
+]
 """Any task, told apart by ``kind`` in YAML."""
 
 
