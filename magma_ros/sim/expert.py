@@ -13,18 +13,20 @@ tool centre.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from magma_ros.sim.simulation import Simulation
+from magma_ros.sim.simulation import ENV_STEP, Simulation
 
 Vector = npt.NDArray[np.float64]
 Blended = TypeVar("Blended", float, npt.NDArray[np.float64])
 
 UP = np.array([0.0, 0.0, 1.0])
+STILL = np.zeros(3)
 
 STEP_LENGTH = 0.03
 """Longest displacement per axis in one environment step [m]."""
@@ -35,18 +37,43 @@ GAIN = 0.7
 
 CLEARANCE = 0.075
 """Height of the tool above a cube's centre at which it may travel over cubes [m]."""
-CARRY_HEIGHT = 0.10
-"""Height of the tool above the table while carrying [m]."""
 LIFT_HEIGHT = 0.15
 """Height the tool lifts a picked cube to [m]; above what the task asks."""
-RELEASE_HEIGHT = 0.028
-"""Height of the cube's centre when the tool lets go of it in the tray [m]."""
 PUSH_HEIGHT = 0.022
 """Height of the tool above the table while pushing [m]."""
 STANDOFF = 0.055
 """Distance behind a cube's centre where a push begins [m]; half a cube and half the pads touch."""
+PULLED = 0.095
+"""How far the expert pulls a drawer [m]; beyond what the task asks."""
+PULL_LEAD = 0.04
+"""How far before the handle the target of a pull lies: sets the speed of pulling [m]."""
 PUSH_LEAD = 0.023
 """How far before the tool the target of a push lies: sets the speed of pushing [m]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """How to carry a held cube to a goal and let go of it there.
+
+    Attributes:
+        carry: Height of the tool above the table while carrying [m].
+        high: Height of the tool above which it carries sideways [m].
+        over: Distance from above the goal within which the cube is lowered [m].
+        there: Distance from above the goal within which the tool lets go [m].
+        lower: Height that the cube's centre is lowered to [m].
+        release: Height of the cube's centre below which the tool lets go [m].
+    """
+
+    carry: float
+    high: float
+    over: float
+    there: float
+    lower: float
+    release: float
+
+
+IN_TRAY = Drop(carry=0.10, high=0.065, over=0.03, there=0.024, lower=0.028, release=0.04)
+ON_CUBE = Drop(carry=0.14, high=0.115, over=0.014, there=0.012, lower=0.06, release=0.067)
 
 
 class Expert:
@@ -68,7 +95,26 @@ class Expert:
 def _reach(simulation: Simulation, name: str) -> Vector:
     """Straight to the goal above the cube."""
     world = simulation.world
-    return _action(world.tool_position(), simulation.task.goal(world, name), turn=0.0, gripper=1.0)
+    goal, drift = simulation.task.goal(world, name), world.ground_velocity(world.position(name))
+    return _action(world.tool_position(), goal, turn=0.0, gripper=1.0, drift=drift)
+
+
+def _catch(simulation: Simulation, name: str) -> Vector:
+    """Grasp, and go along with the cube."""
+    tool, cube, turn, _, gripper = _grasp(simulation, name)
+    drift = simulation.world.ground_velocity(cube)
+    slow = 1.0 - _caution(tool, cube)
+    return _action(tool, _approach(tool, cube), turn, gripper, slow=slow, drift=drift)
+
+
+def _open_drawer(simulation: Simulation, name: str) -> Vector:
+    """Grasp the handle; once held, along with it in the direction in which the drawer opens."""
+    world = simulation.world
+    tool, handle, turn, held, gripper = _grasp(simulation, name)
+    left = _above(PULLED - world.opening(name), 0.005)
+    pull = handle + PULL_LEAD * left * world.pull_direction()
+    target = _blend(held, pull, _approach(tool, handle))
+    return _action(tool, target, turn, gripper, slow=1.0 - (1.0 - held) * _caution(tool, handle))
 
 
 def _pick(simulation: Simulation, name: str) -> Vector:
@@ -76,21 +122,33 @@ def _pick(simulation: Simulation, name: str) -> Vector:
     tool, cube, turn, held, gripper = _grasp(simulation, name)
     lift = np.array([*cube[:2], LIFT_HEIGHT])
     target = _blend(held, lift, _approach(tool, cube))
-    return _action(tool, target, turn, gripper, slow=1.0 - (1.0 - held) * _caution(tool, cube))
+    slow = 1.0 - (1.0 - held) * _caution(tool, cube)
+    drift = (1.0 - held) * simulation.world.ground_velocity(cube)
+    return _action(tool, target, turn, gripper, slow=slow, drift=drift)
 
 
 def _place(simulation: Simulation, name: str) -> Vector:
-    """Grasp; once held, carry over the tray and lower; once there, let go and leave upwards."""
+    """Into the tray."""
+    return _put(simulation, name, simulation.world.tray_position, IN_TRAY)
+
+
+def _stack(simulation: Simulation, name: str) -> Vector:
+    """Onto the cube below."""
+    world = simulation.world
+    return _put(simulation, name, world.position(world.base_name), ON_CUBE)
+
+
+def _put(simulation: Simulation, name: str, goal: Vector, drop: Drop) -> Vector:
+    """Grasp; once held, carry over the goal and lower; once there, let go and leave upwards."""
     tool, cube, turn, held, gripper = _grasp(simulation, name)
-    goal = simulation.world.tray_position
     away = float(np.linalg.norm(cube[:2] - goal[:2]))
-    there = _above(0.024 - away, 0.003) * _above(RELEASE_HEIGHT + 0.012 - cube[2], 0.003)
-    over = _above(0.03 - away, 0.006)
-    high = _above(tool[2] - 0.065, 0.006)
+    there = _above(drop.there - away, 0.003) * _above(drop.release - cube[2], 0.003)
+    over = _above(drop.over - away, 0.2 * drop.over)
+    high = _above(tool[2] - drop.high, 0.006)
 
     carry_xy = tool[:2] + (high + over - high * over) * (goal[:2] - cube[:2])
-    lowered = tool[2] + RELEASE_HEIGHT - cube[2]
-    carry = np.array([*carry_xy, CARRY_HEIGHT + over * (lowered - CARRY_HEIGHT)])
+    lowered = tool[2] + drop.lower - cube[2]
+    carry = np.array([*carry_xy, drop.carry + over * (lowered - drop.carry)])
     leave = tool + 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05) * UP
     target = _blend(there, leave, _blend(held, carry, _approach(tool, cube)))
     caution = (1.0 - held) * (1.0 - there) * _caution(tool, cube)
@@ -102,7 +160,7 @@ def _place(simulation: Simulation, name: str) -> Vector:
 def _push(simulation: Simulation, name: str) -> Vector:
     """Over the cube to its far side, down, and through it towards the zone; at the end, up."""
     world = simulation.world
-    tool, cube = world.tool_position(), world.cube_position(name)
+    tool, cube = world.tool_position(), world.position(name)
     way = world.zone_position[:2] - cube[:2]
     left = float(np.linalg.norm(way))
     ahead = way / np.hypot(left, 0.005)
@@ -123,19 +181,22 @@ def _push(simulation: Simulation, name: str) -> Vector:
     near = np.exp(-np.sum((tool[:2] - back) ** 2) / 0.015**2)
     caution = (1.0 - pushing) * (1.0 - near) * _above(0.07 - tool[2], 0.006)
     target = np.array([*target_xy, target_z])
-    return _action(tool, target, -world.arm.tool_yaw(), gripper=0.0, slow=1.0 - caution)
+    turn, drift = -world.arm.tool_yaw(), (1.0 - arrived) * world.ground_velocity(cube)
+    return _action(tool, target, turn, gripper=0.0, slow=1.0 - caution, drift=drift)
 
 
 def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, float, float]:
     """What every grasp needs: tool, cube, turn to go [rad], how surely held 0..1, gripper."""
     world = simulation.world
-    tool, cube = world.tool_position(), world.cube_position(name)
+    tool, cube = world.tool_position(), world.position(name)
     beside, above = float(np.linalg.norm(tool[:2] - cube[:2])), abs(tool[2] - cube[2])
     around = _above(0.014 - beside, 0.002) * _above(0.012 - above, 0.0015)
     within = _above(0.026 - beside, 0.002) * _above(0.026 - above, 0.002)
-    excess = simulation.gripper_opening() - world.cube_size / (2.0 * world.arm.spec.finger_travel)
+    excess = simulation.gripper_opening() - world.grasp_width(name) / (
+        2.0 * world.arm.spec.finger_travel
+    )
     held = within * _above(0.08 - excess, 0.012) * _above(excess + 0.1, 0.012)
-    turn = _grasp_turn(world.cube_yaw(name), world.arm.tool_yaw())
+    turn = _grasp_turn(world.yaw(name), world.arm.tool_yaw())
     return tool, cube, turn * (1.0 - held), held, (1.0 - around) * (1.0 - held)
 
 
@@ -169,13 +230,23 @@ def _above(value: float, width: float) -> float:
 
 
 def _action(
-    tool: Vector, target: Vector, turn: float, gripper: float, *, slow: float = 1.0
+    tool: Vector,
+    target: Vector,
+    turn: float,
+    gripper: float,
+    *,
+    slow: float = 1.0,
+    drift: Vector = STILL,
 ) -> Vector:
-    """One step towards a target: proportional when near, of limited length when far."""
+    """One step towards a target: proportional when near, of limited length when far.
+
+    What drifts [m/s] is met where it will be at the end of the step.
+    """
     way = target - tool
     way[:2] *= slow
     step = GAIN * way / np.hypot(1.0, GAIN * np.linalg.norm(way) / STEP_LENGTH)
     yaw = GAIN * turn / np.hypot(1.0, GAIN * turn / STEP_TURN)
+    step = np.clip(step + drift * ENV_STEP, -STEP_LENGTH, STEP_LENGTH)
     return np.array([*step, 0.0, 0.0, yaw, gripper])
 
 
@@ -184,4 +255,7 @@ _EXPERTS: dict[str, Callable[[Simulation, str], Vector]] = {
     "push": _push,
     "pick": _pick,
     "place": _place,
+    "stack": _stack,
+    "open-drawer": _open_drawer,
+    "catch": _catch,
 }

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions in words: phrasings per kind of task, and the vocabulary they add up to."""
+"""Instructions in words: phrasings per task, and the vocabulary they add up to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from magma_ros.sim.suite import load_suite, suite_names
 
 
 class Phrasebook(Data):
-    """What people say: nouns for a cube, and phrasings by kind of task and by split."""
+    """What people say: nouns for a cube, and phrasings by task and by split."""
 
     nouns: tuple[str, ...]
     phrasings: dict[str, dict[str, tuple[str, ...]]]
@@ -23,19 +23,22 @@ class Phrasebook(Data):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One way to ask for a task, the cube's colour still open.
+    """One way to ask for a task, the colours still open.
 
     Attributes:
-        phrasing: Words with ``{target}`` in the place of the cube.
+        phrasing: Words with ``{target}`` in the place of the cube, and where another is built upon
+            ``{base}`` in the place of that one. ``{colour}`` is the target's without the noun.
         noun: Word for a cube.
     """
 
     phrasing: str
     noun: str
 
-    def about(self, colour: str) -> str:
-        """The instruction for the cube of that colour."""
-        return self.phrasing.format(target=f"{colour} {self.noun}")
+    def about(self, target: str, base: str) -> str:
+        """The instruction for things of those colours; phrasings without ``{base}`` ignore it."""
+        return self.phrasing.format(
+            target=f"{target} {self.noun}", base=f"{base} {self.noun}", colour=target
+        )
 
 
 @cache
@@ -44,19 +47,19 @@ def phrasebook() -> Phrasebook:
     return read_yaml(share_file("sim", "language.yaml"), Phrasebook)
 
 
-def choose_sentence(kind: str, split: str, rng: np.random.Generator) -> Sentence:
+def choose_sentence(task: str, split: str, rng: np.random.Generator) -> Sentence:
     """Draw one phrasing and one noun.
 
     Args:
-        kind: Kind of task, for example ``push``.
+        task: Name of a task, for example ``push``.
         split: Which phrasings: ``seen`` or ``shift``.
         rng: Source of randomness.
 
     Raises:
-        SimulationError: There are no phrasings for that kind or split.
+        SimulationError: There are no phrasings for that task or split.
     """
     book = phrasebook()
-    phrasings = choose("split", split, choose("kind of task", kind, book.phrasings))
+    phrasings = choose("split", split, choose("task with phrasings", task, book.phrasings))
     return Sentence(str(rng.choice(phrasings)), str(rng.choice(book.nouns)))
 
 
@@ -68,5 +71,5 @@ def vocabulary() -> tuple[str, ...]:
     words.update(*(load_suite(name).colours for name in suite_names()))
     for by_split in book.phrasings.values():
         for phrasings in by_split.values():
-            words.update(*(p.replace("{target}", "").split() for p in phrasings))
+            words.update(*(p.format(target="", base="", colour="").split() for p in phrasings))
     return tuple(sorted(words))

@@ -19,9 +19,10 @@ import numpy.typing as npt
 
 from magma_ros.sim.bullet import PHYSICS_RATE
 from magma_ros.sim.language import choose_sentence
-from magma_ros.sim.layout import draw_layout
+from magma_ros.sim.layout import Layout, draw_belt_layout, draw_cabinet_layout, draw_layout
 from magma_ros.sim.schema import SimulationError, choose
-from magma_ros.sim.suite import CameraSpec, Suite, load_suite
+from magma_ros.sim.suite import CameraSpec, SceneSpec, SplitSpec, Suite, load_suite
+from magma_ros.sim.tasks import Task
 from magma_ros.sim.world import World
 from magma_ros.types import FloatArray, ImageArray, Observation, Pose
 
@@ -42,7 +43,7 @@ PROPRIOCEPTION = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw", "gripper_o
 class Failure(Enum):
     """Why an episode that ends now is no success; the value is the sentence shown to people."""
 
-    WRONG_OBJECT = "The task was done to another cube than the one named."
+    WRONG_OBJECT = "The task was done to another object than the one named."
     OUT_OF_REACH = "The named cube left the workspace."
     UNFINISHED = "The task was not done in time."
 
@@ -65,8 +66,8 @@ class Simulation:
         task_name: Name of the task.
         task: Its parameters and criterion.
         instruction: What the robot is told, in lower-case words.
-        target_name: Colour of the cube that the instruction names.
-        swapped_target_name: Colour of another cube in the scene.
+        target_name: Colour of the cube or drawer that the instruction names.
+        swapped_target_name: Colour of another one in the scene.
         world: Bodies and arm.
         cameras: What the policy sees through, by name: ``front`` and ``wrist``.
         joint_names: The arm's joints, then the fingers'.
@@ -83,13 +84,13 @@ class Simulation:
         self.task = data.task(task)
         look = data.split(split)
         rng = episode_generator(suite, task, split, seed)
-        layout = draw_layout(data.scene, look, rng, clear_path=self.task.needs_clear_path)
-        self._sentence = choose_sentence(self.task.kind, look.phrasings, rng)
+        layout = _draw(data.scene, self.task, look, rng)
+        self._sentence = choose_sentence(task, look.phrasings, rng)
         self._picture = data.picture
-        self.target_name, self.swapped_target_name = list(layout.cubes)[:2]
-        self.instruction = self._sentence.about(self.target_name)
-        front = _shifted(data, look.camera_shift, rng)
+        self.target_name, self.swapped_target_name = layout.targets[:2]
         self.world = World(data, look, layout)
+        self.instruction = self._sentence.about(self.target_name, self.world.base_name)
+        front = _shifted(data, look.camera_shift, rng)
         self.cameras: Mapping[str, CameraSpec] = MappingProxyType(
             {"front": front, "wrist": self.world.arm.spec.wrist_camera}
         )
@@ -98,7 +99,7 @@ class Simulation:
         self._asked = 0.0
         self._twist = np.zeros(6)
         self._opening = 1.0
-        self._held_steps = dict.fromkeys(layout.cubes, 0)
+        self._held_steps = dict.fromkeys(layout.targets, 0)
         self._served: set[str] = set()
 
     @property
@@ -108,12 +109,12 @@ class Simulation:
 
     @property
     def object_names(self) -> tuple[str, ...]:
-        """Colours of the cubes in the scene, the target first."""
+        """Colours of what the task can be done to, the target first."""
         return tuple(self._held_steps)
 
     def swapped_instruction(self) -> str:
         """The same sentence about ``swapped_target_name``: a control for blind policies."""
-        return self._sentence.about(self.swapped_target_name)
+        return self._sentence.about(self.swapped_target_name, self.world.base_name)
 
     def command(self, twist: FloatArray, gripper: float) -> None:
         """Set what the arm follows from now on.
@@ -202,8 +203,8 @@ class Simulation:
         )
 
     def object_position(self, name: str) -> Vector:
-        """Centre of a cube, (3,) [m]: a label for training, never an input."""
-        return self.world.cube_position(name)
+        """Centre of a cube or a handle, (3,) [m]: a label for training, never an input."""
+        return self.world.position(name)
 
     def goal_position(self) -> Vector:
         """Where the task wants the target to end up (reach: the tool), (3,) [m]; a label too."""
@@ -233,7 +234,7 @@ class Simulation:
         self.world.close()
 
     def _judge(self) -> None:
-        """Ask the task's criterion of every cube, and remember for how long it has held."""
+        """Ask the task's criterion of every candidate, and remember for how long it has held."""
         needed = self.task.hold * PHYSICS_RATE
         for name, held in self._held_steps.items():
             done = self.task.done(self.world, name)
@@ -252,6 +253,15 @@ def episode_generator(suite: str, task: str, split: str, seed: int) -> np.random
         raise SimulationError(f"a seed is 0 or more, not {seed}")
     names = [zlib.crc32(name.encode()) for name in (suite, task, split)]
     return np.random.default_rng([*names, seed])
+
+
+def _draw(scene: SceneSpec, task: Task, look: SplitSpec, rng: np.random.Generator) -> Layout:
+    """The kind of layout that a task needs."""
+    if task.needs_cabinet and scene.cabinet is not None:
+        return draw_cabinet_layout(scene, scene.cabinet, look, rng)
+    if task.belt is not None and scene.belt is not None:
+        return draw_belt_layout(scene, scene.belt, task.belt, look, rng)
+    return draw_layout(scene, look, rng, clear_path=task.needs_clear_path)
 
 
 def _shifted(suite: Suite, shift: float, rng: np.random.Generator) -> CameraSpec:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from magma_ros.share import share_file
 from magma_ros.sim.schema import Colour, Data, Vector2, Vector3, choose, read_yaml
@@ -134,6 +134,48 @@ class StartSpec(Data):
     yaw: float
 
 
+class CabinetSpec(Data):
+    """The cabinet with two drawers, in the scenes of the tasks that need it.
+
+    Attributes:
+        urdf: File of ``sim/furniture``.
+        handle_width: Of the handles, across the drawer [m].
+        friction: Force that keeps a drawer where it is [N].
+        front: Where the middle of its front may be.
+        yaw: Largest turn either way [rad].
+        clutter: Where everything else lies: out of the drawers' way.
+    """
+
+    urdf: str
+    handle_width: PositiveFloat
+    friction: PositiveFloat
+    front: Rectangle
+    yaw: float
+    clutter: Rectangle
+
+
+class BeltSpec(Data):
+    """A conveyor belt across the table, along the y axis, in the scenes of the tasks that need it.
+
+    Attributes:
+        x: Of its middle line [m].
+        width: [m].
+        thickness: Of the belt on the table [m].
+        colour: Of the belt.
+        lane: Farthest that the cubes start from the middle line [m].
+        zone: Where the zone's centre may be; y is counted in the direction of motion.
+        tray: Where the tray's centre may be; y likewise.
+    """
+
+    x: float
+    width: PositiveFloat
+    thickness: PositiveFloat
+    colour: Colour
+    lane: PositiveFloat
+    zone: Rectangle
+    tray: Rectangle
+
+
 class SceneSpec(Data):
     """What lies on the table, and how far apart."""
 
@@ -149,6 +191,8 @@ class SceneSpec(Data):
     gaps: Gaps
     path: PathGaps
     start: StartSpec
+    cabinet: CabinetSpec | None = None
+    belt: BeltSpec | None = None
 
 
 class LightSpec(Data):
@@ -181,6 +225,15 @@ class Suite(Data):
     colours: dict[str, Colour]
     splits: dict[str, SplitSpec]
     tasks: dict[str, TaskSpec]
+
+    @model_validator(mode="after")
+    def _has_what_its_tasks_need(self) -> Self:
+        for name, task in self.tasks.items():
+            if task.needs_cabinet and self.scene.cabinet is None:
+                raise ValueError(f"task {name} needs scene.cabinet")
+            if task.belt is not None and self.scene.belt is None:
+                raise ValueError(f"task {name} needs scene.belt")
+        return self
 
     def task(self, name: str) -> Task:
         """The task of that name.

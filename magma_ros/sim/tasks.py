@@ -29,13 +29,27 @@ class Scene(Protocol):
     tray_size: float
     zone_position: Point
     tray_position: Point
+    base_name: str
+    target_names: tuple[str, ...]
 
     def tool_position(self) -> Point:
         """Where the tool centre is, (3,)."""
         ...
 
-    def cube_position(self, name: str) -> Point:
-        """Where the centre of a cube is, (3,)."""
+    def position(self, name: str) -> Point:
+        """Where the centre of a cube or of a drawer's handle is, (3,)."""
+        ...
+
+    def opening(self, name: str) -> float:
+        """How far a drawer is out [m]."""
+        ...
+
+    def pull_direction(self) -> Point:
+        """In which the drawers open, (3,) unit vector."""
+        ...
+
+    def speed(self, name: str) -> float:
+        """How fast a cube moves [m/s]."""
         ...
 
     def touched(self, name: str) -> bool:
@@ -43,19 +57,36 @@ class Scene(Protocol):
         ...
 
 
+class BeltDrive(Data):
+    """What a task wants of the conveyor belt.
+
+    Attributes:
+        speed: Slowest and fastest [m/s].
+        start: Where the cubes lie at first, counted in the direction of motion: least and most [m].
+        period: Of a swing to and fro [s]; None for a constant speed.
+    """
+
+    speed: tuple[PositiveFloat, PositiveFloat]
+    start: tuple[float, float]
+    period: PositiveFloat | None = None
+
+
 class Task(Data):
     """What all kinds share.
 
     Attributes:
+        belt: How the belt moves that the cubes lie on; None for a still world.
         step_limit: Environment steps (0.1 s each) before the episode is cut off.
         hold: How long the criterion must hold on end [s].
     """
 
     needs_clear_path: ClassVar[bool] = False
+    needs_cabinet: ClassVar[bool] = False
 
     kind: str
     step_limit: PositiveInt
     hold: PositiveFloat
+    belt: BeltDrive | None = None
 
     def done(self, scene: Scene, name: str) -> bool:
         """Whether the criterion holds for the named cube at this instant."""
@@ -80,7 +111,7 @@ class Reach(Task):
     @override
     def goal(self, scene: Scene, name: str) -> Point:
         """The point above the cube."""
-        return _raised(scene.cube_position(name), self.height)
+        return _raised(scene.position(name), self.height)
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
@@ -109,7 +140,7 @@ class Push(Task):
     def done(self, scene: Scene, name: str) -> bool:
         """See the class."""
         return _inside(
-            scene.cube_position(name),
+            scene.position(name),
             scene.zone_position,
             scene.zone_size / 2 - self.margin,
             scene.cube_size,
@@ -129,13 +160,13 @@ class Pick(Task):
     @override
     def goal(self, scene: Scene, name: str) -> Point:
         """The point ``height`` above where the cube is on the table."""
-        x, y, _ = scene.cube_position(name)
+        x, y, _ = scene.position(name)
         return np.array([x, y, scene.cube_size / 2 + self.height])
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
         """See the class."""
-        return float(scene.cube_position(name)[2]) >= scene.cube_size / 2 + self.height
+        return float(scene.position(name)[2]) >= scene.cube_size / 2 + self.height
 
 
 class Place(Task):
@@ -157,14 +188,91 @@ class Place(Task):
     def done(self, scene: Scene, name: str) -> bool:
         """See the class."""
         return _inside(
-            scene.cube_position(name),
+            scene.position(name),
             scene.tray_position,
             scene.tray_size / 2 - self.margin,
             scene.cube_size,
         ) and not scene.touched(name)
 
 
-TaskSpec = Annotated[Reach | Push | Pick | Place, Field(discriminator="kind")]
+class Stack(Task):
+    """Put a cube on top of another one and let go of it.
+
+    The cube below is the scene's ``base_name``, which the instruction names too. Done when the
+    cube's centre is within ``tolerance`` [m] of the point one edge above the other's centre, it
+    moves slower than ``rest`` [m/s], and no part of the robot touches it.
+    """
+
+    kind: Literal["stack"]
+    tolerance: PositiveFloat
+    rest: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The point one edge above the centre of the cube below."""
+        return _raised(scene.position(scene.base_name), scene.cube_size)
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        return (
+            _distance(scene.position(name), self.goal(scene, name)) <= self.tolerance
+            and scene.speed(name) <= self.rest
+            and not scene.touched(name)
+        )
+
+
+class OpenDrawer(Task):
+    """Open one of the cabinet's two drawers.
+
+    Done when the named drawer is out by at least ``opening`` [m] and the other one by at most
+    ``slack`` [m].
+    """
+
+    needs_cabinet: ClassVar[bool] = True
+
+    kind: Literal["open-drawer"]
+    opening: PositiveFloat
+    slack: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """Where the handle is when the drawer is just far enough out."""
+        left = self.opening - scene.opening(name)
+        return scene.position(name) + left * scene.pull_direction()
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        others = (scene.opening(other) for other in scene.target_names if other != name)
+        return scene.opening(name) >= self.opening and max(others) <= self.slack
+
+
+class Catch(Task):
+    """Get hold of a cube while it is within reach.
+
+    Done when the robot touches the cube and the tool centre is within ``tolerance`` [m] of the
+    cube's centre.
+    """
+
+    kind: Literal["catch"]
+    tolerance: PositiveFloat
+
+    @override
+    def goal(self, scene: Scene, name: str) -> Point:
+        """The cube itself."""
+        return scene.position(name)
+
+    @override
+    def done(self, scene: Scene, name: str) -> bool:
+        """See the class."""
+        away = _distance(scene.tool_position(), scene.position(name))
+        return away <= self.tolerance and scene.touched(name)
+
+
+TaskSpec = Annotated[
+    Reach | Push | Pick | Place | Stack | OpenDrawer | Catch, Field(discriminator="kind")
+]
 """Any task, told apart by ``kind`` in YAML."""
 
 

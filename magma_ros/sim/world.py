@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The physical scene: table, cubes, zone, tray and arm in one physics server, and its cameras."""
+"""The physical scene: table, cubes, furniture and arm in one physics server, and its cameras."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from magma_ros.sim.arm import Arm
+from magma_ros.sim.belt import Belt
 from magma_ros.sim.bullet import Bullet
+from magma_ros.sim.cabinet import Cabinet
 from magma_ros.sim.layout import Layout
+from magma_ros.sim.schema import SimulationError
 from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_arm
 from magma_ros.types import ImageArray
 
@@ -33,6 +36,8 @@ class World:
         tray_size: Outer side of the tray [m].
         zone_position: Centre of the zone, (3,) [m].
         tray_position: Centre of the tray's bottom, (3,) [m].
+        target_names: What the task can be done to.
+        base_name: Cube that others are stacked on: the last of the layout.
     """
 
     def __init__(self, suite: Suite, split: SplitSpec, layout: Layout) -> None:
@@ -45,9 +50,15 @@ class World:
         self.tray_size = scene.tray.size
         self.zone_position = np.array([*layout.zone, 0.0])
         self.tray_position = np.array([*layout.tray, 0.0])
+        self.target_names = layout.targets
+        self.base_name = list(layout.cubes)[-1]
         self._add_furniture(split)
+        self._cabinet = self._add_cabinet(suite, layout)
+        self._belt = self._add_belt(layout)
+        ground = 0.0 if self._belt is None else self._belt.height
         self._cubes = {
-            name: self._add_cube(pose, suite.colours[name]) for name, pose in layout.cubes.items()
+            name: self._add_cube(pose, ground, suite.colours[name])
+            for name, pose in layout.cubes.items()
         }
         self.arm = Arm(self._bullet, *load_arm(suite.robot))
         self.arm.place(layout.tool_position, layout.tool_yaw)
@@ -57,23 +68,53 @@ class World:
 
     def advance(self) -> None:
         """One physics step."""
+        if self._belt is not None:
+            self._belt.drive()
         self._bullet.stepSimulation()
 
     def tool_position(self) -> Vector:
         """Measured tool centre, (3,) [m]."""
         return self.arm.tool_position()
 
-    def cube_position(self, name: str) -> Vector:
-        """Centre of a cube, (3,) [m]."""
+    def position(self, name: str) -> Vector:
+        """Centre of a cube or of a drawer's handle, (3,) [m]."""
+        if self._cabinet is not None and name in self._cabinet:
+            return self._cabinet.position(name)
         return np.array(self._bullet.getBasePositionAndOrientation(self._cubes[name])[0])
 
-    def cube_yaw(self, name: str) -> float:
-        """Turn of a cube about the vertical [rad]."""
+    def yaw(self, name: str) -> float:
+        """Turn of a cube or of a drawer's handle about the vertical [rad]."""
+        if self._cabinet is not None and name in self._cabinet:
+            return self._cabinet.yaw
         quaternion = self._bullet.getBasePositionAndOrientation(self._cubes[name])[1]
         return float(self._bullet.getEulerFromQuaternion(quaternion)[2])
 
+    def grasp_width(self, name: str) -> float:
+        """Width of a cube or of a drawer's handle, between the pads [m]."""
+        if self._cabinet is not None and name in self._cabinet:
+            return self._cabinet.handle_width
+        return self.cube_size
+
+    def opening(self, name: str) -> float:
+        """How far a drawer is out [m]."""
+        return self._drawers().opening(name)
+
+    def pull_direction(self) -> Vector:
+        """In which the drawers open, (3,) unit vector."""
+        return self._drawers().direction
+
+    def ground_velocity(self, point: Vector) -> Vector:
+        """How fast what lies at a point is carried along, (3,) [m/s]."""
+        return np.zeros(3) if self._belt is None else self._belt.velocity_at(point)
+
+    def speed(self, name: str) -> float:
+        """How fast a cube moves [m/s]."""
+        return float(np.linalg.norm(self._bullet.getBaseVelocity(self._cubes[name])[0]))
+
     def touched(self, name: str) -> bool:
-        """Whether any part of the robot touches a cube."""
+        """Whether any part of the robot touches a cube or a drawer."""
+        if self._cabinet is not None and name in self._cabinet:
+            return self._cabinet.touched(name, self.arm.body)
         contacts = self._bullet.getContactPoints(bodyA=self.arm.body, bodyB=self._cubes[name])
         return len(contacts) > 0
 
@@ -147,13 +188,31 @@ class World:
             ((inner, tray.wall, tray.height), np.array([0.0, -reach, middle])),
         ]
 
-    def _add_cube(self, pose: Vector, colour: tuple[float, float, float]) -> int:
-        """A loose cube on the table; ``pose`` is x [m], y [m], yaw [rad]."""
+    def _drawers(self) -> Cabinet:
+        if self._cabinet is None:
+            raise SimulationError("this scene has no drawers; they come with task open-drawer")
+        return self._cabinet
+
+    def _add_cabinet(self, suite: Suite, layout: Layout) -> Cabinet | None:
+        place, spec = layout.cabinet, self._scene.cabinet
+        if place is None or spec is None:
+            return None
+        handles = {name: suite.colours[name] for name in place.handles}
+        return Cabinet(self._bullet, spec, place.pose, handles)
+
+    def _add_belt(self, layout: Layout) -> Belt | None:
+        motion, spec = layout.belt, self._scene.belt
+        if motion is None or spec is None:
+            return None
+        return Belt(self._bullet, spec, motion, self._scene)
+
+    def _add_cube(self, pose: Vector, ground: float, colour: tuple[float, float, float]) -> int:
+        """A loose cube on ground of a height; ``pose`` is x [m], y [m], yaw [rad]."""
         scene = self._scene
         x, y, yaw = pose
         edge = scene.cube_size
         cube = self._add_box(
-            (edge, edge, edge), (x, y, edge / 2), colour, mass=scene.cube_mass, yaw=yaw
+            (edge, edge, edge), (x, y, ground + edge / 2), colour, mass=scene.cube_mass, yaw=yaw
         )
         self._bullet.changeDynamics(
             cube, -1, lateralFriction=scene.cube_friction, spinningFriction=0.001

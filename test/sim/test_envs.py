@@ -10,9 +10,9 @@ from gymnasium.utils.env_checker import check_env
 from magma_ros.sim.envs import TaskEnv, environment_id
 from magma_ros.sim.expert import Expert
 from magma_ros.sim.schema import SimulationError
-from magma_ros.sim.suite import load_suite
+from magma_ros.sim.suite import load_suite, suite_names
 
-TASKS = tuple(load_suite("tabletop").tasks)
+ALL = tuple((suite, task) for suite in suite_names() for task in load_suite(suite).tasks)
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def env():
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
-@pytest.mark.parametrize("task", TASKS)
-def test_every_environment_passes_gymnasiums_own_check(task):
-    env = gymnasium.make(environment_id("tabletop", task), render_mode="rgb_array")
+@pytest.mark.parametrize(("suite", "task"), ALL)
+def test_every_environment_passes_gymnasiums_own_check(suite, task):
+    env = gymnasium.make(environment_id(suite, task), render_mode="rgb_array")
     check_env(env.unwrapped)
 
 

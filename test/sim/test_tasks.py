@@ -7,9 +7,9 @@ import pytest
 
 from magma_ros.sim.expert import Expert
 from magma_ros.sim.simulation import ENV_STEP, Failure
-from magma_ros.sim.suite import load_suite
+from magma_ros.sim.suite import load_suite, suite_names
 
-TASKS = tuple(load_suite("tabletop").tasks)
+ALL = tuple((suite, task) for suite in suite_names() for task in load_suite(suite).tasks)
 LIMIT = np.array([0.03, 0.03, 0.03, 0.3, 0.3, 0.3])
 
 
@@ -28,25 +28,37 @@ def run(simulation, expert, *, disturb=None, limit=None):
     return np.array(actions)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_expert_succeeds_in_time(simulate, task):
+@pytest.mark.parametrize(("suite", "task"), ALL)
+def test_the_expert_succeeds_in_time(simulate, suite, task):
     for seed in range(8):
-        simulation = simulate(task, seed=seed)
+        simulation = simulate(task, suite=suite, seed=seed)
         run(simulation, Expert())
         assert simulation.succeeded(), f"seed {seed}"
         assert simulation.failure() is None
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_expert_succeeds_in_shifted_scenes(simulate, task):
+@pytest.mark.parametrize(("suite", "task"), ALL)
+def test_the_expert_succeeds_in_shifted_scenes(simulate, suite, task):
     for seed in range(3):
-        simulation = simulate(task, split="shift", seed=seed)
+        simulation = simulate(task, suite=suite, split="shift", seed=seed)
         run(simulation, Expert())
         assert simulation.succeeded(), f"seed {seed}"
 
 
-@pytest.mark.parametrize("task", ["push", "pick", "place"])
-def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, task):
+@pytest.mark.parametrize(
+    ("suite", "task"),
+    [
+        ("tabletop", "push"),
+        ("tabletop", "pick"),
+        ("tabletop", "place"),
+        ("tabletop", "stack"),
+        ("tabletop", "open-drawer"),
+        ("moving", "intercept"),
+        ("moving", "conveyor-push"),
+        ("moving", "conveyor-pick"),
+    ],
+)
+def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, suite, task):
     for seed in range(4):
         rng = np.random.default_rng(seed)
 
@@ -55,14 +67,16 @@ def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, task):
                 action[:6] += rng.uniform(-0.6, 0.6, 6) * LIMIT
                 action[6] = 1.0 - action[6] if step % 24 == 9 else action[6]
 
-        simulation = simulate(task, seed=seed)
+        simulation = simulate(task, suite=suite, seed=seed)
         run(simulation, Expert(), disturb=knock)
         assert simulation.succeeded(), f"seed {seed}"
 
 
-@pytest.mark.parametrize("task", ["reach", "pick", "place"])
-def test_serving_another_cube_is_no_success(simulate, task):
-    simulation = simulate(task, seed=1)
+@pytest.mark.parametrize(
+    ("suite", "task"), [case for case in ALL if case[1] not in ("push", "conveyor-push")]
+)
+def test_serving_another_cube_is_no_success(simulate, suite, task):
+    simulation = simulate(task, suite=suite, seed=1)
     other = simulation.swapped_target_name
     run(simulation, Expert(other))
     assert simulation.served(other)
@@ -70,9 +84,9 @@ def test_serving_another_cube_is_no_success(simulate, task):
     assert simulation.failure() is Failure.WRONG_OBJECT
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_doing_nothing_is_no_success(simulate, task):
-    simulation = simulate(task, seed=1)
+@pytest.mark.parametrize(("suite", "task"), ALL)
+def test_doing_nothing_is_no_success(simulate, suite, task):
+    simulation = simulate(task, suite=suite, seed=1)
     simulation.step(2.0)
     assert not simulation.succeeded()
     assert simulation.failure() is Failure.UNFINISHED
@@ -100,25 +114,62 @@ def test_a_held_cube_is_carried_by_friction_alone(simulate):
     assert height == pytest.approx(simulation.world.cube_size / 2, abs=0.003)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_expert_stays_within_the_action_limits(simulate, task):
-    actions = run(simulate(task, seed=4), Expert())
+@pytest.mark.parametrize(("suite", "task"), ALL)
+def test_the_expert_stays_within_the_action_limits(simulate, suite, task):
+    actions = run(simulate(task, suite=suite, seed=4), Expert())
     assert np.all(np.abs(actions[:, :6]) <= LIMIT)
     assert np.all((actions[:, 6] >= 0.0) & (actions[:, 6] <= 1.0))
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_expert_has_no_memory(simulate, task):
-    simulation = simulate(task, seed=5)
+@pytest.mark.parametrize(("suite", "task"), ALL)
+def test_the_expert_has_no_memory(simulate, suite, task):
+    simulation = simulate(task, suite=suite, seed=5)
     expert = Expert()
     run(simulation, expert, limit=6)
     np.testing.assert_array_equal(expert.act(simulation), Expert().act(simulation))
 
 
+def test_a_cube_still_held_on_another_is_not_stacked(simulate):
+    simulation = simulate("stack", seed=0)
+    world, name = simulation.world, simulation.target_name
+    while np.linalg.norm(world.position(name) - simulation.goal_position()) > 0.01:
+        run(simulation, Expert(), limit=1)
+        assert simulation.time < 10.0
+    assert world.touched(name)
+    assert not simulation.task.done(world, name)
+
+
+def test_a_cube_beside_or_above_another_is_not_stacked(simulate):
+    simulation = simulate("stack", seed=0)
+    world, name = simulation.world, simulation.target_name
+    for offset in ([0.02, 0.0, 0.0], [0.0, 0.0, 0.03], [0.04, 0.0, -0.04]):
+        _put(world, name, simulation.goal_position() + offset)
+        assert not simulation.task.done(world, name)
+    _put(world, name, simulation.goal_position())
+    simulation.step(0.5)
+    assert simulation.succeeded()
+
+
+def test_stacking_names_both_cubes_and_the_swapped_sentence_keeps_the_lower_one(simulate):
+    for seed in range(6):
+        simulation = simulate("stack", seed=seed)
+        base = simulation.world.base_name
+        told = [w for w in simulation.instruction.split() if w in simulation.object_names]
+        swapped = [
+            w for w in simulation.swapped_instruction().split() if w in simulation.object_names
+        ]
+        assert told == [simulation.target_name, base]
+        assert swapped == [simulation.swapped_target_name, base]
+
+
+def _put(world, name, position):
+    """Put a cube somewhere at once, level and at rest."""
+    body = world._cubes[name]
+    world._bullet.resetBasePositionAndOrientation(body, list(position), [0.0, 0.0, 0.0, 1.0])
+    world._bullet.resetBaseVelocity(body, [0.0] * 3, [0.0] * 3)
+
+
 def test_a_cube_off_the_table_is_out_of_reach(simulate):
     simulation = simulate("push", seed=0)
-    world = simulation.world
-    world._bullet.resetBasePositionAndOrientation(
-        world._cubes[simulation.target_name], [0.9, 0.6, 0.02], [0.0, 0.0, 0.0, 1.0]
-    )
+    _put(simulation.world, simulation.target_name, [0.9, 0.6, 0.02])
     assert simulation.failure() is Failure.OUT_OF_REACH
