@@ -15,7 +15,7 @@ from magma_ros.cli import main
     ("words", "sentence"),
     [
         (["demo", "--task", "fly"], "there is no task 'fly'; known: reach"),
-        (["demo", "--suite", "nope"], "there is no suite 'nope'; known: tabletop"),
+        (["demo", "--suite", "nope"], "there is no suite 'nope'; known: moving, tabletop"),
         (["demo", "--bundle", "nope"], "there is no bundle 'nope'"),
         (["eval", "--tasks", "reach,fly"], "there is no task 'fly'"),
         (["eval", "--suite", "nope"], "there is no suite 'nope'"),

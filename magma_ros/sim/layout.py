@@ -4,17 +4,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from magma_ros.sim.schema import SimulationError
 from magma_ros.sim.suite import BeltSpec, CabinetSpec, Rectangle, SceneSpec, SplitSpec
 from magma_ros.sim.tasks import BeltDrive
 
 Point = npt.NDArray[np.float64]
 
 PLACE_TRIES = 200
+LAYOUT_TRIES = 2000
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +86,13 @@ def draw_layout(
         clear_path: Keep the way from the target to the zone free of everything else.
     """
     colours = _draw_colours(scene, split, rng)
-    while True:
+
+    def attempt() -> tuple[Point, Point, list[Point]] | None:
         found = _try_layout(scene, scene.area, len(colours), rng)
-        if found is not None and not (clear_path and _path_blocked(scene, *found)):
-            return _with_tool(scene, tuple(colours), colours, found, rng)
+        blocked = found is not None and clear_path and _path_blocked(scene, *found)
+        return None if blocked else found
+
+    return _with_tool(scene, tuple(colours), colours, _first(attempt), rng)
 
 
 def draw_cabinet_layout(
@@ -98,8 +107,7 @@ def draw_cabinet_layout(
         rng: Source of randomness.
     """
     target, other, *colours = _draw_colours(scene, split, rng)
-    while (found := _try_layout(scene, cabinet.clutter, len(colours), rng)) is None:
-        pass
+    found = _first(lambda: _try_layout(scene, cabinet.clutter, len(colours), rng))
     layout = _with_tool(scene, (target, other), colours, found, rng)
     front = rng.uniform(cabinet.front.low, cabinet.front.high)
     pose = np.array([*front, rng.uniform(-cabinet.yaw, cabinet.yaw)])
@@ -124,13 +132,27 @@ def draw_belt_layout(
     lane = Rectangle(
         low=(belt.x - belt.lane, drive.start[0]), high=(belt.x + belt.lane, drive.start[1])
     )
-    while (cubes := _draw_cubes(scene, lane, len(colours), [], rng)) is None:
-        pass
+    cubes = _first(lambda: _draw_cubes(scene, lane, len(colours), [], rng))
     zone, tray = (rng.uniform(area.low, area.high) for area in (belt.zone, belt.tray))
     found = zone * forward, tray * forward, [cube * forward for cube in cubes]
     layout = _with_tool(scene, tuple(colours), colours, found, rng)
     speed = float(forward[1] * rng.uniform(*drive.speed))
     return replace(layout, belt=BeltMotion(speed, drive.period))
+
+
+def _first(attempt: Callable[[], Found | None]) -> Found:
+    """The first success of an attempt that draws anew each time.
+
+    Raises:
+        SimulationError: There seems to be none.
+    """
+    for _ in range(LAYOUT_TRIES):
+        if (found := attempt()) is not None:
+            return found
+    raise SimulationError(
+        "the scene has no room for all its things at the distances its gaps ask for; give it a "
+        "larger area, fewer cubes or smaller gaps"
+    )
 
 
 def _with_tool(
