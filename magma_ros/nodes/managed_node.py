@@ -7,7 +7,7 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import rclpy
 import rclpy.logging
@@ -39,7 +39,9 @@ class ManagedNode(LifecycleNode):
 
     ``setup`` acquires (configure), ``start`` works (activate), ``stop`` ends the work and sends
     the safe command last (deactivate), ``teardown`` releases (cleanup, shutdown, error) and must
-    accept a half-built node. Parameters are declared in the constructor from :attr:`SETTINGS`.
+    accept a half-built node. Topics and services opened by ``setup`` are closed after ``teardown``
+    without its help, so that a node can be configured again. Parameters are declared in the
+    constructor from :attr:`SETTINGS`.
     """
 
     SETTINGS: ClassVar[Sequence[Setting]] = ()
@@ -49,6 +51,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self.settings = Settings(self, [AUTOSTART, *self.SETTINGS])
         self._working = False
+        self._opened: set[Any] = set()
         self.done: Future = Future()
         self.exit_status = 0
 
@@ -71,9 +74,12 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run ``setup``, undone by ``teardown`` if it fails."""
-        if self._guarded(self.setup):
+        before = self._topics_and_services()
+        acquired = self._guarded(self.setup)
+        self._opened = self._topics_and_services() - before
+        if acquired:
             return super().on_configure(state)
-        self._guarded(self.teardown)
+        self._release()
         return TransitionCallbackReturn.FAILURE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -104,7 +110,18 @@ class ManagedNode(LifecycleNode):
     def _release(self) -> TransitionCallbackReturn:
         self._halt()
         self._guarded(self.teardown)
+        for endpoint in self._opened:
+            # Each of these returns False for what is not of its kind.
+            _ = (
+                self.destroy_publisher(endpoint)
+                or self.destroy_subscription(endpoint)
+                or self.destroy_service(endpoint)
+            )
+        self._opened = set()
         return TransitionCallbackReturn.SUCCESS
+
+    def _topics_and_services(self) -> set[Any]:
+        return {*self.publishers, *self.subscriptions, *self.services}
 
     def _halt(self) -> None:
         if self._working:

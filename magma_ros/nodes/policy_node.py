@@ -69,6 +69,7 @@ class PolicyNode(ManagedNode):
         """Declare parameters; the bundle is loaded on configure."""
         super().__init__("policy")
         self._worker: Worker[Job, Thought] | None = None
+        self._thought_ready = self.create_guard_condition(self._on_thought)
         self._monotonic = MonotonicClock()
 
     # Lifecycle
@@ -100,8 +101,7 @@ class PolicyNode(ManagedNode):
     def start(self) -> None:
         """Begin to plan and to stream."""
         self._gate.reset()
-        wake = self.create_guard_condition(self._on_thought)
-        self._worker = Worker(self._think, wake.trigger)
+        self._worker = Worker(self._think, self._thought_ready.trigger)
         rate = self.settings["command_rate"]
         self._activities = [
             self.create_timer(1.0 / rate, self._stream_commands),

@@ -74,7 +74,7 @@ class SimNode(ManagedNode):
 
     def start(self) -> None:
         """Let time run."""
-        self._started = self._last_tick = time.monotonic()
+        self._last_tick = time.monotonic()
         self._tick_count = 0
         period = 1.0 / self.settings["state_rate"]
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -104,9 +104,8 @@ class SimNode(ManagedNode):
             seed=self.settings["seed"],
         )
         for camera in self._world.cameras:
-            self._world.image(
-                camera
-            )  # the first rendering is slow, and would make the first plan late
+            # The first rendering is slow; it would make the first plan late.
+            self._world.image(camera)
         self._twist: FloatArray = np.zeros(6)
         self._twist_time = 0.0
         self._opening = 1.0
