@@ -31,6 +31,12 @@ ACTION_DIMS = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper")
 GRIPPER = ACTION_DIMS.index("gripper")
 """Column of the gripper in an action."""
 
+TRACE_MARKS = ("gripper", "target")
+"""What a trace follows, in the order of :attr:`Trace.points`."""
+
+TRACE_GRID = 256
+"""Cells of Magma's grid across an image, in width and in height alike."""
+
 
 class MagmaError(Exception):
     """Base of every error a user can cause; its text is one sentence that names the remedy."""
@@ -134,6 +140,23 @@ class Confidence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Where the marks will be seen next: Magma's Trace-of-Mark, arXiv 2502.13130.
+
+    Attributes:
+        camera: Camera whose image the points lie in.
+        times: (H,) times after the observation [s], increasing.
+        points: (H, 2, 2), the second axis in the order of :data:`TRACE_MARKS`: columns and rows
+            on the :data:`TRACE_GRID` grid, 0 at the left and upper edge of the image. A mark that
+            leaves the picture lies outside 0 to 256.
+    """
+
+    camera: str
+    times: FloatArray
+    points: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ExitReading:
     """What one exit proposes, how sure it is, and what it has cost so far.
 
@@ -143,6 +166,7 @@ class ExitReading:
         depth: Exit index, 1 for the shallowest.
         flops: Floating-point operations spent since the observation came in.
         weight_bytes: Bytes of weights read since the observation came in.
+        trace: Where this exit expects the marks to go, or None if it draws no trace.
     """
 
     chunk: ActionChunk
@@ -150,6 +174,7 @@ class ExitReading:
     depth: int
     flops: int
     weight_bytes: int
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +224,7 @@ class Verdict:
         weight_bytes: Bytes of weights read.
         confidence: Figures of the chosen exit, or None without a chunk.
         detail: For FAULT, what went wrong, in one sentence.
+        trace: That of the deepest exit read so far that draws one, or None.
     """
 
     chunk: ActionChunk | None
@@ -210,6 +236,7 @@ class Verdict:
     weight_bytes: int = 0
     confidence: Confidence | None = None
     detail: str = ""
+    trace: Trace | None = None
 
 
 class Source(Enum):
