@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from magma_ros.models.checkpoint import AVERAGE, load_policy
-from magma_ros.models.config import AggregationConfig, DataConfig
 from magma_ros.models.data import (
     Driver,
     claim_folder,
@@ -25,6 +24,7 @@ from magma_ros.models.data import (
     write_card,
     write_shards,
 )
+from magma_ros.models.data_config import AggregationConfig, DataConfig
 from magma_ros.models.rollout import STRIDE, TorchPolicy
 from magma_ros.policy.manifest import sha256_of
 from magma_ros.sim.simulation import Simulation

@@ -13,23 +13,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from magma_ros.models.data_config import AggregationConfig, DataConfig
+from magma_ros.models.schema import Fraction, Positive, Strict
 from magma_ros.types import MagmaError
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
 
 
 class ConfigError(MagmaError):
     """The training configuration cannot be used."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CameraConfig(_Strict):
+class CameraConfig(Strict):
     """One camera and the ConvNeXt tower that reads it.
 
     Attributes:
@@ -67,20 +62,20 @@ class CameraConfig(_Strict):
         return self
 
 
-class LookConfig(_Strict):
+class LookConfig(Strict):
     """A stage in which the tokens of these cameras enter."""
 
     look: tuple[str, ...] = Field(min_length=1)
 
 
-class ThinkConfig(_Strict):
+class ThinkConfig(Strict):
     """A stage of decoder layers, with an action head after it unless ``exit`` is false."""
 
     think: Positive
     exit: bool = True
 
 
-class NetworkConfig(_Strict):
+class NetworkConfig(Strict):
     """The policy network.
 
     Attributes:
@@ -132,67 +127,7 @@ class NetworkConfig(_Strict):
         return self
 
 
-class DisturbanceConfig(_Strict):
-    """Pushes that lead the expert off its path, so that the way back is in the data.
-
-    After DART (Laskey et al., CoRL 2017): the executed action is disturbed, the label is not.
-
-    Attributes:
-        clean: Share of episodes without any disturbance.
-        chance: Chance per step that a burst begins.
-        steps: Shortest and longest burst [steps].
-        scale: Size of the offset, in units of the largest action.
-        gripper_flip: Chance that a burst also inverts the gripper.
-    """
-
-    clean: Fraction = 0.2
-    chance: Fraction = 0.09
-    steps: tuple[Positive, Positive] = (1, 4)
-    scale: Fraction = 0.6
-    gripper_flip: Fraction = 0.12
-
-
-class DataConfig(_Strict):
-    """The demonstrations.
-
-    Attributes:
-        folder: Where the shards lie, relative to the working directory.
-        suite: Task suite of the simulator.
-        episodes: Demonstrations per task.
-        shard: Episodes per file.
-        seed: Seed of the first episode; training owns 1,000,000 to 1,999,999.
-        tail: Steps recorded after success, so that the policy learns to stay.
-        disturbance: How the expert is led astray.
-    """
-
-    folder: Path
-    suite: str = "tabletop"
-    episodes: dict[str, Positive] = Field(min_length=1)
-    shard: Positive = 25
-    seed: Annotated[int, Field(ge=1_000_000, lt=2_000_000)] = 1_000_000
-    tail: Annotated[int, Field(ge=0)] = 4
-    disturbance: DisturbanceConfig = DisturbanceConfig()
-
-
-class AggregationConfig(_Strict):
-    """One round of DAgger (Ross et al., AISTATS 2011): the policy drives, the expert labels.
-
-    Attributes:
-        after: Optimiser step after which the round runs.
-        episodes: Episodes per task.
-        drive: Shortest and longest stretch that the policy drives [steps].
-        recover: Steps that the expert drives in between, which give whole labelled chunks.
-        learning_rate: Peak of the learning rate after the round.
-    """
-
-    after: Positive
-    episodes: dict[str, Positive] = Field(min_length=1)
-    drive: tuple[Positive, Positive] = (4, 16)
-    recover: Positive = 10
-    learning_rate: float = Field(gt=0.0)
-
-
-class OptimiserConfig(_Strict):
+class OptimiserConfig(Strict):
     """How the weights move.
 
     Attributes:
@@ -220,7 +155,7 @@ class OptimiserConfig(_Strict):
     compile: bool = False
 
 
-class LossConfig(_Strict):
+class LossConfig(Strict):
     """What is asked of the network; weights are relative to the cross-entropy.
 
     Attributes:
@@ -236,7 +171,7 @@ class LossConfig(_Strict):
     heat: float = Field(default=0.1, ge=0.0)
 
 
-class AugmentationConfig(_Strict):
+class AugmentationConfig(Strict):
     """What is varied at training time.
 
     Attributes:
@@ -252,7 +187,7 @@ class AugmentationConfig(_Strict):
     proprioception: Fraction = 0.05
 
 
-class CheckConfig(_Strict):
+class CheckConfig(Strict):
     """Closed-loop checks during training, on fixed validation seeds (2,000,000 onwards).
 
     Attributes:
@@ -264,7 +199,7 @@ class CheckConfig(_Strict):
     episodes: Positive = 5
 
 
-class TrainingConfig(_Strict):
+class TrainingConfig(Strict):
     """The whole recipe.
 
     Attributes:

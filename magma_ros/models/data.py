@@ -27,7 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from magma_ros.models.config import DataConfig, DisturbanceConfig, fingerprint
+from magma_ros.models.config import fingerprint
+from magma_ros.models.data_config import DataConfig, DisturbanceConfig
 from magma_ros.sim.expert import STEP_LENGTH, STEP_TURN, Expert
 from magma_ros.sim.simulation import ENV_STEP, PROPRIOCEPTION, Simulation
 from magma_ros.types import GRIPPER, FloatArray, ImageArray, MagmaError

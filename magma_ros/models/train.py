@@ -33,12 +33,12 @@ from magma_ros.models.checkpoint import (
     save_checkpoint,
 )
 from magma_ros.models.config import (
-    AggregationConfig,
     OptimiserConfig,
     TrainingConfig,
     load_config,
 )
 from magma_ros.models.data import CARD, generate
+from magma_ros.models.data_config import AggregationConfig
 from magma_ros.models.dataset import Demonstrations, Statistics
 from magma_ros.models.losses import Batch, Labels, Losses, policy_losses
 from magma_ros.models.network import Inputs, MagmaPolicy, PolicyOutput

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from magma_ros.models.config import DataConfig, DisturbanceConfig, TrainingConfig
+from magma_ros.models.config import TrainingConfig
 from magma_ros.models.data import (
     Bursts,
     DataError,
@@ -21,6 +21,7 @@ from magma_ros.models.data import (
     read_columns,
     write_shard,
 )
+from magma_ros.models.data_config import DataConfig, DisturbanceConfig
 from magma_ros.models.dataset import Demonstrations, label_lengths
 from magma_ros.models.words import make_tokenizer
 from magma_ros.sim.language import vocabulary

@@ -18,8 +18,8 @@ from magma_ros.models.checkpoint import (
     checkpoints,
     load_policy,
 )
-from magma_ros.models.config import AggregationConfig
 from magma_ros.models.data import read_columns
+from magma_ros.models.data_config import AggregationConfig
 from magma_ros.models.dataset import Demonstrations
 from magma_ros.models.rollout import TorchPolicy, success_rate
 from magma_ros.models.runlog import CURVES, LOSSES

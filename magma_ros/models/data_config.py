@@ -1,0 +1,72 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The part of a training recipe that says which demonstrations are made, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from magma_ros.models.schema import Fraction, Positive, Strict
+
+
+class DisturbanceConfig(Strict):
+    """Pushes that lead the expert off its path, so that the way back is in the data.
+
+    After DART (Laskey et al., CoRL 2017): the executed action is disturbed, the label is not.
+
+    Attributes:
+        clean: Share of episodes without any disturbance.
+        chance: Chance per step that a burst begins.
+        steps: Shortest and longest burst [steps].
+        scale: Size of the offset, in units of the largest action.
+        gripper_flip: Chance that a burst also inverts the gripper.
+    """
+
+    clean: Fraction = 0.2
+    chance: Fraction = 0.09
+    steps: tuple[Positive, Positive] = (1, 4)
+    scale: Fraction = 0.6
+    gripper_flip: Fraction = 0.12
+
+
+class DataConfig(Strict):
+    """The demonstrations.
+
+    Attributes:
+        folder: Where the shards lie, relative to the working directory.
+        suite: Task suite of the simulator.
+        episodes: Demonstrations per task.
+        shard: Episodes per file.
+        seed: Seed of the first episode; training owns 1,000,000 to 1,999,999.
+        tail: Steps recorded after success, so that the policy learns to stay.
+        disturbance: How the expert is led astray.
+    """
+
+    folder: Path
+    suite: str = "tabletop"
+    episodes: dict[str, Positive] = Field(min_length=1)
+    shard: Positive = 25
+    seed: Annotated[int, Field(ge=1_000_000, lt=2_000_000)] = 1_000_000
+    tail: Annotated[int, Field(ge=0)] = 4
+    disturbance: DisturbanceConfig = DisturbanceConfig()
+
+
+class AggregationConfig(Strict):
+    """One round of DAgger (Ross et al., AISTATS 2011): the policy drives, the expert labels.
+
+    Attributes:
+        after: Optimiser step after which the round runs.
+        episodes: Episodes per task.
+        drive: Shortest and longest stretch that the policy drives [steps].
+        recover: Steps that the expert drives in between, which give whole labelled chunks.
+        learning_rate: Peak of the learning rate after the round.
+    """
+
+    after: Positive
+    episodes: dict[str, Positive] = Field(min_length=1)
+    drive: tuple[Positive, Positive] = (4, 16)
+    recover: Positive = 10
+    learning_rate: float = Field(gt=0.0)
