@@ -14,7 +14,7 @@ from typing import Protocol
 
 from magma_ros.gate.gates import Gate
 from magma_ros.gate.latency import LatencyModel, Stage
-from magma_ros.types import Budget, Clock, ExitReading, MagmaError, Reason, Verdict
+from magma_ros.types import Budget, Clock, ExitReading, MagmaError, Reason, Trace, Verdict
 
 FULL_DEPTH_ENERGY = 0.5
 """Energy above which the battery does not limit depth."""
@@ -68,37 +68,38 @@ def think(
         The deepest reading's chunk and why thinking stopped there. The verdict has no chunk if
         not even the first exit fitted (NO_TIME) or the policy failed (FAULT).
     """
-    trace = _Trace(budget.deadline, clock)
+    ledger = _Ledger(budget.deadline, clock)
     deepest = deepest_allowed(budget, inference.exits)
     while stages := inference.upcoming:
-        left = trace.left()
+        left = ledger.left()
         if latency.forecast(stages) > left:
-            if trace.reading is not None:
+            if ledger.reading is not None:
                 latency.refuse(stages)
-                return trace.verdict(Reason.DEADLINE)
+                return ledger.verdict(Reason.DEADLINE)
             if left > 0.0:
                 latency.forgive(stages)
-            return trace.verdict(Reason.NO_TIME)
+            return ledger.verdict(Reason.NO_TIME)
         try:
             reading = inference.advance()
         except MagmaError as error:
-            return trace.verdict(Reason.FAULT, str(error))
-        latency.observe(stages[0].name, trace.ran(stages[0]))
+            return ledger.verdict(Reason.FAULT, str(error))
+        latency.observe(stages[0].name, ledger.ran(stages[0]))
         if reading is None:
             continue
-        trace.reading = reading
+        ledger.enter(reading)
         if gate.confident(reading, budget):
-            return trace.verdict(Reason.CONFIDENT)
+            return ledger.verdict(Reason.CONFIDENT)
         if reading.depth >= deepest < inference.exits:
-            return trace.verdict(Reason.CAPPED)
-    return trace.verdict(Reason.DEEPEST)
+            return ledger.verdict(Reason.CAPPED)
+    return ledger.verdict(Reason.DEEPEST)
 
 
-class _Trace:
+class _Ledger:
     """Times the stages of one decision, and adds up what they cost."""
 
     def __init__(self, deadline: float, clock: Clock) -> None:
         self.reading: ExitReading | None = None
+        self._trace: Trace | None = None
         self._deadline = deadline
         self._clock = clock
         self._now = clock.now()
@@ -119,6 +120,11 @@ class _Trace:
         self._weight_bytes += stage.weight_bytes
         return seconds
 
+    def enter(self, reading: ExitReading) -> None:
+        """Replace the last reading; an exit without a trace keeps the one of the exit before."""
+        self.reading = reading
+        self._trace = reading.trace or self._trace
+
     def _tick(self) -> float:
         # A clock that jumps back counts as stopped, so that no duration is negative.
         self._now = max(self._now, self._clock.now())
@@ -137,4 +143,5 @@ class _Trace:
             weight_bytes=self._weight_bytes,
             confidence=reading.confidence if reading else None,
             detail=detail,
+            trace=self._trace if reading else None,
         )

@@ -9,8 +9,9 @@ against the files.
 
 Graph inputs taken from the observation have fixed names: ``image_<camera>`` (1, H, W, 3) uint8
 RGB, ``proprioception`` (1, P) float32 in raw units and ``tokens`` (1, T) int64. Every other input
-of a stage is the output of an earlier one. A stage with an exit also outputs ``action``,
-``entropy`` and ``margin``, each (1, K, 7) float32.
+of a stage is the output of an earlier one; several stages may take the same input. A stage with
+an exit also outputs ``action``, ``entropy`` and ``margin``, each (1, K, 7) float32. If the manifest
+has a ``trace``, it may output ``trace``, (1, H, 2, 2) float32, as well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -37,7 +39,7 @@ from pydantic import (
     model_validator,
 )
 
-from magma_ros.types import ACTION_DIMS, GRIPPER, FloatArray, MagmaError
+from magma_ros.types import ACTION_DIMS, GRIPPER, TRACE_MARKS, FloatArray, MagmaError
 
 MANIFEST = "bundle.yaml"
 """Name of the manifest inside a bundle."""
@@ -47,6 +49,9 @@ SCHEMA_VERSIONS = (1,)
 
 EXIT_OUTPUTS = ("action", "entropy", "margin")
 """Outputs of every stage with an exit; they are read by the runtime, never by a later stage."""
+
+TRACE_OUTPUT = "trace"
+"""Output of the exits that draw a trace; read by the runtime alone, like the others."""
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$")]
@@ -172,6 +177,33 @@ class ObservationContract(_Contract):
         return (*images, state, tokens)
 
 
+class TraceContract(_Contract):
+    """What a trace shows: where the gripper and the target will be seen.
+
+    The graphs give points from 0 at the left and upper edge of the image to 1 at the right and
+    lower one; a mark that leaves the picture lies outside.
+
+    Attributes:
+        camera: The camera whose image the points lie in.
+        times: Times of the H points after the observation [s], increasing.
+    """
+
+    camera: Name
+    times: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+
+    @field_validator("times")
+    @classmethod
+    def _times_increase(cls, times: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= sooner for sooner, later in pairwise(times)):
+            raise ValueError(f"the times must increase, found {', '.join(map(str, times))}")
+        return times
+
+    def tensor(self) -> TensorSpec:
+        """The output of a stage that draws the trace."""
+        shape = (1, len(self.times), len(TRACE_MARKS), 2)
+        return TensorSpec(name=TRACE_OUTPUT, dtype="float32", shape=shape)
+
+
 class TokenizerFile(_Contract):
     """The tokenizer's file (Hugging Face ``tokenizers`` JSON) and its checksum."""
 
@@ -211,6 +243,11 @@ class StageSpec(_Contract):
             raise ValueError(f"stage {self.name} is a look and cannot have an exit")
         return self
 
+    @property
+    def draws(self) -> bool:
+        """Whether the stage outputs a trace."""
+        return any(tensor.name == TRACE_OUTPUT for tensor in self.outputs)
+
 
 class Provenance(_Contract):
     """Where the weights came from.
@@ -241,6 +278,7 @@ class Manifest(_Contract):
         created: Day of the export.
         action: What the policy's output means.
         observation: What the policy takes.
+        trace: What the exits draw besides, or None if they draw nothing.
         tokenizer: Turns the instruction into tokens.
         stages: In the order they run; the last one has the deepest exit.
         provenance: Where the weights came from.
@@ -253,6 +291,7 @@ class Manifest(_Contract):
     created: date
     action: ActionContract
     observation: ObservationContract
+    trace: TraceContract | None = None
     tokenizer: TokenizerFile
     stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
     provenance: Provenance
@@ -277,6 +316,24 @@ class Manifest(_Contract):
         return self
 
     @model_validator(mode="after")
+    def _traces_are_drawn_where_a_camera_looks(self) -> Self:
+        artists = [stage.name for stage in self.stages if stage.draws]
+        if self.trace is None:
+            if artists:
+                raise ValueError(
+                    f"stage {artists[0]} outputs a trace, but trace does not say of what"
+                )
+            return self
+        cameras = [camera.name for camera in self.observation.cameras]
+        if self.trace.camera not in cameras:
+            raise ValueError(
+                f"trace.camera {self.trace.camera} is none of the policy's: {', '.join(cameras)}"
+            )
+        if not artists:
+            raise ValueError("trace is described, but no stage outputs one")
+        return self
+
+    @model_validator(mode="after")
     def _stages_connect(self) -> Self:
         _reject_duplicates("stage", [stage.name for stage in self.stages])
         known = {tensor.name: tensor for tensor in self.observation.tensors()}
@@ -297,7 +354,8 @@ class Manifest(_Contract):
         outputs = {tensor.name: tensor for tensor in stage.outputs}
         if len(outputs) < len(stage.outputs) or outputs.keys() & known.keys():
             raise ValueError(f"stage {stage.name} outputs a name that is already taken")
-        readings = {name: outputs.pop(name) for name in EXIT_OUTPUTS if name in outputs}
+        ours = (*EXIT_OUTPUTS, TRACE_OUTPUT)
+        readings = {name: outputs.pop(name) for name in ours if name in outputs}
         if stage.depth is None and readings:
             raise ValueError(f"stage {stage.name} has no exit but outputs {', '.join(readings)}")
         if stage.depth is not None:
@@ -305,6 +363,8 @@ class Manifest(_Contract):
                 if expected.name not in readings:
                     raise ValueError(f"stage {stage.name} has an exit but no {expected.name}")
                 _require_equal(stage, readings[expected.name], expected)
+        if self.trace is not None and TRACE_OUTPUT in readings:
+            _require_equal(stage, readings[TRACE_OUTPUT], self.trace.tensor())
         return outputs
 
 

@@ -30,6 +30,7 @@ from magma_ros.policy.bundle import (
 )
 from magma_ros.policy.manifest import (
     EXIT_OUTPUTS,
+    TRACE_OUTPUT,
     Manifest,
     StageSpec,
     TensorSpec,
@@ -37,12 +38,14 @@ from magma_ros.policy.manifest import (
 )
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.types import (
+    TRACE_GRID,
     ActionChunk,
     Confidence,
     ExitReading,
     FloatArray,
     MagmaError,
     Observation,
+    Trace,
 )
 
 CUDA_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
@@ -153,7 +156,7 @@ class Inference:
         """Run the next stage; return its reading if it has an exit.
 
         Raises:
-            PolicyError: The stage fails or proposes an action that is not finite, there is no
+            PolicyError: The stage fails, what it proposes or draws is not finite, there is no
                 further stage, or the policy has started another inference.
         """
         if self._serial != self._pipeline.serial:
@@ -165,12 +168,12 @@ class Inference:
         self._next += 1
         self._flops += stage.flops
         self._weight_bytes += stage.weight_bytes
-        return None if stage.depth is None else self._read(stage.name, stage.depth)
+        return None if stage.depth is None else self._read(stage, stage.depth)
 
-    def _read(self, stage: str, depth: int) -> ExitReading:
-        action, entropy, margin = self._pipeline.exit_outputs()
+    def _read(self, stage: StageSpec, depth: int) -> ExitReading:
+        action, entropy, margin = map(self._pipeline.output, EXIT_OUTPUTS)
         if not all(np.isfinite(values).all() for values in (action, entropy, margin)):
-            raise PolicyError(f"stage {stage} proposes an action that is not finite")
+            raise PolicyError(f"stage {stage.name} proposes an action that is not finite")
         confidence = Confidence(
             disagreement=_rms(action, self._previous),
             entropy=float(entropy.mean()),
@@ -179,13 +182,23 @@ class Inference:
         self._previous = action
         contract = self._manifest.action
         chunk = ActionChunk(self._stamp, contract.step_period, contract.unnormalise(action), depth)
-        return ExitReading(chunk, confidence, depth, self._flops, self._weight_bytes)
+        trace = self._trace(stage)
+        return ExitReading(chunk, confidence, depth, self._flops, self._weight_bytes, trace)
+
+    def _trace(self, stage: StageSpec) -> Trace | None:
+        contract = self._manifest.trace
+        if contract is None or not stage.draws:
+            return None
+        points = self._pipeline.output(TRACE_OUTPUT)
+        if not np.isfinite(points).all():
+            raise PolicyError(f"stage {stage.name} draws a trace that is not finite")
+        return Trace(contract.camera, np.array(contract.times), TRACE_GRID * points)
 
 
 class _Pipeline:
     """The stages with every input and output bound, for good, to one tensor a name.
 
-    The exits share their three output names and hence their tensors: a reading must be copied
+    The exits share the names of their outputs and hence their tensors: a reading must be copied
     before the next exit runs.
 
     Attributes:
@@ -198,7 +211,7 @@ class _Pipeline:
             tensor.name: ort.OrtValue.ortvalue_from_shape_and_type(
                 list(tensor.shape),
                 np.dtype(tensor.dtype),
-                "cpu" if tensor.name in EXIT_OUTPUTS else device,
+                "cpu" if tensor.name in (*EXIT_OUTPUTS, TRACE_OUTPUT) else device,
             )
             for tensor in _tensors(manifest)
         }
@@ -226,9 +239,10 @@ class _Pipeline:
         except Exception as error:  # ONNX Runtime's errors share no base class
             raise PolicyError(f"stage {name} failed: {' '.join(str(error).split())}") from error
 
-    def exit_outputs(self) -> tuple[FloatArray, ...]:
-        """Copies of the last exit's action, entropy and margin, each (K, 7) float64."""
-        return tuple(self._tensors[name].numpy()[0].astype(np.float64) for name in EXIT_OUTPUTS)
+    def output(self, name: str) -> FloatArray:
+        """A copy of what the last exit gave under ``name``, without the batch axis, float64."""
+        values: FloatArray = self._tensors[name].numpy()[0].astype(np.float64)
+        return values
 
 
 def _tensors(manifest: Manifest) -> Iterator[TensorSpec]:
