@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small but real bundle: ONNX graphs with two cameras, five stages and three exits.
 
-The stages are look, think_1 (exit 1), think_2 (exit 2), detail (a second look), think_3 (exit 3).
+The stages are look, think_1 (exit 1), think_2 (exit 2), detail (a second look, at the image the
+first one took too), think_3 (exit 3). Exits 1 and 3 draw a trace.
 """
 
+import math
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -22,6 +24,7 @@ from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import Observation
 
 K, TOKENS, HIDDEN = 4, 8, 16
+TRACE = m.TraceContract(camera="front", times=(0.2, 0.4, 0.6))
 WORDS = ("pick", "push", "reach", "the", "red", "green", "blue", "cube", "to", "zone")
 ONNX_DTYPES = {
     "float32": TensorProto.FLOAT,
@@ -78,8 +81,9 @@ def _look(folder, rng, name, cameras, others, output):
     _save(folder, name, nodes, weights, (*cameras, *others), [output])
 
 
-def _think(folder, rng, name, inputs, hidden):
-    """Adds its inputs, projects, and reads an action, an entropy and a margin."""
+def _think(folder, rng, name, inputs, outputs):
+    """Adds its inputs, projects, and reads an action, an entropy, a margin and perhaps a trace."""
+    hidden, *readings = outputs
     total = inputs[0].name if len(inputs) == 1 else "total"
     nodes = (
         [] if len(inputs) == 1 else [helper.make_node("Add", [t.name for t in inputs], ["total"])]
@@ -88,19 +92,22 @@ def _think(folder, rng, name, inputs, hidden):
         helper.make_node("MatMul", [total, "w"], ["projected"]),
         helper.make_node("Tanh", ["projected"], [hidden.name]),
     ]
-    weights = {"w": _weights(rng, HIDDEN, HIDDEN), "shape": np.array([1, K, 7], np.int64)}
-    for output, squash in (("action", "Tanh"), ("entropy", "Sigmoid"), ("margin", "Sigmoid")):
-        weights[f"w_{output}"] = _weights(rng, HIDDEN, K * 7)
+    weights = {"w": _weights(rng, HIDDEN, HIDDEN)}
+    for output in readings:
+        read = output.name
+        weights[f"w_{read}"] = _weights(rng, HIDDEN, math.prod(output.shape))
+        weights[f"shape_{read}"] = np.array(output.shape, np.int64)
         nodes += [
-            helper.make_node("MatMul", [hidden.name, f"w_{output}"], [f"{output}_raw"]),
-            helper.make_node("Reshape", [f"{output}_raw", "shape"], [f"{output}_shaped"]),
-            helper.make_node(squash, [f"{output}_shaped"], [output]),
+            helper.make_node("MatMul", [hidden.name, f"w_{read}"], [f"{read}_raw"]),
+            helper.make_node("Reshape", [f"{read}_raw", f"shape_{read}"], [f"{read}_shaped"]),
+            helper.make_node("Tanh" if read == "action" else "Sigmoid", [f"{read}_shaped"], [read]),
         ]
-    _save(folder, name, nodes, weights, inputs, [hidden, *_readings()])
+    _save(folder, name, nodes, weights, inputs, outputs)
 
 
-def _readings():
-    return [_tensor(name, "float32", 1, K, 7) for name in m.EXIT_OUTPUTS]
+def _readings(*, draws: bool):
+    exits = [_tensor(name, "float32", 1, K, 7) for name in m.EXIT_OUTPUTS]
+    return [*exits, TRACE.tensor()] if draws else exits
 
 
 def build_bundle(folder: Path) -> None:
@@ -118,10 +125,14 @@ def build_bundle(folder: Path) -> None:
     hidden = [_tensor(f"hidden_{i}", "float32", 1, HIDDEN) for i in range(4)]
     detail = _tensor("details", "float32", 1, HIDDEN)
     _look(folder, rng, "look", (front, wrist), (state, tokens), hidden[0])
-    _think(folder, rng, "think_1", hidden[0:1], hidden[1])
-    _think(folder, rng, "think_2", hidden[1:2], hidden[2])
+    outputs = [
+        (hidden[depth], *_readings(draws=draws))
+        for depth, draws in ((1, True), (2, False), (3, True))
+    ]
+    _think(folder, rng, "think_1", hidden[0:1], outputs[0])
+    _think(folder, rng, "think_2", hidden[1:2], outputs[1])
     _look(folder, rng, "detail", (front,), (state,), detail)
-    _think(folder, rng, "think_3", [hidden[2], detail], hidden[3])
+    _think(folder, rng, "think_3", [hidden[2], detail], outputs[2])
     _tokenizer().save(str(folder / "tokenizer.json"))
 
     def stage(name, kind, inputs, outputs, depth):
@@ -134,10 +145,10 @@ def build_bundle(folder: Path) -> None:
 
     stages = (
         stage("look", "look", (front, wrist, state, tokens), (hidden[0],), None),
-        stage("think_1", "think", (hidden[0],), (hidden[1], *_readings()), 1),
-        stage("think_2", "think", (hidden[1],), (hidden[2], *_readings()), 2),
+        stage("think_1", "think", (hidden[0],), outputs[0], 1),
+        stage("think_2", "think", (hidden[1],), outputs[1], 2),
         stage("detail", "look", (front, state), (detail,), None),
-        stage("think_3", "think", (hidden[2], detail), (hidden[3], *_readings()), 3),
+        stage("think_3", "think", (hidden[2], detail), outputs[2], 3),
     )
     content = m.Manifest(
         name="tiny",
@@ -153,6 +164,7 @@ def build_bundle(folder: Path) -> None:
             mask=(True,) * 6 + (False,),
         ),
         observation=observation,
+        trace=TRACE,
         tokenizer=m.TokenizerFile(
             file="tokenizer.json", sha256=m.sha256_of(folder / "tokenizer.json")
         ),

@@ -19,6 +19,16 @@ def test_what_is_written_is_read_back(bundle, tmp_path):
     assert read_manifest(tmp_path) == manifest
 
 
+def test_a_manifest_older_than_traces_is_read(bundle, edit_manifest):
+    def forget(content):
+        del content["trace"]
+        for stage in content["stages"]:
+            stage["outputs"] = [t for t in stage["outputs"] if t["name"] != "trace"]
+
+    edit_manifest(forget)
+    assert read_manifest(bundle).trace is None
+
+
 def test_writing_leaves_nothing_half_written(bundle, tmp_path):
     manifest = read_manifest(bundle)
     blocked = tmp_path / "blocked"
@@ -98,6 +108,20 @@ CONTRADICTIONS = {
         _tensor(1, "outputs", 1, shape=[1, 5, 7]),
         "action of stage think_1",
     ),
+    "trace of another shape": (
+        _tensor(1, "outputs", 4, shape=[1, 2, 2, 2]),
+        "trace of stage think_1",
+    ),
+    "trace of no camera": (lambda c: c["trace"].update(camera="roof"), "roof is none of"),
+    "trace back in time": (lambda c: c["trace"].update(times=[0.2, 0.6, 0.4]), "must increase"),
+    "trace of the present": (lambda c: c["trace"].update(times=[0.0, 0.2, 0.4]), "trace.times[0]"),
+    "trace of nothing": (lambda c: c.pop("trace"), "stage think_1 outputs a trace"),
+    "trace without an exit": (_tensor(0, "outputs", 0, name="trace"), "look has no exit"),
+    "trace that nobody draws": (
+        lambda c: [stage["outputs"].pop() for stage in c["stages"][1::3]],
+        "no stage outputs one",
+    ),
+    "trace as an input": (_tensor(2, "inputs", 0, name="trace"), "input trace of stage think_2"),
     "reading without an exit": (_tensor(0, "outputs", 0, name="margin"), "look has no exit"),
     "output twice": (_tensor(2, "outputs", 0, name="hidden_1"), "think_2 outputs a name"),
 }

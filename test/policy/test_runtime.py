@@ -14,6 +14,8 @@ from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.preprocess import ObservationError
 from magma_ros.policy.runtime import PolicyError, StagedPolicy
 
+READINGS = ("action", "entropy", "margin", "trace")
+
 
 def readings(inference):
     return [reading for _ in range(5) if (reading := inference.advance())]
@@ -30,7 +32,7 @@ def plain_runs(folder, observation):
         outputs = session.run(names, {t.name: values[t.name] for t in stage.inputs})
         values |= dict(zip(names, outputs, strict=True))
         if stage.depth is not None:
-            exits.append({name: values[name][0] for name in ("action", "entropy", "margin")})
+            exits.append({name: values[name][0] for name in names if name in READINGS})
     return exits
 
 
@@ -44,6 +46,17 @@ def test_bound_stages_equal_plain_runs(pristine_bundle, policy, observation):
         np.testing.assert_allclose(reading.chunk.actions, actions, rtol=1e-6, atol=1e-9)
         assert reading.confidence.entropy == pytest.approx(values["entropy"].mean())
         assert reading.confidence.margin == pytest.approx(values["margin"].mean())
+
+
+def test_an_exit_that_draws_gives_its_trace_on_magmas_grid(pristine_bundle, policy, observation):
+    first, second, third = readings(policy.start(observation))
+    drawn = [exit_.get("trace") for exit_ in plain_runs(pristine_bundle, observation)]
+    assert second.trace is drawn[1] is None
+    for reading, points in ((first, drawn[0]), (third, drawn[2])):
+        assert reading.trace.camera == "front"
+        np.testing.assert_array_equal(reading.trace.times, [0.2, 0.4, 0.6])
+        np.testing.assert_allclose(reading.trace.points, 256.0 * points, rtol=1e-6)
+        assert reading.trace.points.shape == (3, 2, 2)
 
 
 def test_disagreement_is_the_rms_of_normalised_actions(pristine_bundle, policy, observation):
@@ -116,17 +129,21 @@ def test_a_refused_observation_leaves_the_policy_usable(policy, observation):
     np.testing.assert_array_equal(again.chunk.actions, expected.chunk.actions)
 
 
-def test_an_action_that_is_not_finite_is_never_handed_out(bundle, edit_stage, observation):
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("action", "proposes an action"), ("trace", "draws a trace")]
+)
+def test_what_is_not_finite_is_never_handed_out(bundle, edit_stage, observation, name, complaint):
     def poison(model):
-        (weights,) = [w for w in model.graph.initializer if w.name == "w_action"]
+        (weights,) = [w for w in model.graph.initializer if w.name == f"w_{name}"]
         values = numpy_helper.to_array(weights).copy()
         values[0, 3] = np.nan
         weights.CopyFrom(numpy_helper.from_array(values, weights.name))
 
-    edit_stage(2, poison)
+    edit_stage(4, poison)
     inference = StagedPolicy.load(bundle, threads=1).start(observation)
-    assert [inference.advance() is None for _ in range(2)] == [True, False]
-    with pytest.raises(PolicyError, match="stage think_2 proposes an action that is not finite"):
+    before = [inference.advance() for _ in range(4)]
+    assert [reading is None for reading in before] == [True, False, False, True]
+    with pytest.raises(PolicyError, match=f"stage think_3 {complaint} that is not finite"):
         inference.advance()
 
 

@@ -30,11 +30,24 @@ def test_the_verdict_is_the_reading_of_its_exit(policy, observation, depth):
     assert all(seconds > 0.0 for seconds in verdict.stage_times)
 
 
+@pytest.mark.parametrize(("depth", "drawn_at"), [(1, 1), (2, 1), (3, 3)])
+def test_the_verdict_has_the_trace_of_the_deepest_exit_that_drew(
+    policy, observation, depth, drawn_at
+):
+    clock = MonotonicClock()
+    budget = Budget(deadline=clock.now() + 60.0)
+    inference = policy.start(observation)
+    verdict = think(inference, FixedDepth(depth), LatencyModel(), budget, clock)
+    again = policy.start(observation)
+    found = {r.depth: r.trace for _ in range(5) if (r := again.advance())}
+    np.testing.assert_array_equal(verdict.trace.points, found[drawn_at].points)
+
+
 def test_no_time_is_a_verdict_and_the_policy_goes_on(policy, observation):
     clock = MonotonicClock()
     gate, latency = AdaptiveGate(), LatencyModel()
     late = think(policy.start(observation), gate, latency, Budget(clock.now()), clock)
-    assert (late.reason, late.chunk) == (Reason.NO_TIME, None)
+    assert (late.reason, late.chunk, late.trace) == (Reason.NO_TIME, None, None)
     verdict = think(policy.start(observation), gate, latency, Budget(clock.now() + 60.0), clock)
     assert verdict.chunk is not None
 
@@ -53,4 +66,4 @@ def test_a_faulty_stage_is_a_verdict_that_names_it(bundle, edit_stage, observati
     verdict = think(policy.start(observation), FixedDepth(3), LatencyModel(), budget, clock)
     assert verdict.reason is Reason.FAULT
     assert "think_1" in verdict.detail
-    assert verdict.chunk is None
+    assert verdict.chunk is verdict.trace is None
