@@ -98,7 +98,8 @@ def _contract(manifest: Manifest) -> str:
 
 def _origin(manifest: Manifest, recipe: Recipe) -> str:
     config = recipe.config
-    last = config.data.seed + max(config.data.episodes.values()) - 1
+    counts = [count for tasks in config.data.episodes.values() for count in tasks.values()]
+    last = config.data.seed + max(counts) - 1
     return (
         f"Trained from scratch on {manifest.provenance.data} (seeds {config.data.seed} to {last}). "
         f"{config.optimiser.steps} optimiser steps of {config.optimiser.batch} samples, "

@@ -31,6 +31,7 @@ from magma_ros.models.config import fingerprint
 from magma_ros.models.data_config import DataConfig, DisturbanceConfig
 from magma_ros.sim.expert import STEP_LENGTH, STEP_TURN, Expert
 from magma_ros.sim.simulation import ENV_STEP, PROPRIOCEPTION, Simulation
+from magma_ros.sim.suite import load_suite
 from magma_ros.types import GRIPPER, FloatArray, ImageArray, MagmaError
 
 CARD = "data.json"
@@ -40,6 +41,7 @@ CAMERAS = ("front", "wrist")
 """Cameras that are recorded."""
 
 COLUMNS = {
+    "suite": "name of the task's suite",
     "task": "name of the task",
     "seed": "seed of the scene",
     "step": "step of the episode, 0.1 s each",
@@ -51,6 +53,7 @@ COLUMNS = {
     "astray": "whether something else than that action was executed",
     "target_position": "centre of the cube that the instruction names [m]",
     "goal_position": "where the task wants it (reach: the tool) [m]",
+    "tool_pixel_front": "column and row of the tool centre in the front image, 0 to 1 across it",
     "target_pixel_front": "column and row of the target in the front image, 0 to 1 across it",
     "target_pixel_wrist": "the same in the wrist image",
     "goal_pixel_front": "column and row of the goal in the front image, 0 to 1 across it",
@@ -60,6 +63,7 @@ COLUMNS = {
 
 SCHEMA = pa.schema(
     [
+        ("suite", pa.string()),
         ("task", pa.string()),
         ("seed", pa.int64()),
         ("step", pa.int32()),
@@ -71,6 +75,7 @@ SCHEMA = pa.schema(
         ("astray", pa.bool_()),
         ("target_position", pa.list_(pa.float32(), 3)),
         ("goal_position", pa.list_(pa.float32(), 3)),
+        ("tool_pixel_front", pa.list_(pa.float32(), 2)),
         ("target_pixel_front", pa.list_(pa.float32(), 2)),
         ("target_pixel_wrist", pa.list_(pa.float32(), 2)),
         ("goal_pixel_front", pa.list_(pa.float32(), 2)),
@@ -183,19 +188,27 @@ def generate(config: DataConfig, *, workers: int = 0) -> Path:
 def plan_shards(
     config: DataConfig, folder: Path, make_driver: Callable[[str, int], Driver]
 ) -> list[Shard]:
-    """Divide the episodes of every task among files."""
-    return [
-        Shard(
-            path=folder / f"{task}-{first:05d}.parquet",
-            suite=config.suite,
-            task=task,
-            seeds=tuple(range(config.seed + first, config.seed + min(first + config.shard, count))),
-            tail=config.tail,
-            make_driver=make_driver,
-        )
-        for task, count in config.episodes.items()
-        for first in range(0, count, config.shard)
-    ]
+    """Divide the episodes of every task among files.
+
+    Raises:
+        SimulationError: There is no such suite or task.
+    """
+    shards = []
+    for suite, task in config.tasks:
+        load_suite(suite).task(task)  # a wrong name is told here, not by a worker
+        seeds = range(config.seed, config.seed + config.episodes[suite][task])
+        shards += [
+            Shard(
+                path=folder / f"{suite}-{task}-{first:05d}.parquet",
+                suite=suite,
+                task=task,
+                seeds=tuple(seeds[first : first + config.shard]),
+                tail=config.tail,
+                make_driver=make_driver,
+            )
+            for first in range(0, len(seeds), config.shard)
+        ]
+    return shards
 
 
 def claim_folder(folder: Path, identity: str) -> None:
@@ -256,7 +269,7 @@ def episode(
     try:
         for step in range(simulation.task.step_limit):
             label = expert.act(simulation)
-            row = _row(simulation, step, seed, label)
+            row = {"suite": suite, "seed": seed, "step": step} | _row(simulation, label)
             executed = driver(simulation, label)
             yield row | {"astray": executed is not None}
             action = label if executed is None else executed
@@ -274,7 +287,8 @@ def episode_rng(task: str, seed: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(task.encode()), seed, 1])
 
 
-def _row(simulation: Simulation, step: int, seed: int, label: FloatArray) -> dict[str, Any]:
+def _row(simulation: Simulation, label: FloatArray) -> dict[str, Any]:
+    """What is recorded about this moment."""
     target = simulation.object_position(simulation.target_name)
     goal = simulation.goal_position()
     pixels = {
@@ -284,8 +298,6 @@ def _row(simulation: Simulation, step: int, seed: int, label: FloatArray) -> dic
     }
     return {
         "task": simulation.task_name,
-        "seed": seed,
-        "step": step,
         "instruction": simulation.instruction,
         **{f"image_{camera}": encode_png(simulation.image(camera)) for camera in CAMERAS},
         "proprioception": simulation.proprioception().astype(np.float32),
@@ -293,6 +305,7 @@ def _row(simulation: Simulation, step: int, seed: int, label: FloatArray) -> dic
         "target_position": target.astype(np.float32),
         "goal_position": goal.astype(np.float32),
         "success": simulation.succeeded(),
+        "tool_pixel_front": _place(simulation, "front", simulation.ee_pose().position),
         **pixels,
     }
 

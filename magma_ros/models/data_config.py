@@ -7,9 +7,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from magma_ros.models.schema import Fraction, Positive, Strict
+
+
+def _with_different_names(
+    episodes: dict[str, dict[str, int]],
+) -> dict[str, dict[str, int]]:
+    names = [task for tasks in episodes.values() for task in tasks]
+    if not all(episodes.values()):
+        raise ValueError("every suite needs a task")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"task {name} is in two suites, and reports go by its name")
+    return episodes
+
+
+Episodes = Annotated[
+    dict[str, dict[str, Positive]], Field(min_length=1), AfterValidator(_with_different_names)
+]
+"""How many episodes, by suite and task."""
 
 
 class DisturbanceConfig(Strict):
@@ -37,8 +55,7 @@ class DataConfig(Strict):
 
     Attributes:
         folder: Where the shards lie, relative to the working directory.
-        suite: Task suite of the simulator.
-        episodes: Demonstrations per task.
+        episodes: Demonstrations by suite and task.
         shard: Episodes per file.
         seed: Seed of the first episode; training owns 1,000,000 to 1,999,999.
         tail: Steps recorded after success, so that the policy learns to stay.
@@ -46,12 +63,16 @@ class DataConfig(Strict):
     """
 
     folder: Path
-    suite: str = "tabletop"
-    episodes: dict[str, Positive] = Field(min_length=1)
+    episodes: Episodes
     shard: Positive = 25
     seed: Annotated[int, Field(ge=1_000_000, lt=2_000_000)] = 1_000_000
     tail: Annotated[int, Field(ge=0)] = 4
     disturbance: DisturbanceConfig = DisturbanceConfig()
+
+    @property
+    def tasks(self) -> tuple[tuple[str, str], ...]:
+        """Suite and name of every task."""
+        return tuple((suite, task) for suite, tasks in self.episodes.items() for task in tasks)
 
 
 class AggregationConfig(Strict):
@@ -59,14 +80,14 @@ class AggregationConfig(Strict):
 
     Attributes:
         after: Optimiser step after which the round runs.
-        episodes: Episodes per task.
+        episodes: Episodes by suite and task.
         drive: Shortest and longest stretch that the policy drives [steps].
         recover: Steps that the expert drives in between, which give whole labelled chunks.
         learning_rate: Peak of the learning rate after the round.
     """
 
     after: Positive
-    episodes: dict[str, Positive] = Field(min_length=1)
+    episodes: Episodes
     drive: tuple[Positive, Positive] = (4, 16)
     recover: Positive = 10
     learning_rate: float = Field(gt=0.0)

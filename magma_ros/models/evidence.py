@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.console import Console
 from magma_ros.models.benchmark import Timing, benchmark
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.sim.eval_episode import Control
-from magma_ros.sim.evaluation import EvaluationSpec, evaluate
+from magma_ros.sim.evaluation import Evaluation, EvaluationSpec, evaluate
 
 FIRST_SEED = 1000
 """Seed of the first episode; training never sees seeds below a million."""
@@ -42,22 +43,21 @@ NOTHING = Evidence({}, 0, ())
 
 
 def measure(
-    bundle: Path, checkpoint: Path, suite: str, tasks: tuple[str, ...], episodes: int
+    bundle: Path, checkpoint: Path, tasks: Mapping[str, Iterable[str]], episodes: int
 ) -> Evidence:
     """Measure a bundle under the ideal clock, each exit by itself.
 
     Args:
         bundle: The bundle.
         checkpoint: What it was made from, for the latency of PyTorch.
-        suite: Task suite.
-        tasks: Its tasks.
+        tasks: Names of the tasks by suite.
         episodes: Episodes per task and exit, seeds from :data:`FIRST_SEED` on.
     """
     deepest = read_manifest(bundle).exits
     metrics: dict[str, float] = {}
-    for depth in range(1, deepest + 1):
+    for depth, (suite, names) in product(range(1, deepest + 1), tasks.items()):
         spec = EvaluationSpec(
-            tasks=tasks,
+            tasks=tuple(names),
             suite=suite,
             episodes=episodes,
             seed=FIRST_SEED,
@@ -65,15 +65,18 @@ def measure(
             gate_options=(("depth", depth),),
             controls=depth == deepest,
         )
-        evaluation = evaluate(spec, bundle, console=Console(stderr=True))
-        for control in spec.variants:
-            condition = f"exit {depth}"
-            if control is not Control.NONE:
-                condition += f", {control.value}"
-            for task in tasks:
-                summary = evaluation.summary(control, task)
-                metrics[f"{condition}/{task}"] = summary.success
-                if control is Control.SWAPPED:
-                    served = summary.swapped_successes / summary.episodes
-                    metrics[f"{condition}, which is served/{task}"] = served
+        metrics |= _success(evaluate(spec, bundle, console=Console(stderr=True)), f"exit {depth}")
     return Evidence(metrics, episodes, tuple(benchmark(checkpoint, threads=THREADS)))
+
+
+def _success(evaluation: Evaluation, exit_name: str) -> dict[str, float]:
+    """The rates of one exit on one suite, by condition and task."""
+    metrics: dict[str, float] = {}
+    for control, task in product(evaluation.spec.variants, evaluation.spec.tasks):
+        condition = exit_name if control is Control.NONE else f"{exit_name}, {control.value}"
+        summary = evaluation.summary(control, task)
+        metrics[f"{condition}/{task}"] = summary.success
+        if control is Control.SWAPPED:
+            served = summary.swapped_successes / summary.episodes
+            metrics[f"{condition}, which is served/{task}"] = served
+    return metrics

@@ -93,8 +93,7 @@ def export(
         StagedPolicy.load(scratch).warm_up(runs=1)
         evidence = NOTHING
         if episodes:
-            data = recipe.config.data
-            evidence = measure(scratch, checkpoint, data.suite, tuple(data.episodes), episodes)
+            evidence = measure(scratch, checkpoint, recipe.config.data.episodes, episodes)
             manifest = with_metrics(manifest, evidence.metrics)
             write_manifest(scratch, manifest)
         write_card(scratch, manifest, recipe, Comparison(precision, deviations, evidence))
@@ -152,7 +151,10 @@ def _manifest(
     command: str,
 ) -> Manifest:
     config, statistics = recipe.config, recipe.statistics
-    episodes = ", ".join(f"{count} {task}" for task, count in config.data.episodes.items())
+    suites = "; ".join(
+        f"suite {suite}: " + ", ".join(f"{count} {task}" for task, count in tasks.items())
+        for suite, tasks in config.data.episodes.items()
+    )
     return Manifest(
         name=config.name,
         description=config.description,
@@ -174,7 +176,7 @@ def _manifest(
             command=command,
             seed=config.data.seed,
             commit=_commit(),
-            data=f"scripted demonstrations of suite {config.data.suite}: {episodes}",
+            data=f"scripted demonstrations of {suites}",
             metrics={},
         ),
     )

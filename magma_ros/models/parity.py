@@ -51,9 +51,9 @@ def observations(config: TrainingConfig, tokenizer: Tokenizer) -> list[dict[str,
     """Graph inputs to compare on: noise, then the first scenes of every task."""
     preprocess = Preprocessor(observation_contract(config.network), tokenizer)
     found = [example_inputs(config.network)]
-    for task in config.data.episodes:
+    for suite, task in config.data.tasks:
         for seed in range(VALIDATION_SEEDS, VALIDATION_SEEDS + SCENES):
-            simulation = Simulation(task, suite=config.data.suite, seed=seed)
+            simulation = Simulation(task, suite=suite, seed=seed)
             given = preprocess(simulation.observation())
             simulation.close()
             found.append({name: torch.from_numpy(value) for name, value in given.items()})

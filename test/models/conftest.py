@@ -42,7 +42,7 @@ def recipe_dict(folder: Path) -> dict[str, Any]:
             "hidden": 32,
             "stages": [{"look": ["front", "wrist"]}, {"think": 1}, {"think": 1}],
         },
-        "data": {"folder": str(folder), "episodes": {"reach": 2}, "shard": 1},
+        "data": {"folder": str(folder), "episodes": {"tabletop": {"reach": 2}}, "shard": 1},
         "optimiser": {"steps": 4, "batch": 8, "learning_rate": 1e-3, "warm_up": 1},
         "checkpoint_every": 2,
     }

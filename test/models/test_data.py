@@ -99,4 +99,4 @@ def test_positions_are_labels_and_pixels_point_at_them(
 
 def test_data_config_owns_its_seeds() -> None:
     with pytest.raises(ValueError, match="less than 2000000"):
-        DataConfig(folder=Path("data"), episodes={"reach": 1}, seed=2_000_000)
+        DataConfig(folder=Path("data"), episodes={"tabletop": {"reach": 1}}, seed=2_000_000)

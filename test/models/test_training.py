@@ -67,7 +67,7 @@ def test_resuming_with_another_recipe_is_refused(
 
 def test_one_command_leads_from_nothing_to_a_checkpoint_that_acts(tmp_path: Path) -> None:
     content = recipe_dict(tmp_path / "data")
-    content["data"]["episodes"] = {"reach": 1}
+    content["data"]["episodes"] = {"tabletop": {"reach": 1}}
     content["optimiser"]["steps"] = 2
     content["check"] = {"every": 2, "episodes": 1}
     path = tmp_path / "recipe.yaml"
@@ -86,7 +86,9 @@ def test_one_command_leads_from_nothing_to_a_checkpoint_that_acts(tmp_path: Path
 def test_aggregation_adds_what_the_expert_says_to_the_policys_driving(
     recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
-    aggregation = AggregationConfig(after=2, episodes={"reach": 1}, learning_rate=1e-4)
+    aggregation = AggregationConfig(
+        after=2, episodes={"tabletop": {"reach": 1}}, learning_rate=1e-4
+    )
     longer = replace(recipe, config=recipe.config.model_copy(update={"aggregation": aggregation}))
     trainer = Trainer(longer, demonstrations, tmp_path, workers=1)
     trainer.train()
