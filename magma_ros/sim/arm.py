@@ -29,6 +29,7 @@ class Arm:
         spec: What the arm is and may do.
         body: Its number in the physics server.
         joint_names: The arm's joints, then the fingers'.
+        fingers: Numbers of the fingers' joints, hence of their links.
     """
 
     def __init__(self, bullet: Bullet, spec: ArmSpec, urdf: Path) -> None:
@@ -42,7 +43,7 @@ class Arm:
         self._links = {info[12].decode(): info[0] for info in infos}
         self.joint_names = (*spec.arm_joints, *spec.finger_joints)
         self._arm = [joints[name] for name in spec.arm_joints]
-        self._fingers = [joints[name] for name in spec.finger_joints]
+        self.fingers = tuple(joints[name] for name in spec.finger_joints)
         self._tool = self._links[spec.tool_link]
         self._position = np.zeros(3)
         self._yaw = 0.0
@@ -61,7 +62,7 @@ class Arm:
         for _ in range(PLACE_ROUNDS):
             for joint, angle in zip(self._arm, self._inverse(position, yaw), strict=True):
                 self._bullet.resetJointState(self.body, joint, angle)
-        for finger in self._fingers:
+        for finger in self.fingers:
             self._bullet.resetJointState(self.body, finger, self.spec.finger_travel)
         self._position, self._yaw, self._opening = np.array(position), yaw, 1.0
 
@@ -115,12 +116,12 @@ class Arm:
 
     def gripper_opening(self) -> float:
         """Measured gap between the pads as a share of the widest, 0..1."""
-        states = self._bullet.getJointStates(self.body, self._fingers)
+        states = self._bullet.getJointStates(self.body, self.fingers)
         mean = sum(state[0] for state in states) / len(states)
         return float(np.clip(mean / self.spec.finger_travel, 0.0, 1.0))
 
     def _joint_states(self) -> list[tuple[float, float]]:
-        states = self._bullet.getJointStates(self.body, [*self._arm, *self._fingers])
+        states = self._bullet.getJointStates(self.body, [*self._arm, *self.fingers])
         return [(state[0], state[1]) for state in states]
 
     def _link_state(self, link: int) -> tuple[tuple[float, ...], ...]:
@@ -154,7 +155,7 @@ class Arm:
             positionGains=[spec.position_gain] * arms,
             velocityGains=[spec.velocity_gain] * arms,
         )
-        for finger in self._fingers:
+        for finger in self.fingers:
             self._bullet.setJointMotorControl2(
                 self.body,
                 finger,
@@ -166,7 +167,7 @@ class Arm:
 
     def _set_up_fingers(self) -> None:
         """Link the fingers as a rack and pinion would, and give the pads their friction."""
-        left, right = self._fingers
+        left, right = self.fingers
         linkage = self._bullet.createConstraint(
             self.body,
             left,
@@ -178,7 +179,7 @@ class Arm:
             childFramePosition=[0, 0, 0],
         )
         self._bullet.changeConstraint(linkage, gearRatio=-1, erp=0.2, maxForce=LINKAGE_FORCE)
-        for finger in self._fingers:
+        for finger in self.fingers:
             self._bullet.changeDynamics(
                 self.body,
                 finger,

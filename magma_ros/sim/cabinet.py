@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -76,7 +79,9 @@ class Cabinet:
         """How far a drawer is out [m]."""
         return float(self._bullet.getJointState(self._body, self._drawers[name])[0])
 
-    def touched(self, name: str, by: int) -> bool:
-        """Whether a body touches a drawer."""
-        link = self._drawers[name]
-        return len(self._bullet.getContactPoints(by, self._body, linkIndexB=link)) > 0
+    def contacts(self, name: str, by: int) -> Sequence[tuple[Any, ...]]:
+        """Where a body (A) touches a drawer (B), as Bullet tells it."""
+        contacts: Sequence[tuple[Any, ...]] = self._bullet.getContactPoints(
+            by, self._body, linkIndexB=self._drawers[name]
+        )
+        return contacts
