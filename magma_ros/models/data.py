@@ -29,67 +29,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from magma_ros.models.config import fingerprint
 from magma_ros.models.data_config import DataConfig, DisturbanceConfig
+from magma_ros.models.shards import CAMERAS, COLUMNS, SCHEMA, DataError, read_columns
 from magma_ros.sim.expert import STEP_LENGTH, STEP_TURN, Expert
-from magma_ros.sim.simulation import ENV_STEP, PROPRIOCEPTION, Simulation
+from magma_ros.sim.simulation import ENV_STEP, Simulation
 from magma_ros.sim.suite import load_suite
-from magma_ros.types import GRIPPER, FloatArray, ImageArray, MagmaError
+from magma_ros.types import GRIPPER, FloatArray, ImageArray
 
 CARD = "data.json"
 """Name of the file that says what a folder of shards holds."""
 
-CAMERAS = ("front", "wrist")
-"""Cameras that are recorded."""
-
-COLUMNS = {
-    "suite": "name of the task's suite",
-    "task": "name of the task",
-    "seed": "seed of the scene",
-    "step": "step of the episode, 0.1 s each",
-    "instruction": "what the robot is told",
-    "image_front": "PNG, RGB, what the front camera saw before the step",
-    "image_wrist": "PNG, RGB, what the wrist camera saw before the step",
-    "proprioception": f"measured before the step: {', '.join(PROPRIOCEPTION)} [m, 1]",
-    "action": "the expert's action in this state: dx dy dz droll dpitch dyaw [m, rad], gripper",
-    "astray": "whether something else than that action was executed",
-    "target_position": "centre of the cube that the instruction names [m]",
-    "goal_position": "where the task wants it (reach: the tool) [m]",
-    "tool_pixel_front": "column and row of the tool centre in the front image, 0 to 1 across it",
-    "target_pixel_front": "column and row of the target in the front image, 0 to 1 across it",
-    "target_pixel_wrist": "the same in the wrist image",
-    "goal_pixel_front": "column and row of the goal in the front image, 0 to 1 across it",
-    "goal_pixel_wrist": "the same in the wrist image",
-    "success": "whether the task had been done before the step",
-}
-
-SCHEMA = pa.schema(
-    [
-        ("suite", pa.string()),
-        ("task", pa.string()),
-        ("seed", pa.int64()),
-        ("step", pa.int32()),
-        ("instruction", pa.string()),
-        ("image_front", pa.binary()),
-        ("image_wrist", pa.binary()),
-        ("proprioception", pa.list_(pa.float32(), len(PROPRIOCEPTION))),
-        ("action", pa.list_(pa.float32(), 7)),
-        ("astray", pa.bool_()),
-        ("target_position", pa.list_(pa.float32(), 3)),
-        ("goal_position", pa.list_(pa.float32(), 3)),
-        ("tool_pixel_front", pa.list_(pa.float32(), 2)),
-        ("target_pixel_front", pa.list_(pa.float32(), 2)),
-        ("target_pixel_wrist", pa.list_(pa.float32(), 2)),
-        ("goal_pixel_front", pa.list_(pa.float32(), 2)),
-        ("goal_pixel_wrist", pa.list_(pa.float32(), 2)),
-        ("success", pa.bool_()),
-    ]
-)
-
 LARGEST_ACTION = np.array([*[STEP_LENGTH] * 3, 0.0, 0.0, STEP_TURN, 0.0])
 """What the scale of a disturbance refers to [m, rad]."""
-
-
-class DataError(MagmaError):
-    """Demonstrations are missing, damaged, or belong to another configuration."""
 
 
 class Driver(Protocol):
@@ -342,15 +292,3 @@ def write_card(folder: Path, config: DataConfig) -> None:
     unfinished = folder / f"{CARD}.tmp"
     unfinished.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     unfinished.replace(folder / CARD)
-
-
-def read_columns(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a shard, or some of its columns.
-
-    Raises:
-        DataError: The file is cut short or is no shard.
-    """
-    try:
-        return pq.read_table(path, columns=columns)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is damaged; delete it and it will be made again") from error

@@ -4,13 +4,15 @@
 
 A chunk's label is what the expert did in the next K steps. It holds up to and including the first
 step in which something else was executed, because what follows answers a state that the expert's
-own action would not have led to; elements after it, and after the episode's end, are masked.
+own action would not have led to; elements after it, and after the episode's end, are masked. For
+the same reason a trace ends with the state in which something else was executed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -23,10 +25,10 @@ from rich.progress import track
 from tokenizers import Tokenizer
 
 from magma_ros.models.actions import NORMALISED, normalise
-from magma_ros.models.config import CameraConfig, NetworkConfig
-from magma_ros.models.data import DataError, read_columns
 from magma_ros.models.losses import Batch, Labels
 from magma_ros.models.network import Inputs
+from magma_ros.models.network_config import CameraConfig, NetworkConfig, TraceConfig
+from magma_ros.models.shards import SCHEMA, DataError, find_shards, read_columns
 from magma_ros.models.words import encode
 from magma_ros.sim.simulation import PROPRIOCEPTION
 from magma_ros.types import FloatArray, ImageArray
@@ -68,78 +70,118 @@ class Demonstrations:
 
     Attributes:
         chunk_length: Longest chunk K.
-        images: By camera, (N, H, W, 3) uint8.
+        images: By camera, blocks of (n, H, W, 3) uint8 with N images in all. There is never a
+            second copy of a block: they are nearly all that memory is needed for.
         proprioception: (N, P) float32.
         tokens: (N, T) int64.
         actions: (N, 7) float32 in SI units.
         valid: (N,) how many elements of the chunk that begins there are labels, 1 to K.
         positions: (N, 6) target and goal relative to the end effector [m].
         pixels: By camera, (N, 2, 2) target and goal, column and row, 0 to 1 across the image.
+        traces: (N, H, 2, 2) tool and target some steps later, column and row, 0 to 1 across the
+            image of the network's traces.
+        traced: (N, H) whether only the expert acted until then, and the episode went on.
     """
 
     chunk_length: int
-    images: dict[str, ImageArray]
+    images: dict[str, tuple[ImageArray, ...]]
     proprioception: FloatArray
     tokens: npt.NDArray[np.int64]
     actions: FloatArray
     valid: npt.NDArray[np.int64]
     positions: FloatArray
     pixels: dict[str, FloatArray]
+    traces: FloatArray
+    traced: npt.NDArray[np.bool_]
 
     @classmethod
-    def read(cls, folder: Path, network: NetworkConfig, tokenizer: Tokenizer) -> Self:
+    def read(
+        cls,
+        folder: Path,
+        network: NetworkConfig,
+        tokenizer: Tokenizer,
+        *,
+        skip_damaged: bool = False,
+    ) -> Demonstrations:
         """Read all shards of a folder.
 
         Args:
             folder: Where the shards are.
-            network: Which cameras, which size, how many words, how long a chunk.
+            network: Which cameras, which size, how many words, how long a chunk, which traces.
             tokenizer: Turns the instructions into ids.
+            skip_damaged: Leave out what cannot be opened as a shard, with a warning.
 
         Raises:
-            DataError: There is no shard, or one is damaged.
+            DataError: There is no shard, one is damaged, or they do not hold what is asked for.
         """
-        paths = sorted(folder.glob("*.parquet"))
-        if not paths:
-            raise DataError(f"{folder} holds no demonstrations; generate them first")
-        if network.proprioception != PROPRIOCEPTION:
-            raise DataError(f"network.proprioception must be {', '.join(PROPRIOCEPTION)}")
-        watched = track(paths, "[bold]reading demonstrations", transient=True)
-        return cls.joined([cls._read_shard(path, network, tokenizer) for path in watched])
+        _check(network)
+        shards = find_shards(folder, skip_damaged=skip_damaged)
+        ends = np.cumsum(list(shards.values()))
+        images = {
+            c.name: np.empty((ends[-1], c.height, c.width, 3), np.uint8) for c in network.cameras
+        }
+
+        def read_shard(path: Path, end: int) -> Demonstrations:
+            rows = slice(end - shards[path], end)
+            places = {name: block[rows] for name, block in images.items()}
+            return cls._read_shard(path, network, tokenizer, places)
+
+        # OpenCV decodes, and Arrow reads, without the interpreter's lock.
+        with ThreadPoolExecutor() as pool:
+            parts = pool.map(read_shard, shards, ends)
+            watched = track(
+                parts, "[bold]reading demonstrations", total=len(shards), transient=True
+            )
+            columns = cls.joined(list(watched))
+        return replace(columns, images={name: (block,) for name, block in images.items()})
 
     @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
+    def joined(cls, parts: Sequence[Demonstrations]) -> Demonstrations:
         """All steps of these parts."""
         first = parts[0]
         return cls(
             chunk_length=first.chunk_length,
-            images={n: np.concatenate([part.images[n] for part in parts]) for n in first.images},
+            images={n: tuple(b for part in parts for b in part.images[n]) for n in first.images},
             proprioception=np.concatenate([part.proprioception for part in parts]),
             tokens=np.concatenate([part.tokens for part in parts]),
             actions=np.concatenate([part.actions for part in parts]),
             valid=np.concatenate([part.valid for part in parts]),
             positions=np.concatenate([part.positions for part in parts]),
             pixels={n: np.concatenate([part.pixels[n] for part in parts]) for n in first.pixels},
+            traces=np.concatenate([part.traces for part in parts]),
+            traced=np.concatenate([part.traced for part in parts]),
         )
 
     @classmethod
-    def _read_shard(cls, path: Path, network: NetworkConfig, tokenizer: Tokenizer) -> Self:
+    def _read_shard(
+        cls,
+        path: Path,
+        network: NetworkConfig,
+        tokenizer: Tokenizer,
+        images: dict[str, ImageArray],
+    ) -> Demonstrations:
+        """Decode the images of a shard into ``images``; return everything else."""
         table = read_columns(path)
+        for camera in network.cameras:
+            _decode(path, table, camera, images[camera.name])
         measured = _matrix(table, "proprioception")
         target, goal = (_matrix(table, f"{what}_position") for what in ("target", "goal"))
         tool = measured[:, :3]
         seeds = table.column("seed").to_numpy()
         last = np.append(seeds[1:] != seeds[:-1], True)
-        astray = table.column("astray").to_numpy(zero_copy_only=False)
-        instructions = table.column("instruction").to_pylist()
+        undisturbed = steps_until(last | table.column("astray").to_numpy(zero_copy_only=False))
+        traces, traced = _traces(table, network.trace, undisturbed)
         return cls(
             chunk_length=network.chunk_length,
-            images={camera.name: _images(table, camera) for camera in network.cameras},
+            images={},
             proprioception=measured,
-            tokens=encode(tokenizer, instructions, network.max_tokens),
+            tokens=encode(tokenizer, table.column("instruction").to_pylist(), network.max_tokens),
             actions=_matrix(table, "action"),
-            valid=label_lengths(last | astray, network.chunk_length),
+            valid=np.minimum(undisturbed + 1, network.chunk_length),
             positions=np.concatenate([target - tool, goal - tool], axis=1),
-            pixels={camera.name: _places(table, camera.name) for camera in network.cameras},
+            pixels={c.name: _places(table, ("target", "goal"), c.name) for c in network.cameras},
+            traces=traces,
+            traced=traced,
         )
 
     def __len__(self) -> int:
@@ -153,7 +195,7 @@ class Demonstrations:
         scaled = normalise(chunks, np.array(statistics.q01), np.array(statistics.q99))
         return Batch(
             Inputs(
-                images={n: torch.from_numpy(images[rows]) for n, images in self.images.items()},
+                images={n: torch.from_numpy(gather(b, rows)) for n, b in self.images.items()},
                 proprioception=torch.from_numpy(self.proprioception[rows]),
                 tokens=torch.from_numpy(self.tokens[rows]),
             ),
@@ -162,18 +204,54 @@ class Demonstrations:
                 valid=torch.from_numpy(ahead < self.valid[rows, None]),
                 positions=torch.from_numpy(self.positions[rows]),
                 pixels={n: torch.from_numpy(places[rows]) for n, places in self.pixels.items()},
+                traces=torch.from_numpy(self.traces[rows]),
+                traced=torch.from_numpy(self.traced[rows]),
             ),
         )
 
 
-def label_lengths(stops: npt.NDArray[np.bool_], longest: int) -> npt.NDArray[np.int64]:
-    """How many labels hold from each step on: up to and including the next stop."""
-    lengths = np.empty(len(stops), np.int64)
-    length = 0
-    for index in range(len(stops) - 1, -1, -1):
-        length = 1 if stops[index] else min(length + 1, longest)
-        lengths[index] = length
-    return lengths
+def gather(blocks: Sequence[ImageArray], rows: npt.NDArray[np.int64]) -> ImageArray:
+    """The images of these rows, counted through all blocks."""
+    ends = np.cumsum([len(block) for block in blocks])
+    owner = np.searchsorted(ends, rows, side="right")
+    found = np.empty((len(rows), *blocks[0].shape[1:]), np.uint8)
+    for index, block in enumerate(blocks):
+        mine = owner == index
+        found[mine] = block[rows[mine] - (ends[index] - len(block))]
+    return found
+
+
+def steps_until(stops: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """How many steps each row is away from the next stop; the last row is one."""
+    rows = np.arange(len(stops))
+    at = np.where(stops, rows, len(stops))
+    return np.minimum.accumulate(at[::-1])[::-1] - rows
+
+
+def _check(network: NetworkConfig) -> None:
+    """Refuse a network that wants what is not recorded."""
+    if network.proprioception != PROPRIOCEPTION:
+        raise DataError(f"network.proprioception must be {', '.join(PROPRIOCEPTION)}")
+    for camera in network.cameras:
+        if f"image_{camera.name}" not in SCHEMA.names:
+            raise DataError(f"network.cameras: camera {camera.name} is not recorded; remove it")
+    if network.trace and f"tool_pixel_{network.trace.camera}" not in SCHEMA.names:
+        raise DataError(
+            f"network.trace.camera: the tool in camera {network.trace.camera} is not recorded; "
+            "use front"
+        )
+
+
+def _traces(
+    table: pa.Table, trace: TraceConfig | None, undisturbed: npt.NDArray[np.int64]
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Traces and whether they hold; see :class:`Demonstrations`."""
+    if trace is None:
+        return np.empty((len(table), 0, 2, 2), np.float32), np.empty((len(table), 0), np.bool_)
+    steps = np.array(trace.steps)
+    later = np.arange(len(table))[:, None] + steps
+    places = _places(table, ("tool", "target"), trace.camera)
+    return places[np.minimum(later, len(table) - 1)], undisturbed[:, None] >= steps
 
 
 def _matrix(table: pa.Table, column: str) -> FloatArray:
@@ -182,22 +260,20 @@ def _matrix(table: pa.Table, column: str) -> FloatArray:
     return values.reshape(len(table), -1)
 
 
-def _places(table: pa.Table, camera: str) -> FloatArray:
-    columns = [_matrix(table, f"{what}_pixel_{camera}") for what in ("target", "goal")]
-    return np.stack(columns, axis=1)
+def _places(table: pa.Table, what: tuple[str, str], camera: str) -> FloatArray:
+    """(N, 2, 2) where these two are in the image of a camera."""
+    return np.stack([_matrix(table, f"{name}_pixel_{camera}") for name in what], axis=1)
 
 
-def _images(table: pa.Table, camera: CameraConfig) -> ImageArray:
-    return np.stack(
-        [_image(data, camera) for data in table.column(f"image_{camera.name}").to_pylist()]
-    )
-
-
-def _image(data: bytes, camera: CameraConfig) -> ImageArray:
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise DataError("a shard holds an image that is no PNG; delete the shard")
-    if picture.shape[:2] != (camera.height, camera.width):
-        size = (camera.width, camera.height)
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
+def _decode(path: Path, table: pa.Table, camera: CameraConfig, images: ImageArray) -> None:
+    """Decode the images of one camera into ``images``, in the size that the network sees."""
+    size = (camera.width, camera.height)
+    for data, image in zip(table.column(f"image_{camera.name}"), images, strict=True):
+        picture = cv2.imdecode(np.frombuffer(data.as_buffer(), np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise DataError(
+                f"{path} holds an image that is no PNG; delete it and it will be made again"
+            )
+        if picture.shape[1::-1] != size:
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        image[...] = picture[..., ::-1]

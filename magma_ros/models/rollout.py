@@ -12,8 +12,8 @@ from torch import Tensor
 
 from magma_ros.models.actions import decode, denormalise
 from magma_ros.models.checkpoint import Recipe
-from magma_ros.models.config import NetworkConfig
 from magma_ros.models.network import Inputs, MagmaPolicy
+from magma_ros.models.network_config import NetworkConfig
 from magma_ros.policy.manifest import CameraContract, ObservationContract
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import ENV_STEP, Simulation

@@ -12,17 +12,16 @@ import pytest
 from magma_ros.models.config import TrainingConfig
 from magma_ros.models.data import (
     Bursts,
-    DataError,
     MakeBursts,
     claim_folder,
     episode,
     generate,
     plan_shards,
-    read_columns,
     write_shard,
 )
 from magma_ros.models.data_config import DataConfig, DisturbanceConfig
-from magma_ros.models.dataset import Demonstrations, label_lengths
+from magma_ros.models.dataset import Demonstrations, steps_until
+from magma_ros.models.shards import DataError, read_columns
 from magma_ros.models.words import make_tokenizer
 from magma_ros.sim.language import vocabulary
 
@@ -70,7 +69,7 @@ def test_no_demonstrations_are_an_error(config: TrainingConfig, tmp_path: Path) 
 
 def test_labels_hold_up_to_the_first_step_that_was_not_the_experts() -> None:
     stops = np.array([False, False, True, False, False, False, False, True])
-    assert label_lengths(stops, 4).tolist() == [3, 2, 1, 4, 4, 3, 2, 1]
+    assert steps_until(stops).tolist() == [2, 1, 0, 4, 3, 2, 1, 0]
 
 
 def test_clean_episodes_are_never_disturbed() -> None:

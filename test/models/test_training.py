@@ -18,11 +18,11 @@ from magma_ros.models.checkpoint import (
     checkpoints,
     load_policy,
 )
-from magma_ros.models.data import read_columns
 from magma_ros.models.data_config import AggregationConfig
 from magma_ros.models.dataset import Demonstrations
 from magma_ros.models.rollout import TorchPolicy, success_rate
 from magma_ros.models.runlog import CURVES, LOSSES
+from magma_ros.models.shards import read_columns
 from magma_ros.models.train import AGGREGATED, Trainer, batch_rows, train
 from magma_ros.types import MagmaError
 
