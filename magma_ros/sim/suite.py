@@ -216,9 +216,15 @@ class SplitSpec(Data):
 
 
 class Suite(Data):
-    """A family of tasks that share a robot and a scene."""
+    """A family of tasks that share a robot and a scene.
+
+    Attributes:
+        execute: Steps of a plan (0.1 s each) that are executed before the policy looks again,
+            unless it is told otherwise.
+    """
 
     robot: str
+    execute: PositiveInt
     scene: SceneSpec
     front_camera: CameraSpec
     picture: CameraSpec
