@@ -23,8 +23,12 @@ from magma_ros.sim.simulation import PROPRIOCEPTION
 torch.set_num_threads(1)
 
 
-def tower(name: str, side: int) -> dict[str, Any]:
-    return {"name": name, "height": side, "width": side, "depths": [1, 1], "channels": [8, 16]}
+def camera(name: str, side: int) -> dict[str, Any]:
+    return {"name": name, "height": side, "width": side}
+
+
+def view(name: str, side: int) -> dict[str, Any]:
+    return camera(name, side) | {"camera": name, "depths": [1, 1], "channels": [8, 16]}
 
 
 def recipe_dict(folder: Path) -> dict[str, Any]:
@@ -33,16 +37,22 @@ def recipe_dict(folder: Path) -> dict[str, Any]:
         "description": "A policy for tests.",
         "seed": 3,
         "network": {
-            "cameras": [tower("front", 32), tower("wrist", 16)],
+            "cameras": [camera("front", 32), camera("wrist", 16)],
+            "views": [view("front", 32), view("wrist", 16)],
             "proprioception": list(PROPRIOCEPTION),
             "max_tokens": 12,
             "chunk_length": 4,
             "width": 16,
             "heads": 2,
             "hidden": 32,
+            "trace": {"camera": "front", "steps": [1, 3]},
             "stages": [{"look": ["front", "wrist"]}, {"think": 1}, {"think": 1}],
         },
-        "data": {"folder": str(folder), "episodes": {"tabletop": {"reach": 2}}, "shard": 1},
+        "data": {
+            "folder": str(folder),
+            "episodes": {"tabletop": {"reach": 1}, "moving": {"track": 1}},
+            "shard": 1,
+        },
         "optimiser": {"steps": 4, "batch": 8, "learning_rate": 1e-3, "warm_up": 1},
         "checkpoint_every": 2,
     }
