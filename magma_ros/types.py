@@ -155,6 +155,11 @@ class Trace:
     times: FloatArray
     points: FloatArray
 
+    def paths(self, width: int, height: int) -> dict[str, FloatArray]:
+        """The path of each mark in an image of ``width`` x ``height`` pixels, (H, 2) each."""
+        points = self.points * np.array([width, height]) / TRACE_GRID
+        return {mark: points[:, column] for column, mark in enumerate(TRACE_MARKS)}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExitReading:

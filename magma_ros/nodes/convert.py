@@ -11,17 +11,31 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import Point, PoseStamped, TwistStamped
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Header
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import ImageMarker
 
-from magma_ros.types import FloatArray, ImageArray, MagmaError, Pose, Source, TwistCommand
+from magma_ros.perception import overlay
+from magma_ros.types import (
+    TRACE_MARKS,
+    FloatArray,
+    ImageArray,
+    MagmaError,
+    Pose,
+    Source,
+    Trace,
+    TwistCommand,
+)
 
 Stamped = TypeVar("Stamped", TwistCommand, Pose)
 
 NANOSECONDS = 1_000_000_000
+
+TRACE_NAMESPACE = "trace"
+"""Namespace of the markers that show a trace."""
 
 
 class MessageError(MagmaError):
@@ -149,6 +163,45 @@ def joint_states_message(
         position=[float(v) for v in positions],
         velocity=[float(v) for v in velocities],
     )
+
+
+def trace_to_markers(trace: Trace, image: ImageArray, header: Header) -> list[ImageMarker]:
+    """A line for each mark of a trace, in pixels of ``image``; ids follow :data:`TRACE_MARKS`."""
+    height, width = image.shape[:2]
+    nanoseconds = round(float(trace.times[-1]) * NANOSECONDS)
+    # What was expected says nothing of the time after.
+    lifetime = Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
+    markers = []
+    for mark, path in trace.paths(width, height).items():
+        red, green, blue = (part / 255.0 for part in overlay.COLOURS[mark])
+        markers.append(
+            ImageMarker(
+                header=header,
+                ns=TRACE_NAMESPACE,
+                id=TRACE_MARKS.index(mark),
+                type=ImageMarker.LINE_STRIP,
+                action=ImageMarker.ADD,
+                scale=float(overlay.line_width(image)),
+                outline_color=ColorRGBA(r=red, g=green, b=blue, a=1.0),
+                lifetime=lifetime,
+                points=[Point(x=float(x), y=float(y)) for x, y in path],
+            )
+        )
+    return markers
+
+
+def path_from_marker(message: ImageMarker) -> tuple[str, FloatArray]:
+    """A mark of a trace, and its path in pixels, (H, 2).
+
+    Raises:
+        MessageError: The marker is not part of a trace.
+    """
+    if message.ns != TRACE_NAMESPACE or not 0 <= message.id < len(TRACE_MARKS):
+        raise MessageError(f"the marker {message.ns!r}, {message.id}, is not part of a trace")
+    path = np.array([(point.x, point.y) for point in message.points])
+    if not path.size or not np.isfinite(path).all():
+        raise MessageError("the trace is empty or not finite; check its publisher")
+    return TRACE_MARKS[message.id], path
 
 
 def status_message(

@@ -11,6 +11,7 @@ BATTERY = "battery_state"
 POLICY_TWIST = "policy/twist"
 POLICY_GRIPPER = "policy/gripper"
 POLICY_PLAN = "policy/plan"
+POLICY_TRACE = "policy/trace"
 POLICY_STATUS = "policy/status"
 
 TELEOP_TWIST = "teleop/twist"

@@ -13,6 +13,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Path as PathMessage
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64, Header, String
+from visualization_msgs.msg import ImageMarker
 
 from magma_ros.gate.gates import make_gate
 from magma_ros.gate.latency import LatencyModel
@@ -34,6 +35,7 @@ from magma_ros.types import (
     MonotonicClock,
     Observation,
     Reason,
+    Trace,
     Verdict,
 )
 
@@ -91,6 +93,7 @@ class PolicyNode(ManagedNode):
         contract = self._policy.manifest.observation
         cameras = [camera.name for camera in contract.cameras]
         self._senses = Senses(cameras, contract.proprioception, self.settings["max_age"])
+        self._camera_frames: dict[str, str] = {}
         self._stream = ChunkStream(StreamConfig(period=1.0 / self.settings["command_rate"]))
         self._mode = Mode.AUTO
         self._planned_stamp = -math.inf
@@ -145,6 +148,7 @@ class PolicyNode(ManagedNode):
         except convert.MessageError as error:
             self._complain(f"camera {camera!r}: {error}")
             return
+        self._camera_frames[camera] = message.header.frame_id
         self._senses.see(camera, convert.seconds(message.header.stamp), pixels)
         if self.working:
             self._plan()
@@ -212,6 +216,8 @@ class PolicyNode(ManagedNode):
         if verdict.chunk is not None and self._mode is Mode.AUTO:
             self._stream.push(verdict.chunk, self._now())
             self._publish_plan(verdict.chunk)
+        if verdict.trace is not None:
+            self._publish_trace(observation, verdict.trace)
         self._publish_status(observation, verdict)
 
     def _on_clock_jump(self) -> None:
@@ -227,6 +233,7 @@ class PolicyNode(ManagedNode):
         self._twist_publisher = publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
         self._gripper_publisher = publisher(Float64, names.POLICY_GRIPPER, qos.STATE)
         self._plan_publisher = publisher(PathMessage, names.POLICY_PLAN, qos.STATE)
+        self._trace_publisher = publisher(ImageMarker, names.POLICY_TRACE, qos.EVENTS)
         self._status_publisher = publisher(DiagnosticStatus, names.POLICY_STATUS, qos.EVENTS)
         self._diagnostics_publisher = publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
 
@@ -256,6 +263,13 @@ class PolicyNode(ManagedNode):
             )
             path.poses.append(point)
         self._plan_publisher.publish(path)
+
+    def _publish_trace(self, observation: Observation, trace: Trace) -> None:
+        stamp = convert.to_stamp(observation.stamp)
+        header = Header(stamp=stamp, frame_id=self._camera_frames[trace.camera])
+        image = observation.images[trace.camera]
+        for marker in convert.trace_to_markers(trace, image, header):
+            self._trace_publisher.publish(marker)
 
     def _publish_status(self, observation: Observation, verdict: Verdict) -> None:
         model_time = sum(verdict.stage_times)

@@ -30,6 +30,7 @@ from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import ImageMarker
 
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.managed_node import ManagedNode, run
@@ -46,6 +47,7 @@ TOPICS: tuple[tuple[str, Any, QoSProfile], ...] = (
     (names.POLICY_TWIST, TwistStamped, qos.EVENTS),
     (names.POLICY_GRIPPER, Float64, qos.EVENTS),
     (names.POLICY_PLAN, PathMessage, qos.EVENTS),
+    (names.POLICY_TRACE, ImageMarker, qos.EVENTS),
     (names.POLICY_STATUS, DiagnosticStatus, qos.EVENTS),
     (names.TELEOP_TWIST, TwistStamped, qos.EVENTS),
     (names.TELEOP_GRIPPER, Float64, qos.EVENTS),

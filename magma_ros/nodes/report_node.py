@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
+from visualization_msgs.msg import ImageMarker
 
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
-from magma_ros.sim.run_report import Plan, RunRecord, write_report
-from magma_ros.types import Source
+from magma_ros.sim.run_report import Plan, RunRecord, Sight, write_report
+from magma_ros.types import FloatArray, ImageArray, Source
 
 ROW = "{time:>7} {mode:<8} {depth:>5} {slack:>9} {model:>9} {reason:<10} {speed:>8}"
 HEADER = ROW.format(
@@ -32,12 +34,17 @@ HEADER = ROW.format(
 )
 
 
+RECENT_VIEWS = 10
+"""Images kept to find the one that a trace belongs to."""
+
+
 class ReportNode(ManagedNode):
     """Ends the process, and with it the launch, once the task has an outcome."""
 
     SETTINGS = (
         Setting("directory", "runs/latest", "Folder for the report."),
         Setting("camera", "overview", "Camera whose images become the clip."),
+        Setting("view", "front", "Camera of the policy's traces, shown in a corner of the clip."),
         Setting("patience", 120.0, "Longest wait for an outcome [s].", 1.0, 86400.0),
     )
 
@@ -49,6 +56,8 @@ class ReportNode(ManagedNode):
         """Listen."""
         self._record = RunRecord()
         self._mode = "-"
+        self._views: deque[tuple[float, ImageArray]] = deque(maxlen=RECENT_VIEWS)
+        self._paths: dict[str, FloatArray] = {}
         subscribe = self.create_subscription
         subscribe(DiagnosticStatus, names.TASK_STATUS, self._on_task, qos.LATCHED)
         subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
@@ -58,6 +67,9 @@ class ReportNode(ManagedNode):
         subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.STATE)
         camera = names.camera_topic(self.settings["camera"])
         subscribe(Image, camera, self._on_image, qos.IMAGES)
+        view = names.camera_topic(self.settings["view"])
+        subscribe(Image, view, self._on_view, qos.IMAGES)
+        subscribe(ImageMarker, names.POLICY_TRACE, self._on_trace, qos.EVENTS)
 
     def start(self) -> None:
         """Begin the table."""
@@ -115,6 +127,19 @@ class ReportNode(ManagedNode):
     def _on_image(self, message: Image) -> None:
         pixels = convert.image_from_message(message)
         self._record.frames.append((self._elapsed(), np.array(pixels)))
+
+    def _on_view(self, message: Image) -> None:
+        pixels = np.array(convert.image_from_message(message))
+        self._views.append((convert.seconds(message.header.stamp), pixels))
+
+    def _on_trace(self, message: ImageMarker) -> None:
+        if not self._views:
+            return
+        mark, path = convert.path_from_marker(message)
+        self._paths[mark] = path
+        stamp = convert.seconds(message.header.stamp)
+        _, image = min(self._views, key=lambda view: abs(view[0] - stamp))
+        self._record.sights.append((self._elapsed(), Sight(image, dict(self._paths))))
 
     def _print_row(self) -> None:
         if self._elapsed() > self.settings["patience"] and not self.done.done():

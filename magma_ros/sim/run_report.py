@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
+from magma_ros.perception.overlay import COLOURS, draw_paths
 from magma_ros.types import FloatArray, ImageArray
 
 CLIP = "clip.gif"
@@ -21,7 +24,14 @@ SUMMARY = "summary.json"
 
 INK = (40, 44, 52)
 CAPTION_SIZE = 14
+LEGEND_SIZE = 11
 LAST_FRAME_MS = 1500
+
+INSET_SHARE = 0.4
+"""Height of the policy's view, as a share of the spectator's."""
+
+SIGHT_LIFETIME = 1.0
+"""Time after which what the policy expected is no longer shown [s]."""
 
 
 @dataclass(slots=True)
@@ -42,6 +52,7 @@ class RunRecord:
         heights: Height of the end effector [m].
         modes: Mode names with the sentence that explains them.
         frames: Spectator's images, (H, W, 3) uint8.
+        sights: What the policy saw, and expects to see.
     """
 
     task: str = ""
@@ -54,6 +65,7 @@ class RunRecord:
     heights: list[tuple[float, float]] = field(default_factory=list)
     modes: list[tuple[float, str, str]] = field(default_factory=list)
     frames: list[tuple[float, ImageArray]] = field(default_factory=list)
+    sights: list[tuple[float, Sight]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,19 @@ class Plan:
     model_time: float
     overhead: float
     flops_fraction: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """An image the policy was given, and the trace it drew.
+
+    Attributes:
+        image: (H, W, 3) uint8.
+        paths: (N, 2) expected positions of each mark in pixels of ``image``.
+    """
+
+    image: ImageArray
+    paths: Mapping[str, FloatArray]
 
 
 def summarise(record: RunRecord) -> dict[str, Any]:
@@ -121,12 +146,13 @@ def write_clip(frames: list[ImageArray], path: Path, rate: float = 8.0) -> None:
 
 
 def _captioned_frames(record: RunRecord) -> list[ImageArray]:
-    """The spectator's images, each with what the policy was told and last decided."""
+    """The spectator's images, each with what the policy was told, last decided and expects."""
     from PIL import Image, ImageDraw
 
     frames = []
     for time, frame in record.frames:
-        image = Image.fromarray(frame)
+        sights = [seen for when, seen in record.sights if time - SIGHT_LIFETIME < when <= time]
+        image = Image.fromarray(_with_inset(frame, sights[-1]) if sights else frame)
         draw = ImageDraw.Draw(image)
         draw.text((8, 6), f'"{record.instruction}"', fill=INK, font_size=CAPTION_SIZE)
         plans = [plan for when, plan in record.plans if when <= time and plan.depth]
@@ -135,6 +161,23 @@ def _captioned_frames(record: RunRecord) -> list[ImageArray]:
             draw.text((8, 8 + CAPTION_SIZE), decided, fill=INK, font_size=CAPTION_SIZE)
         frames.append(np.asarray(image))
     return frames
+
+
+def _with_inset(frame: ImageArray, sight: Sight) -> ImageArray:
+    """The spectator's image with the policy's view, enlarged, in its lower left corner."""
+    from PIL import Image, ImageDraw
+
+    scale = INSET_SHARE * len(frame) / len(sight.image)
+    view = cv2.resize(sight.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    view = draw_paths(view, {mark: scale * path for mark, path in sight.paths.items()})
+    view = cv2.copyMakeBorder(view, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=INK)
+    image, top = Image.fromarray(frame), len(frame) - len(view)
+    image.paste(Image.fromarray(view), (0, top))
+    draw, size = ImageDraw.Draw(image), LEGEND_SIZE
+    for row, mark in enumerate(sight.paths):
+        place = 6, top + 4 + row * size
+        draw.text(place, mark, COLOURS[mark], font_size=size, stroke_width=1, stroke_fill=INK)
+    return np.asarray(image)
 
 
 def _write_plot(record: RunRecord, path: Path) -> None:

@@ -7,13 +7,15 @@ import array
 import cv2
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped
+from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Point, PoseStamped
 from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Header
+from visualization_msgs.msg import ImageMarker
 
 from magma_ros.nodes import convert
 from magma_ros.nodes.gripper import GripperJoint
-from magma_ros.types import Source
+from magma_ros.types import Source, Trace
 
 PIXELS = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
 
@@ -87,6 +89,44 @@ def test_pose_without_an_orientation_is_refused():
     message.pose.orientation.w = 0.0
     with pytest.raises(convert.MessageError, match="not a finite pose"):
         convert.pose_from_message(message)
+
+
+def make_trace():
+    points = np.array([[[64.0, 128.0], [0.0, 255.0]], [[96.0, 64.0], [32.0, 255.0]]])
+    return Trace("front", np.array([0.5, 1.25]), points)
+
+
+def test_a_trace_becomes_a_line_a_mark_in_pixels_of_the_image():
+    header = Header(stamp=Time(sec=3), frame_id="front_camera_optical")
+    image = np.zeros((120, 160, 3), np.uint8)
+    markers = convert.trace_to_markers(make_trace(), image, header)
+    assert [(marker.ns, marker.id) for marker in markers] == [("trace", 0), ("trace", 1)]
+    assert markers[0].outline_color != markers[1].outline_color
+    for marker in markers:
+        assert marker.header == header
+        assert marker.type == ImageMarker.LINE_STRIP
+        assert marker.lifetime == Duration(sec=1, nanosec=250_000_000)
+    paths = dict(map(convert.path_from_marker, markers))
+    np.testing.assert_allclose(paths["gripper"], [[40.0, 60.0], [60.0, 30.0]])
+    np.testing.assert_allclose(paths["target"][:, 0], [0.0, 20.0])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"ns": "other"}, "'other', 0, is not part of a trace"),
+        ({"id": 2}, "2, is not part of a trace"),
+        ({"points": []}, "empty"),
+        ({"points": [Point(x=float("nan"))]}, "not finite"),
+    ],
+)
+def test_a_marker_that_is_no_trace_is_refused(change, complaint):
+    image = np.zeros((120, 160, 3), np.uint8)
+    marker = convert.trace_to_markers(make_trace(), image, Header())[0]
+    for name, value in change.items():
+        setattr(marker, name, value)
+    with pytest.raises(convert.MessageError, match=complaint):
+        convert.path_from_marker(marker)
 
 
 def test_gripper_opening_and_joint_position_are_inverse():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from magma_ros.sim.run_report import Plan, RunRecord, write_report
+from magma_ros.perception.overlay import COLOURS
+from magma_ros.sim.run_report import SIGHT_LIFETIME, Plan, RunRecord, Sight, write_report
 
 
 @pytest.fixture
@@ -43,6 +44,27 @@ def test_report_shows_plot_and_clip(record, tmp_path):
     assert "clip.gif" in page
     assert Image.open(tmp_path / "clip.gif").n_frames == 10
     assert Image.open(tmp_path / "plot.png").size[0] > 500
+
+
+def test_clip_shows_what_the_policy_expects_as_long_as_it_is_news(record, tmp_path):
+    paths = {"gripper": np.array([[10.0, 50.5], [90.0, 50.5]])}
+    grey = np.full((96, 96, 3), 90, np.uint8)
+    record.frames = [
+        (time, np.full((240, 320, 3), shade, np.uint8))
+        for time, shade in ((0.0, 255), (0.1, 254), (0.9 * SIGHT_LIFETIME, 253), (2.0, 252))
+    ]
+    record.sights = [(0.05, Sight(grey, paths))]
+    write_report(record, tmp_path)
+    clip = Image.open(tmp_path / "clip.gif")
+    shown = []
+    for index in range(clip.n_frames):
+        clip.seek(index)
+        shown.append(np.asarray(clip.convert("RGB"), int))
+    # The view, 96 px high with a border of 2 px, is the lower left corner.
+    along = [frame[-100:, :100][52, 20:80] for frame in shown]
+    drawn = [bool((abs(line - COLOURS["gripper"]) < 30).all()) for line in along]
+    assert drawn == [False, True, True, False]
+    assert all((frame[60:, 110:] > 240).all() for frame in shown)
 
 
 def test_run_without_a_single_plan_still_gets_a_report(tmp_path):

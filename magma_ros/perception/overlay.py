@@ -1,0 +1,70 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Draws traces on camera images: where gripper and target are expected to go.
+
+Points are (column, row) in pixels from the left and upper edge of the image, so that the centre of
+the first pixel is (0.5, 0.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from magma_ros.types import FloatArray, ImageArray, Trace
+
+COLOURS = {"gripper": (0, 220, 255), "target": (255, 160, 0)}
+"""RGB of each mark of a trace; a blue and an orange, which nearly everybody can tell apart."""
+
+EDGE = (0, 0, 0)
+"""RGB of the edge round every line, which keeps it visible on a ground of its own colour."""
+
+FRACTION_BITS = 4
+"""Binary digits after the point that OpenCV is given of a coordinate."""
+
+
+def draw_trace(image: ImageArray, trace: Trace) -> ImageArray:
+    """A copy of ``image`` with ``trace`` on it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, from the trace's camera and at any size: drawn on an enlarged
+            image, the lines come out fine.
+        trace: What to draw.
+    """
+    height, width = image.shape[:2]
+    return draw_paths(image, trace.paths(width, height))
+
+
+def draw_paths(image: ImageArray, paths: Mapping[str, FloatArray]) -> ImageArray:
+    """A copy of ``image`` with a line along each path and a dot at its end.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        paths: Points by mark, (N, 2) in pixels; they may lie outside the image.
+    """
+    drawn = np.array(image, order="C")
+    width = line_width(image)
+    for mark, path in paths.items():
+        points = _fixed_point(path, max(image.shape))
+        end = points[-1].tolist()
+        for colour, margin in ((EDGE, 1), (COLOURS[mark], 0)):
+            line, radius = width + 2 * margin, (width + 1 + margin) << FRACTION_BITS
+            cv2.polylines(drawn, [points], False, colour, line, cv2.LINE_AA, FRACTION_BITS)
+            cv2.circle(drawn, end, radius, colour, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)
+    return drawn
+
+
+def line_width(image: ImageArray) -> int:
+    """Width of a trace's line on ``image`` [px]."""
+    size = float(max(image.shape[:2]))
+    return max(1, round(size / 128.0))
+
+
+def _fixed_point(path: FloatArray, size: int) -> npt.NDArray[np.int32]:
+    """Points as OpenCV takes them: pixel centres are whole, and nothing may overflow."""
+    centred = np.clip(path - 0.5, -size, 2 * size)
+    points: npt.NDArray[np.int32] = np.rint(centred * (1 << FRACTION_BITS)).astype(np.int32)
+    return points

@@ -1,0 +1,64 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Traces appear where they say, in the colour of their mark, on a copy."""
+
+import numpy as np
+import pytest
+
+from magma_ros.perception.overlay import COLOURS, draw_paths, draw_trace
+from magma_ros.types import TRACE_GRID, Trace
+
+GREY = 90
+
+
+@pytest.fixture
+def image():
+    return np.full((128, 256, 3), GREY, np.uint8)
+
+
+def make_trace(gripper, target):
+    points = np.stack([np.array(gripper, float), np.array(target, float)], axis=1)
+    return Trace("front", 0.2 * np.arange(1, len(points) + 1), points)
+
+
+def has_colour(drawn, column, row, mark):
+    return np.array_equal(drawn[row, column], COLOURS[mark])
+
+
+def test_a_trace_is_scaled_from_the_grid_to_the_image(image):
+    """Half of the grid is the middle of an image of any size and shape."""
+    middle = TRACE_GRID / 2
+    trace = make_trace([(32, middle), (96, middle)], [(200, 64), (200, 192)])
+    drawn = draw_trace(image, trace)
+    assert all(has_colour(drawn, column, 64, "gripper") for column in range(34, 94))
+    assert all(has_colour(drawn, 200, row, "target") for row in range(34, 94))
+    far = drawn[:, 110:190]
+    assert (far == GREY).all()
+
+
+def test_the_end_of_a_path_is_a_dot(image):
+    drawn = draw_paths(image, {"gripper": np.array([[40.5, 64.5], [100.5, 64.5]])})
+    rows_at_start = np.any(drawn[:, 45] != GREY, axis=-1).sum()
+    rows_at_end = np.any(drawn[:, 100] != GREY, axis=-1).sum()
+    assert rows_at_end > rows_at_start
+
+
+def test_a_mark_that_stays_is_still_seen(image):
+    drawn = draw_trace(image, make_trace([(64, 64)] * 3, [(192, 192)] * 3))
+    assert has_colour(drawn, 64, 32, "gripper")
+    assert has_colour(drawn, 192, 96, "target")
+
+
+def test_a_path_out_of_the_picture_is_drawn_up_to_its_edge(image):
+    path = np.array([[200.0, 64.0], [300.0, 64.0], [1e30, 64.0]])
+    drawn = draw_paths(image, {"target": path})
+    assert has_colour(drawn, 255, 63, "target") or has_colour(drawn, 255, 64, "target")
+    assert (drawn[:, :190] == GREY).all()
+
+
+def test_the_image_given_is_left_as_it_was(image):
+    image.setflags(write=False)
+    drawn = draw_trace(image[:, ::-1], make_trace([(10, 10)], [(20, 20)]))
+    assert drawn.shape == image.shape
+    assert (image == GREY).all()
+    assert not (drawn == GREY).all()
