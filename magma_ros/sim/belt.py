@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A conveyor belt: a long plate that slides across the table and carries cubes by friction."""
+"""A conveyor belt: a long plate that slides across the table and carries objects by friction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from magma_ros.sim.bullet import PHYSICS_RATE, Bullet
 from magma_ros.sim.layout import BeltMotion
-from magma_ros.sim.suite import BeltSpec, SceneSpec
+from magma_ros.sim.suite import BeltSpec
 
 Vector = npt.NDArray[np.float64]
 
@@ -17,6 +17,8 @@ LENGTH = 4.0
 """Of the plate [m]: long enough that no episode sees its ends above the table."""
 CLEARANCE = 0.0005
 """Between plate and table, so that they do not rub [m]."""
+FADE = 0.04
+"""Over which its pull fades at the edges, about the width of what it carries [m]."""
 MASS = 10.0
 FORCE = 1000.0
 
@@ -28,20 +30,17 @@ class Belt:
         bullet: The physics server.
         spec: What it is made of.
         motion: How it moves.
-        scene: Friction, and the size of the cubes it carries.
+        friction: Of its surface.
 
     Attributes:
         height: Of its surface above the table [m].
     """
 
-    def __init__(
-        self, bullet: Bullet, spec: BeltSpec, motion: BeltMotion, scene: SceneSpec
-    ) -> None:
+    def __init__(self, bullet: Bullet, spec: BeltSpec, motion: BeltMotion, friction: float) -> None:
         self.height = CLEARANCE + spec.thickness
         self._bullet = bullet
         self._spec = spec
         self._motion = motion
-        self._cube_size = scene.cube_size
         self._steps = 0
         half = [spec.width / 2, LENGTH / 2, spec.thickness / 2]
         box = bullet.GEOM_BOX
@@ -61,7 +60,7 @@ class Belt:
             linkJointTypes=[bullet.JOINT_PRISMATIC],
             linkJointAxis=[[0.0, 1.0, 0.0]],
         )
-        bullet.changeDynamics(self._body, 0, lateralFriction=scene.table_friction)
+        bullet.changeDynamics(self._body, 0, lateralFriction=friction)
 
     def drive(self) -> None:
         """Set the speed for the coming physics step."""
@@ -71,12 +70,12 @@ class Belt:
         self._steps += 1
 
     def velocity_at(self, point: Vector) -> Vector:
-        """How fast a cube at a point is carried along, (3,) [m/s].
+        """How fast an object at a point is carried along, (3,) [m/s].
 
-        Over the edges of the belt it fades with the share of the cube that lies on the belt.
+        Over the edges of the belt it fades with the share of the object that lies on the belt.
         """
         inside = self._spec.width / 2 - abs(float(point[0]) - self._spec.x)
-        share = np.clip(inside / self._cube_size + 0.5, 0.0, 1.0)
+        share = np.clip(inside / FADE + 0.5, 0.0, 1.0)
         return np.array([0.0, share * self._speed(), 0.0])
 
     def _speed(self) -> float:

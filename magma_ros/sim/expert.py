@@ -6,8 +6,8 @@ Its action is a smooth function of what is in the scene at this instant: no memo
 no two equally good targets. Phases (align, descend, close, lift, carry, let go) are blends of
 sigmoids, so nearby observations get nearby actions and a network can learn them; and because the
 phase is read off the scene, the expert recovers from any disturbance by itself. The distances in
-the sigmoids [m] follow from the sizes: cubes of 4 cm, pads 1 cm thick that reach 1 cm below the
-tool centre.
+the sigmoids [m] follow from the sizes: objects 4 cm high and as wide
+across the fingers, pads 1 cm thick that reach 1 cm below the tool centre.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ GAIN = 0.7
 """Share of a small distance covered in one step; below 1 so that it settles without overshoot."""
 
 CLEARANCE = 0.075
-"""Height of the tool above a cube's centre at which it may travel over cubes [m]."""
+"""Height of the tool above an object's centre at which it may travel over objects [m]."""
 LIFT_HEIGHT = 0.15
-"""Height the tool lifts a picked cube to [m]; above what the task asks."""
+"""Height the tool lifts a picked object to [m]; above what the task asks."""
 PUSH_HEIGHT = 0.022
 """Height of the tool above the table while pushing [m]."""
-STANDOFF = 0.055
-"""Distance behind a cube's centre where a push begins [m]; half a cube and half the pads touch."""
+STANDOFF = 0.062
+"""Distance behind an object's centre where a push begins [m]: beyond half a brick and the pads."""
 PULLED = 0.095
 """How far the expert pulls a drawer [m]; beyond what the task asks."""
 PULL_LEAD = 0.04
@@ -53,15 +53,15 @@ PUSH_LEAD = 0.023
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """How to carry a held cube to a goal and let go of it there.
+    """How to carry a held object to a goal and let go of it there.
 
     Attributes:
         carry: Height of the tool above the table while carrying [m].
         high: Height of the tool above which it carries sideways [m].
-        over: Distance from above the goal within which the cube is lowered [m].
+        over: Distance from above the goal within which the object is lowered [m].
         there: Distance from above the goal within which the tool lets go [m].
-        lower: Height that the cube's centre is lowered to [m].
-        release: Height of the cube's centre below which the tool lets go [m].
+        lower: Height that the object's centre is lowered to [m].
+        release: Height of the object's centre below which the tool lets go [m].
     """
 
     carry: float
@@ -73,14 +73,14 @@ class Drop:
 
 
 IN_TRAY = Drop(carry=0.10, high=0.065, over=0.03, there=0.024, lower=0.028, release=0.04)
-ON_CUBE = Drop(carry=0.14, high=0.115, over=0.014, there=0.012, lower=0.06, release=0.067)
+ON_OBJECT = Drop(carry=0.14, high=0.115, over=0.014, there=0.012, lower=0.06, release=0.067)
 
 
 class Expert:
     """The scripted expert.
 
     Args:
-        target_name: Cube to serve, or None for the one that the instruction names.
+        target_name: Object to serve, or None for the one that the instruction names.
     """
 
     def __init__(self, target_name: str | None = None) -> None:
@@ -93,18 +93,18 @@ class Expert:
 
 
 def _reach(simulation: Simulation, name: str) -> Vector:
-    """Straight to the goal above the cube."""
+    """Straight to the goal above the object; its speed is ignored, for no image tells it."""
     world = simulation.world
-    goal, drift = simulation.task.goal(world, name), world.ground_velocity(world.position(name))
-    return _action(world.tool_position(), goal, turn=0.0, gripper=1.0, drift=drift)
+    goal = simulation.task.goal(world, name)
+    return _action(world.tool_position(), goal, turn=0.0, gripper=1.0)
 
 
 def _catch(simulation: Simulation, name: str) -> Vector:
-    """Grasp, and go along with the cube."""
-    tool, cube, turn, _, gripper = _grasp(simulation, name)
-    drift = simulation.world.ground_velocity(cube)
-    slow = 1.0 - _caution(tool, cube)
-    return _action(tool, _approach(tool, cube), turn, gripper, slow=slow, drift=drift)
+    """Grasp, and go along with the object."""
+    tool, item, turn, _, gripper = _grasp(simulation, name)
+    drift = simulation.world.ground_velocity(item)
+    slow = 1.0 - _caution(tool, item)
+    return _action(tool, _approach(tool, item), turn, gripper, slow=slow, drift=drift)
 
 
 def _open_drawer(simulation: Simulation, name: str) -> Vector:
@@ -119,11 +119,11 @@ def _open_drawer(simulation: Simulation, name: str) -> Vector:
 
 def _pick(simulation: Simulation, name: str) -> Vector:
     """Grasp; once held, up."""
-    tool, cube, turn, held, gripper = _grasp(simulation, name)
-    lift = np.array([*cube[:2], LIFT_HEIGHT])
-    target = _blend(held, lift, _approach(tool, cube))
-    slow = 1.0 - (1.0 - held) * _caution(tool, cube)
-    drift = (1.0 - held) * simulation.world.ground_velocity(cube)
+    tool, item, turn, held, gripper = _grasp(simulation, name)
+    lift = np.array([*item[:2], LIFT_HEIGHT])
+    target = _blend(held, lift, _approach(tool, item))
+    slow = 1.0 - (1.0 - held) * _caution(tool, item)
+    drift = (1.0 - held) * simulation.world.ground_velocity(item)
     return _action(tool, target, turn, gripper, slow=slow, drift=drift)
 
 
@@ -133,90 +133,84 @@ def _place(simulation: Simulation, name: str) -> Vector:
 
 
 def _stack(simulation: Simulation, name: str) -> Vector:
-    """Onto the cube below."""
+    """Onto the object below."""
     world = simulation.world
-    return _put(simulation, name, world.position(world.base_name), ON_CUBE)
+    return _put(simulation, name, world.position(world.base_name), ON_OBJECT)
 
 
 def _put(simulation: Simulation, name: str, goal: Vector, drop: Drop) -> Vector:
     """Grasp; once held, carry over the goal and lower; once there, let go and leave upwards."""
-    tool, cube, turn, held, gripper = _grasp(simulation, name)
-    away = float(np.linalg.norm(cube[:2] - goal[:2]))
-    there = _above(drop.there - away, 0.003) * _above(drop.release - cube[2], 0.003)
+    tool, item, turn, held, gripper = _grasp(simulation, name)
+    away = float(np.linalg.norm(item[:2] - goal[:2]))
+    there = _above(drop.there - away, 0.003) * _above(drop.release - item[2], 0.003)
     over = _above(drop.over - away, 0.2 * drop.over)
     high = _above(tool[2] - drop.high, 0.006)
 
-    carry_xy = tool[:2] + (high + over - high * over) * (goal[:2] - cube[:2])
-    lowered = tool[2] + drop.lower - cube[2]
+    carry_xy = tool[:2] + (high + over - high * over) * (goal[:2] - item[:2])
+    lowered = tool[2] + drop.lower - item[2]
     carry = np.array([*carry_xy, drop.carry + over * (lowered - drop.carry)])
-    leave = tool + 0.08 * _above(simulation.gripper_opening() - 0.75, 0.05) * UP
-    target = _blend(there, leave, _blend(held, carry, _approach(tool, cube)))
-    caution = (1.0 - held) * (1.0 - there) * _caution(tool, cube)
+    leave = tool + 0.08 * _above(simulation.gripper_opening() - 0.82, 0.03) * UP
+    target = _blend(there, leave, _blend(held, carry, _approach(tool, item)))
+    caution = (1.0 - held) * (1.0 - there) * _caution(tool, item)
     return _action(
         tool, target, turn * (1.0 - there), _blend(there, 1.0, gripper), slow=1.0 - caution
     )
 
 
 def _push(simulation: Simulation, name: str) -> Vector:
-    """Over the cube to its far side, down, and through it towards the zone; at the end, up."""
+    """Over the object to its far side, down, and through it towards the zone; at the end, up."""
     world = simulation.world
-    tool, cube = world.tool_position(), world.position(name)
-    way = world.zone_position[:2] - cube[:2]
+    tool, item = world.tool_position(), world.position(name)
+    way = world.zone_position[:2] - item[:2]
     left = float(np.linalg.norm(way))
     ahead = way / np.hypot(left, 0.005)
     aside = np.array([-ahead[1], ahead[0]])
-    offset = tool[:2] - cube[:2]
+    offset = tool[:2] - item[:2]
     along, across = float(offset @ ahead), float(offset @ aside)
 
-    # To go down, the tool must clear the cube; once down, it may touch it.
+    # To go down, the tool must clear the object; once down, it may touch it.
     low = _above(0.05 - tool[2], 0.004)
-    behind = _above(-along - 0.042 + 0.027 * low, 0.002) * _above(0.018 - abs(across), 0.002)
+    behind = _above(-along - 0.049 + 0.034 * low, 0.002) * _above(0.018 - abs(across), 0.002)
     pushing = behind * _above(0.04 - tool[2], 0.003)
     arrived = _above(0.012 - left, 0.003)
 
-    back = cube[:2] - STANDOFF * ahead
+    back = item[:2] - STANDOFF * ahead
     through = tool[:2] + PUSH_LEAD * ahead - 0.6 * across * aside
     target_xy = _blend(arrived, tool[:2], _blend(pushing, through, back))
     target_z = _blend(arrived, LIFT_HEIGHT, PUSH_HEIGHT + CLEARANCE * (1.0 - behind))
     near = np.exp(-np.sum((tool[:2] - back) ** 2) / 0.015**2)
     caution = (1.0 - pushing) * (1.0 - near) * _above(0.07 - tool[2], 0.006)
     target = np.array([*target_xy, target_z])
-    turn, drift = -world.arm.tool_yaw(), (1.0 - arrived) * world.ground_velocity(cube)
+    turn, drift = -world.arm.tool_yaw(), (1.0 - arrived) * world.ground_velocity(item)
     return _action(tool, target, turn, gripper=0.0, slow=1.0 - caution, drift=drift)
 
 
 def _grasp(simulation: Simulation, name: str) -> tuple[Vector, Vector, float, float, float]:
-    """What every grasp needs: tool, cube, turn to go [rad], how surely held 0..1, gripper."""
+    """What every grasp needs: tool, item, turn to go [rad], how surely held 0..1, gripper."""
     world = simulation.world
-    tool, cube = world.tool_position(), world.position(name)
-    beside, above = float(np.linalg.norm(tool[:2] - cube[:2])), abs(tool[2] - cube[2])
+    tool, item = world.tool_position(), world.position(name)
+    beside, above = float(np.linalg.norm(tool[:2] - item[:2])), abs(tool[2] - item[2])
     around = _above(0.014 - beside, 0.002) * _above(0.012 - above, 0.0015)
     within = _above(0.026 - beside, 0.002) * _above(0.026 - above, 0.002)
     excess = simulation.gripper_opening() - world.grasp_width(name) / (
         2.0 * world.arm.spec.finger_travel
     )
-    held = within * _above(0.08 - excess, 0.012) * _above(excess + 0.1, 0.012)
-    turn = _grasp_turn(world.yaw(name), world.arm.tool_yaw())
-    return tool, cube, turn * (1.0 - held), held, (1.0 - around) * (1.0 - held)
+    held = within * _above(0.22 - excess, 0.02) * _above(excess + 0.1, 0.012)
+    turn = world.grasp_yaw(name) - world.arm.tool_yaw()
+    return tool, item, turn * (1.0 - held), held, (1.0 - around) * (1.0 - held)
 
 
-def _approach(tool: Vector, cube: Vector) -> Vector:
-    """Where to grasp: high above while still beside the cube, at its centre when over it."""
-    beside = float(np.linalg.norm(tool[:2] - cube[:2]))
-    return cube + CLEARANCE * _above(beside - 0.012, 0.003) * UP
+def _approach(tool: Vector, item: Vector) -> Vector:
+    """Where to grasp: high above while still beside the object, at its centre when over it."""
+    beside = float(np.linalg.norm(tool[:2] - item[:2]))
+    return item + CLEARANCE * _above(beside - 0.012, 0.003) * UP
 
 
-def _caution(tool: Vector, cube: Vector) -> float:
-    """How much of the sideways speed to give up: most of it while low and beside the cube."""
-    low = _above(0.06 - (tool[2] - cube[2]), 0.005)
-    beside = _above(float(np.linalg.norm(tool[:2] - cube[:2])) - 0.02, 0.003)
+def _caution(tool: Vector, item: Vector) -> float:
+    """How much of the sideways speed to give up: most of it while low and beside the object."""
+    low = _above(0.06 - (tool[2] - item[2]), 0.005)
+    beside = _above(float(np.linalg.norm(tool[:2] - item[:2])) - 0.02, 0.003)
     return 0.9 * low * beside
-
-
-def _grasp_turn(cube_yaw: float, tool_yaw: float) -> float:
-    """Turn from the tool's yaw to the cube's, the latter taken within a quarter turn around 0."""
-    quarter = np.pi / 2
-    return float((cube_yaw + quarter / 2) % quarter - quarter / 2 - tool_yaw)
 
 
 def _blend(share: float, one: Blended, other: Blended) -> Blended:

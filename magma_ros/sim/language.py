@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,30 +16,38 @@ from magma_ros.sim.suite import load_suite, suite_names
 
 
 class Phrasebook(Data):
-    """What people say: nouns for a cube, and phrasings by task and by split."""
+    """What people say.
 
-    nouns: tuple[str, ...]
+    Attributes:
+        nouns: By shape.
+        generic: Nouns for any shape.
+        phrasings: By task and by split.
+    """
+
+    nouns: dict[str, tuple[str, ...]]
+    generic: tuple[str, ...]
     phrasings: dict[str, dict[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One way to ask for a task, the colours still open.
+    """One way to ask for a task, what it is done to still open.
 
     Attributes:
-        phrasing: Words with ``{target}`` in the place of the cube, and where another is built upon
-            ``{base}`` in the place of that one. ``{colour}`` is the target's without the noun.
-        noun: Word for a cube.
+        phrasing: Words with ``{target}`` in the place of the object, and where another is built
+            upon ``{base}`` in the place of that one. ``{colour}`` is the target's colour alone.
+        nouns: Word for each object of the scene, by its colour.
     """
 
     phrasing: str
-    noun: str
+    nouns: Mapping[str, str]
 
     def about(self, target: str, base: str) -> str:
         """The instruction for things of those colours; phrasings without ``{base}`` ignore it."""
-        return self.phrasing.format(
-            target=f"{target} {self.noun}", base=f"{base} {self.noun}", colour=target
-        )
+        return self.phrasing.format(target=self._name(target), base=self._name(base), colour=target)
+
+    def _name(self, colour: str) -> str:
+        return f"{colour} {self.nouns[colour]}" if colour in self.nouns else colour
 
 
 @cache
@@ -47,12 +56,15 @@ def phrasebook() -> Phrasebook:
     return read_yaml(share_file("sim", "language.yaml"), Phrasebook)
 
 
-def choose_sentence(task: str, split: str, rng: np.random.Generator) -> Sentence:
-    """Draw one phrasing and one noun.
+def choose_sentence(
+    task: str, split: str, shapes: Mapping[str, str], rng: np.random.Generator
+) -> Sentence:
+    """Draw one phrasing, and a noun for every object.
 
     Args:
         task: Name of a task, for example ``push``.
         split: Which phrasings: ``seen`` or ``shift``.
+        shapes: Of the scene's objects, by colour.
         rng: Source of randomness.
 
     Raises:
@@ -60,14 +72,19 @@ def choose_sentence(task: str, split: str, rng: np.random.Generator) -> Sentence
     """
     book = phrasebook()
     phrasings = choose("split", split, choose("task with phrasings", task, book.phrasings))
-    return Sentence(str(rng.choice(phrasings)), str(rng.choice(book.nouns)))
+    phrasing = str(rng.choice(phrasings))
+    nouns = {
+        colour: str(rng.choice([*book.nouns[shape], *book.generic]))
+        for colour, shape in shapes.items()
+    }
+    return Sentence(phrasing, nouns)
 
 
 @cache
 def vocabulary() -> tuple[str, ...]:
     """Every word that any instruction of any suite and split can contain, lower case, sorted."""
     book = phrasebook()
-    words = {*book.nouns}
+    words = {*book.generic}.union(*book.nouns.values())
     words.update(*(load_suite(name).colours for name in suite_names()))
     for by_split in book.phrasings.values():
         for phrasings in by_split.values():

@@ -21,7 +21,7 @@ from magma_ros.sim.bullet import PHYSICS_RATE
 from magma_ros.sim.language import choose_sentence
 from magma_ros.sim.layout import Layout, draw_belt_layout, draw_cabinet_layout, draw_layout
 from magma_ros.sim.schema import SimulationError, choose
-from magma_ros.sim.suite import CameraSpec, SceneSpec, SplitSpec, Suite, load_suite
+from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_suite
 from magma_ros.sim.tasks import Task
 from magma_ros.sim.world import World
 from magma_ros.types import FloatArray, ImageArray, Observation, Pose
@@ -44,7 +44,7 @@ class Failure(Enum):
     """Why an episode that ends now is no success; the value is the sentence shown to people."""
 
     WRONG_OBJECT = "The task was done to another object than the one named."
-    OUT_OF_REACH = "The named cube left the workspace."
+    OUT_OF_REACH = "The named object left the workspace."
     UNFINISHED = "The task was not done in time."
 
     @property
@@ -66,7 +66,7 @@ class Simulation:
         task_name: Name of the task.
         task: Its parameters and criterion.
         instruction: What the robot is told, in lower-case words.
-        target_name: Colour of the cube or drawer that the instruction names.
+        target_name: Colour of the object or drawer that the instruction names.
         swapped_target_name: Colour of another one in the scene.
         world: Bodies and arm.
         cameras: What the policy sees through, by name: ``front`` and ``wrist``.
@@ -84,8 +84,9 @@ class Simulation:
         self.task = data.task(task)
         look = data.split(split)
         rng = episode_generator(suite, task, split, seed)
-        layout = _draw(data.scene, self.task, look, rng)
-        self._sentence = choose_sentence(task, look.phrasings, rng)
+        layout = _draw(data, self.task, look, rng)
+        shapes = {colour: at.shape for colour, at in layout.objects.items()}
+        self._sentence = choose_sentence(task, look.phrasings, shapes, rng)
         self._picture = data.picture
         self.target_name, self.swapped_target_name = layout.targets[:2]
         self.world = World(data, look, layout)
@@ -203,7 +204,7 @@ class Simulation:
         )
 
     def object_position(self, name: str) -> Vector:
-        """Centre of a cube or a handle, (3,) [m]: a label for training, never an input."""
+        """Centre of an object or a handle, (3,) [m]: a label for training, never an input."""
         return self.world.position(name)
 
     def goal_position(self) -> Vector:
@@ -211,11 +212,11 @@ class Simulation:
         return self.task.goal(self.world, self.target_name)
 
     def succeeded(self) -> bool:
-        """Whether the task has been done to the cube that the instruction names."""
+        """Whether the task has been done to the object that the instruction names."""
         return self.served(self.target_name)
 
     def served(self, name: str) -> bool:
-        """Whether the task has been done to the named cube, at any time in this episode."""
+        """Whether the task has been done to the named object, at any time in this episode."""
         return name in self._served
 
     def failure(self) -> Failure | None:
@@ -255,13 +256,14 @@ def episode_generator(suite: str, task: str, split: str, seed: int) -> np.random
     return np.random.default_rng([*names, seed])
 
 
-def _draw(scene: SceneSpec, task: Task, look: SplitSpec, rng: np.random.Generator) -> Layout:
+def _draw(suite: Suite, task: Task, look: SplitSpec, rng: np.random.Generator) -> Layout:
     """The kind of layout that a task needs."""
+    scene, clear_path = suite.scene, task.needs_clear_path
     if task.needs_cabinet and scene.cabinet is not None:
-        return draw_cabinet_layout(scene, scene.cabinet, look, rng)
+        return draw_cabinet_layout(suite, scene.cabinet, look, rng)
     if task.belt is not None and scene.belt is not None:
-        return draw_belt_layout(scene, scene.belt, task.belt, look, rng)
-    return draw_layout(scene, look, rng, clear_path=task.needs_clear_path)
+        return draw_belt_layout(suite, scene.belt, task.belt, look, rng, clear_path=clear_path)
+    return draw_layout(suite, look, rng, clear_path=clear_path)
 
 
 def _shifted(suite: Suite, shift: float, rng: np.random.Generator) -> CameraSpec:

@@ -6,13 +6,17 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import PositiveFloat, PositiveInt, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from magma_ros.share import share_file
 from magma_ros.sim.schema import Colour, Data, Vector2, Vector3, choose, read_yaml
 from magma_ros.sim.tasks import Task, TaskSpec
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class CameraSpec(Data):
@@ -96,6 +100,38 @@ class ArmSpec(Data):
     wrist_camera: CameraSpec
 
 
+class ShapeSpec(Data):
+    """An upright prism over a regular polygon that is stretched to its length and width.
+
+    Attributes:
+        corners: Of the polygon.
+        width: Along its y axis, across which it is grasped: between two flat sides [m].
+        length: Along its x axis [m].
+        symmetry: In how many turns about the vertical it looks alike; None when in all.
+        yaw: Largest turn that it is laid down with, either way [rad].
+    """
+
+    corners: Annotated[int, Field(ge=4, multiple_of=2)]
+    width: PositiveFloat
+    length: PositiveFloat
+    symmetry: PositiveInt | None
+    yaw: NonNegativeFloat
+
+    def grasp_yaw(self, yaw: float) -> float:
+        """The turn nearest to 0 that looks like ``yaw``, so that what is seen tells it [rad]."""
+        if self.symmetry is None:
+            return 0.0
+        period = 2.0 * np.pi / self.symmetry
+        return float((yaw + period / 2) % period - period / 2)
+
+    def outline(self) -> npt.NDArray[np.float64]:
+        """The polygon's corners, counter-clockwise, (corners, 2) [m]."""
+        half = np.pi / self.corners
+        angles = np.pi / 2 + half + 2.0 * half * np.arange(self.corners)
+        corners = np.column_stack([np.cos(angles), np.sin(angles)])
+        return np.asarray(corners / np.ptp(corners, axis=0) * [self.length, self.width])
+
+
 class ZoneSpec(Data):
     """The painted square: its side [m]."""
 
@@ -113,17 +149,17 @@ class TraySpec(Data):
 class Gaps(Data):
     """Least distances between centres in a layout [m]."""
 
-    cubes: PositiveFloat
-    cube_to_zone: PositiveFloat
-    cube_to_tray: PositiveFloat
+    objects: PositiveFloat
+    object_to_zone: PositiveFloat
+    object_to_tray: PositiveFloat
     zone_to_tray: PositiveFloat
 
 
 class PathGaps(Data):
-    """Least distances of other things from the way of a pushed cube [m]."""
+    """Least distances of other things from the way of a pushed object [m]."""
 
     behind: PositiveFloat
-    cubes: PositiveFloat
+    objects: PositiveFloat
     tray: PositiveFloat
 
 
@@ -162,7 +198,7 @@ class BeltSpec(Data):
         width: [m].
         thickness: Of the belt on the table [m].
         colour: Of the belt.
-        lane: Farthest that the cubes start from the middle line [m].
+        lane: Farthest that the objects start from the middle line [m].
         zone: Where the zone's centre may be; y is counted in the direction of motion.
         tray: Where the tray's centre may be; y likewise.
     """
@@ -177,14 +213,14 @@ class BeltSpec(Data):
 
 
 class SceneSpec(Data):
-    """What lies on the table, and how far apart."""
+    """What lies on the table, and how far apart; the YAML's comments say what each entry is."""
 
     area: Rectangle
-    cubes: tuple[PositiveInt, PositiveInt]
-    cube_size: PositiveFloat
-    cube_mass: PositiveFloat
-    cube_friction: PositiveFloat
-    cube_yaw: float
+    objects: tuple[PositiveInt, PositiveInt]
+    touching: Share
+    object_height: PositiveFloat
+    object_mass: PositiveFloat
+    object_friction: PositiveFloat
     table_friction: PositiveFloat
     zone: ZoneSpec
     tray: TraySpec
@@ -205,11 +241,22 @@ class LightSpec(Data):
 
 
 class SplitSpec(Data):
-    """How the scenes of one split look and which words go with them."""
+    """How the scenes of one split look and which words go with them.
+
+    Attributes:
+        phrasings: Which phrasings of ``sim/language.yaml``.
+        targets: Colours of what the instruction names.
+        distractors: Colours of everything else.
+        held_out: Whether every target is of a combination that the suite holds out, or nothing is.
+        table: Its colour.
+        light: What the scene is lit by.
+        camera_shift: Farthest that the front camera's eye is moved on each axis [m].
+    """
 
     phrasings: str
     targets: tuple[str, ...]
     distractors: tuple[str, ...]
+    held_out: bool
     table: Colour
     light: LightSpec
     camera_shift: float
@@ -219,6 +266,15 @@ class Suite(Data):
     """A family of tasks that share a robot and a scene.
 
     Attributes:
+        robot: Name of a file of ``sim/robots``.
+        scene: What lies on the table.
+        front_camera: What the policy sees the scene through.
+        picture: What people see it through.
+        colours: By name.
+        shapes: By name.
+        held_out: Colours and shapes whose combination split ``seen`` never shows.
+        splits: By name.
+        tasks: By name.
         execute: Steps of a plan (0.1 s each) that are executed before the policy looks again,
             unless it is told otherwise.
     """
@@ -229,6 +285,8 @@ class Suite(Data):
     front_camera: CameraSpec
     picture: CameraSpec
     colours: dict[str, Colour]
+    shapes: dict[str, ShapeSpec]
+    held_out: tuple[tuple[str, str], ...]
     splits: dict[str, SplitSpec]
     tasks: dict[str, TaskSpec]
 

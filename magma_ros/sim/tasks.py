@@ -3,8 +3,8 @@
 """The tasks: what each one asks for, and exactly when it is done.
 
 A task is a kind (a class here: parameters and criterion) and an entry in a suite's YAML file. Every
-criterion is asked of a *named* cube and must hold for ``hold`` seconds on end, so success needs the
-cube that the instruction names. No criterion looks at what the policy commanded.
+criterion is asked of a *named* object and must hold for ``hold`` seconds on end, so success needs
+the object that the instruction names. No criterion looks at what the policy commanded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Point = npt.NDArray[np.float64]
 class Scene(Protocol):
     """What a criterion may ask of the world; positions in the base frame [m]."""
 
-    cube_size: float
+    object_height: float
     zone_size: float
     tray_size: float
     zone_position: Point
@@ -37,7 +37,7 @@ class Scene(Protocol):
         ...
 
     def position(self, name: str) -> Point:
-        """Where the centre of a cube or of a drawer's handle is, (3,)."""
+        """Where the centre of an object or of a drawer's handle is, (3,)."""
         ...
 
     def opening(self, name: str) -> float:
@@ -49,11 +49,11 @@ class Scene(Protocol):
         ...
 
     def speed(self, name: str) -> float:
-        """How fast a cube moves [m/s]."""
+        """How fast an object moves [m/s]."""
         ...
 
     def touched(self, name: str) -> bool:
-        """Whether any part of the robot touches the cube."""
+        """Whether any part of the robot touches the object."""
         ...
 
 
@@ -62,7 +62,8 @@ class BeltDrive(Data):
 
     Attributes:
         speed: Slowest and fastest [m/s].
-        start: Where the cubes lie at first, counted in the direction of motion: least and most [m].
+        start: Where the objects lie at first, counted in the direction of motion: least and most
+            [m].
         period: Of a swing to and fro [s]; None for a constant speed.
     """
 
@@ -75,7 +76,7 @@ class Task(Data):
     """What all kinds share.
 
     Attributes:
-        belt: How the belt moves that the cubes lie on; None for a still world.
+        belt: How the belt moves that the objects lie on; None for a still world.
         step_limit: Environment steps (0.1 s each) before the episode is cut off.
         hold: How long the criterion must hold on end [s].
     """
@@ -89,19 +90,19 @@ class Task(Data):
     belt: BeltDrive | None = None
 
     def done(self, scene: Scene, name: str) -> bool:
-        """Whether the criterion holds for the named cube at this instant."""
+        """Whether the criterion holds for the named object at this instant."""
         raise NotImplementedError
 
     def goal(self, scene: Scene, name: str) -> Point:
-        """Where the task wants the named cube (reach: the tool) to end up, (3,)."""
+        """Where the task wants the named object (reach: the tool) to end up, (3,)."""
         raise NotImplementedError
 
 
 class Reach(Task):
-    """Bring the tool centre above a cube.
+    """Bring the tool centre above an object.
 
     Done when the tool centre is within ``tolerance`` [m] of the point ``height`` [m] above the
-    cube's centre.
+    object's centre.
     """
 
     kind: Literal["reach"]
@@ -110,7 +111,7 @@ class Reach(Task):
 
     @override
     def goal(self, scene: Scene, name: str) -> Point:
-        """The point above the cube."""
+        """The point above the object."""
         return _raised(scene.position(name), self.height)
 
     @override
@@ -120,10 +121,10 @@ class Reach(Task):
 
 
 class Push(Task):
-    """Push a cube into the white zone.
+    """Push an object into the white zone.
 
-    Done when the cube's centre is inside the zone by at least ``margin`` [m] on every side (half a
-    cube's width: it lies wholly inside when it lies square) and it stands on the table.
+    Done when the object's centre is inside the zone by at least ``margin`` [m] on every side (half
+    the width of all shapes) and it stands on the table.
     """
 
     needs_clear_path: ClassVar[bool] = True
@@ -133,8 +134,8 @@ class Push(Task):
 
     @override
     def goal(self, scene: Scene, name: str) -> Point:
-        """The middle of the zone, at the height of a cube's centre."""
-        return _raised(scene.zone_position, scene.cube_size / 2)
+        """The middle of the zone, at the height of an object's centre."""
+        return _raised(scene.zone_position, scene.object_height / 2)
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
@@ -143,15 +144,15 @@ class Push(Task):
             scene.position(name),
             scene.zone_position,
             scene.zone_size / 2 - self.margin,
-            scene.cube_size,
+            scene.object_height,
         )
 
 
 class Pick(Task):
-    """Lift a cube.
+    """Lift an object.
 
-    Done when the cube's centre is at least ``height`` [m] above where it is when the cube stands on
-    the table.
+    Done when the object's centre is at least ``height`` [m] above where it is while the object
+    stands on the table.
     """
 
     kind: Literal["pick"]
@@ -159,21 +160,21 @@ class Pick(Task):
 
     @override
     def goal(self, scene: Scene, name: str) -> Point:
-        """The point ``height`` above where the cube is on the table."""
+        """The point ``height`` above where the object is on the table."""
         x, y, _ = scene.position(name)
-        return np.array([x, y, scene.cube_size / 2 + self.height])
+        return np.array([x, y, scene.object_height / 2 + self.height])
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
         """See the class."""
-        return float(scene.position(name)[2]) >= scene.cube_size / 2 + self.height
+        return float(scene.position(name)[2]) >= scene.object_height / 2 + self.height
 
 
 class Place(Task):
-    """Put a cube into the tray and let go of it.
+    """Put an object into the tray and let go of it.
 
-    Done when the cube's centre is inside the tray's rim by at least ``margin`` [m], the cube lies
-    in the tray, and no part of the robot touches it.
+    Done when the object's centre is inside the tray's rim by at least ``margin`` [m], the object
+    lies in the tray, and no part of the robot touches it.
     """
 
     kind: Literal["place"]
@@ -181,8 +182,8 @@ class Place(Task):
 
     @override
     def goal(self, scene: Scene, name: str) -> Point:
-        """The middle of the tray, at the height of a cube's centre."""
-        return _raised(scene.tray_position, scene.cube_size / 2)
+        """The middle of the tray, at the height of an object's centre."""
+        return _raised(scene.tray_position, scene.object_height / 2)
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
@@ -191,15 +192,15 @@ class Place(Task):
             scene.position(name),
             scene.tray_position,
             scene.tray_size / 2 - self.margin,
-            scene.cube_size,
+            scene.object_height,
         ) and not scene.touched(name)
 
 
 class Stack(Task):
-    """Put a cube on top of another one and let go of it.
+    """Put an object on top of another one and let go of it.
 
-    The cube below is the scene's ``base_name``, which the instruction names too. Done when the
-    cube's centre is within ``tolerance`` [m] of the point one edge above the other's centre, it
+    The object below is the scene's ``base_name``, which the instruction names too. Done when the
+    object's centre is within ``tolerance`` [m] of the point one height above the other's centre, it
     moves slower than ``rest`` [m/s], and no part of the robot touches it.
     """
 
@@ -209,8 +210,8 @@ class Stack(Task):
 
     @override
     def goal(self, scene: Scene, name: str) -> Point:
-        """The point one edge above the centre of the cube below."""
-        return _raised(scene.position(scene.base_name), scene.cube_size)
+        """The point one height above the centre of the object below."""
+        return _raised(scene.position(scene.base_name), scene.object_height)
 
     @override
     def done(self, scene: Scene, name: str) -> bool:
@@ -249,10 +250,10 @@ class OpenDrawer(Task):
 
 
 class Catch(Task):
-    """Get hold of a cube while it is within reach.
+    """Get hold of an object while it is within reach.
 
-    Done when the robot touches the cube and the tool centre is within ``tolerance`` [m] of the
-    cube's centre.
+    Done when the robot touches the object and the tool centre is within ``tolerance`` [m] of the
+    object's centre.
     """
 
     kind: Literal["catch"]
@@ -260,7 +261,7 @@ class Catch(Task):
 
     @override
     def goal(self, scene: Scene, name: str) -> Point:
-        """The cube itself."""
+        """The object itself."""
         return scene.position(name)
 
     @override
@@ -285,7 +286,7 @@ def _distance(a: Point, b: Point) -> float:
     return float(np.linalg.norm(a - b))
 
 
-def _inside(cube: Point, centre: Point, half_side: float, cube_size: float) -> bool:
-    """Whether a cube lies flat (to half its height) within a square around ``centre``."""
-    flat = abs(float(cube[2]) - cube_size / 2) <= cube_size / 2
-    return flat and bool(np.all(np.abs(cube[:2] - centre[:2]) <= half_side))
+def _inside(position: Point, centre: Point, half_side: float, object_height: float) -> bool:
+    """Whether an object lies flat (to half its height) within a square around ``centre``."""
+    flat = abs(float(position[2]) - object_height / 2) <= object_height / 2
+    return flat and bool(np.all(np.abs(position[:2] - centre[:2]) <= half_side))

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The physical scene: table, cubes, furniture and arm in one physics server, and its cameras."""
+"""The physical scene: table, objects, furniture and arm in one physics server, and its cameras."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from magma_ros.sim.belt import Belt
 from magma_ros.sim.bullet import Bullet
 from magma_ros.sim.cabinet import Cabinet
 from magma_ros.sim.layout import Layout
-from magma_ros.sim.schema import SimulationError
-from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_arm
+from magma_ros.sim.prism import Prism
+from magma_ros.sim.schema import Colour, SimulationError
+from magma_ros.sim.suite import CameraSpec, ShapeSpec, SplitSpec, Suite, load_arm
 from magma_ros.types import ImageArray
 
 Vector = npt.NDArray[np.float64]
@@ -34,13 +35,13 @@ class World:
 
     Attributes:
         arm: The robot.
-        cube_size: Edge of the cubes [m].
+        object_height: Of all loose objects [m].
         zone_size: Side of the white zone [m].
         tray_size: Outer side of the tray [m].
         zone_position: Centre of the zone, (3,) [m].
         tray_position: Centre of the tray's bottom, (3,) [m].
         target_names: What the task can be done to.
-        base_name: Cube that others are stacked on: the last of the layout.
+        base_name: Object that others are stacked on: the last of the layout.
     """
 
     def __init__(self, suite: Suite, split: SplitSpec, layout: Layout) -> None:
@@ -48,20 +49,21 @@ class World:
         self._bullet = Bullet()
         self._light = split.light
         self._scene = scene
-        self.cube_size = scene.cube_size
+        self.object_height = scene.object_height
         self.zone_size = scene.zone.size
         self.tray_size = scene.tray.size
         self.zone_position = np.array([*layout.zone, 0.0])
         self.tray_position = np.array([*layout.tray, 0.0])
         self.target_names = layout.targets
-        self.base_name = list(layout.cubes)[-1]
+        self.base_name = list(layout.objects)[-1]
         self._add_furniture(split)
         self._cabinet = self._add_cabinet(suite, layout)
         self._belt = self._add_belt(layout)
         ground = 0.0 if self._belt is None else self._belt.height
-        self._cubes = {
-            name: self._add_cube(pose, ground, suite.colours[name])
-            for name, pose in layout.cubes.items()
+        self._shapes = {name: suite.shapes[at.shape] for name, at in layout.objects.items()}
+        self._objects = {
+            name: self._add_object(self._shapes[name], at.pose, ground, suite.colours[name])
+            for name, at in layout.objects.items()
         }
         self.arm = Arm(self._bullet, *load_arm(suite.robot))
         self.arm.place(layout.tool_position, layout.tool_yaw)
@@ -80,23 +82,26 @@ class World:
         return self.arm.tool_position()
 
     def position(self, name: str) -> Vector:
-        """Centre of a cube or of a drawer's handle, (3,) [m]."""
+        """Centre of an object or of a drawer's handle, (3,) [m]."""
         if self._cabinet is not None and name in self._cabinet:
             return self._cabinet.position(name)
-        return np.array(self._bullet.getBasePositionAndOrientation(self._cubes[name])[0])
+        return np.array(self._bullet.getBasePositionAndOrientation(self._objects[name])[0])
 
-    def yaw(self, name: str) -> float:
-        """Turn of a cube or of a drawer's handle about the vertical [rad]."""
+    def grasp_yaw(self, name: str) -> float:
+        """Turn of the tool about the vertical that grasps an object or a drawer's handle [rad]."""
         if self._cabinet is not None and name in self._cabinet:
             return self._cabinet.yaw
-        quaternion = self._bullet.getBasePositionAndOrientation(self._cubes[name])[1]
-        return float(self._bullet.getEulerFromQuaternion(quaternion)[2])
+        quaternion = self._bullet.getBasePositionAndOrientation(self._objects[name])[1]
+        turn = np.reshape(self._bullet.getMatrixFromQuaternion(quaternion), (3, 3))
+        x_lies = np.hypot(turn[0, 0], turn[1, 0]) > 0.7  # else it was knocked over: y tells the yaw
+        sine, cosine = (turn[1, 0], turn[0, 0]) if x_lies else (-turn[0, 1], turn[1, 1])
+        return self._shapes[name].grasp_yaw(float(np.arctan2(sine, cosine)))
 
     def grasp_width(self, name: str) -> float:
-        """Width of a cube or of a drawer's handle, between the pads [m]."""
+        """Width of an object or of a drawer's handle, between the pads [m]."""
         if self._cabinet is not None and name in self._cabinet:
             return self._cabinet.handle_width
-        return self.cube_size
+        return self._shapes[name].width
 
     def opening(self, name: str) -> float:
         """How far a drawer is out [m]."""
@@ -111,11 +116,11 @@ class World:
         return np.zeros(3) if self._belt is None else self._belt.velocity_at(point)
 
     def speed(self, name: str) -> float:
-        """How fast a cube moves [m/s]."""
-        return float(np.linalg.norm(self._bullet.getBaseVelocity(self._cubes[name])[0]))
+        """How fast an object moves [m/s]."""
+        return float(np.linalg.norm(self._bullet.getBaseVelocity(self._objects[name])[0]))
 
     def touched(self, name: str) -> bool:
-        """Whether any part of the robot touches a cube or a drawer."""
+        """Whether any part of the robot touches an object or a drawer."""
         return len(self._contacts(name)) > 0
 
     def held(self, name: str) -> bool:
@@ -202,7 +207,7 @@ class World:
         if self._cabinet is not None and name in self._cabinet:
             return self._cabinet.contacts(name, self.arm.body)
         contacts: Sequence[tuple[Any, ...]] = self._bullet.getContactPoints(
-            bodyA=self.arm.body, bodyB=self._cubes[name]
+            bodyA=self.arm.body, bodyB=self._objects[name]
         )
         return contacts
 
@@ -222,40 +227,37 @@ class World:
         motion, spec = layout.belt, self._scene.belt
         if motion is None or spec is None:
             return None
-        return Belt(self._bullet, spec, motion, self._scene)
+        return Belt(self._bullet, spec, motion, self._scene.table_friction)
 
-    def _add_cube(self, pose: Vector, ground: float, colour: tuple[float, float, float]) -> int:
-        """A loose cube on ground of a height; ``pose`` is x [m], y [m], yaw [rad]."""
+    def _add_object(self, shape: ShapeSpec, pose: Vector, ground: float, colour: Colour) -> int:
+        """A loose object on ground of a height; ``pose`` is x [m], y [m], yaw [rad]."""
         scene = self._scene
         x, y, yaw = pose
-        edge = scene.cube_size
-        cube = self._add_box(
-            (edge, edge, edge), (x, y, ground + edge / 2), colour, mass=scene.cube_mass, yaw=yaw
+        prism = Prism(shape.outline(), scene.object_height)
+        body: int = self._bullet.createMultiBody(
+            scene.object_mass,
+            prism.collision(self._bullet),
+            prism.visual(self._bullet, colour),
+            [x, y, ground + scene.object_height / 2],
+            self._bullet.getQuaternionFromEuler([0.0, 0.0, yaw]),
         )
         self._bullet.changeDynamics(
-            cube, -1, lateralFriction=scene.cube_friction, spinningFriction=0.001
+            body, -1, lateralFriction=scene.object_friction, spinningFriction=0.001
         )
-        return cube
+        return body
 
     def _add_box(
         self,
         size: tuple[float, float, float],
         centre: tuple[float, float, float] | Vector,
-        colour: tuple[float, float, float],
+        colour: Colour,
         *,
-        mass: float = 0.0,
-        yaw: float = 0.0,
         solid: bool = True,
     ) -> int:
+        """A box that stays where it is."""
         half = [length / 2 for length in size]
         box = self._bullet.GEOM_BOX
         visual = self._bullet.createVisualShape(box, halfExtents=half, rgbaColor=[*colour, 1.0])
         collision = self._bullet.createCollisionShape(box, halfExtents=half) if solid else -1
-        body: int = self._bullet.createMultiBody(
-            mass,
-            collision,
-            visual,
-            list(centre),
-            self._bullet.getQuaternionFromEuler([0.0, 0.0, yaw]),
-        )
+        body: int = self._bullet.createMultiBody(0.0, collision, visual, list(centre))
         return body

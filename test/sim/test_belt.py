@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The belt: cubes ride on it whatever the robot does, and its motion is a function of time."""
+"""The belt: objects ride on it whatever the robot does, and its motion is a function of time."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ TASKS = tuple(load_suite("moving").tasks)
 STEADY = tuple(task for task in TASKS if task != "track")
 
 
-def cube_speeds(simulation, duration):
-    """Mean velocities of all cubes over a duration, (N, 3) [m/s]."""
+def object_speeds(simulation, duration):
+    """Mean velocities of all objects over a duration, (N, 3) [m/s]."""
     names = simulation.object_names
     before = np.array([simulation.object_position(name) for name in names])
     simulation.step(duration)
@@ -24,14 +24,14 @@ def cube_speeds(simulation, duration):
 
 
 @pytest.mark.parametrize("task", STEADY)
-def test_all_cubes_ride_at_the_speed_of_the_belt(simulate, task):
+def test_all_objects_ride_at_the_speed_of_the_belt(simulate, task):
     slowest, fastest = load_suite("moving").task(task).belt.speed
     for seed in range(4):
         simulation = simulate(task, suite="moving", seed=seed)
         belt = simulation.world.ground_velocity(simulation.object_position(simulation.target_name))
         assert slowest <= abs(belt[1]) <= fastest
         np.testing.assert_allclose(
-            cube_speeds(simulation, 1.0),
+            object_speeds(simulation, 1.0),
             np.tile(belt, (len(simulation.object_names), 1)),
             atol=1e-3,
         )
@@ -39,14 +39,15 @@ def test_all_cubes_ride_at_the_speed_of_the_belt(simulate, task):
 
 def test_the_belt_goes_either_way():
     suite, rng = load_suite("moving"), np.random.default_rng(0)
-    scene, drive = suite.scene, suite.task("intercept").belt
+    belt, drive = suite.scene.belt, suite.task("intercept").belt
     layouts = [
-        draw_belt_layout(scene, scene.belt, drive, suite.split("seen"), rng) for _ in range(20)
+        draw_belt_layout(suite, belt, drive, suite.split("seen"), rng, clear_path=False)
+        for _ in range(20)
     ]
     assert {np.sign(layout.belt.speed) for layout in layouts} == {-1.0, 1.0}
     for layout in layouts:
-        cubes = np.array([pose[:2] for pose in layout.cubes.values()])
-        along = cubes[:, 1] * np.sign(layout.belt.speed)
+        poses = np.array([at.pose for at in layout.objects.values()])
+        along = poses[:, 1] * np.sign(layout.belt.speed)
         assert np.all((along >= drive.start[0]) & (along <= drive.start[1]))
 
 
@@ -77,7 +78,7 @@ def test_the_belt_does_not_wait_for_the_robot(simulate):
 def test_a_catch_needs_touch_and_closeness(simulate):
     simulation = simulate("intercept", suite="moving", seed=0)
     world, name = simulation.world, simulation.target_name
-    body = world._cubes[name]
+    body = world._objects[name]
     world._bullet.resetBasePositionAndOrientation(
         body, list(world.tool_position()), [0.0, 0.0, 0.0, 1.0]
     )

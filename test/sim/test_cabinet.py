@@ -34,7 +34,7 @@ def test_the_two_drawers_are_the_targets_and_their_colours_differ(simulate):
 def test_each_side_and_colour_comes_up_as_target():
     suite, rng = load_suite("tabletop"), np.random.default_rng(1)
     split = suite.split("seen")
-    layouts = [draw_cabinet_layout(suite.scene, suite.scene.cabinet, split, rng) for _ in range(80)]
+    layouts = [draw_cabinet_layout(suite, suite.scene.cabinet, split, rng) for _ in range(80)]
     sides = {layout.cabinet.handles.index(layout.targets[0]) for layout in layouts}
     assert sides == {0, 1}
     assert {layout.targets[0] for layout in layouts} == set(split.targets)

@@ -14,4 +14,9 @@ def test_scene_without_room_is_refused_in_one_sentence():
     suite = load_suite("tabletop")
     tight = suite.scene.model_copy(update={"area": Rectangle(low=(0.4, 0.0), high=(0.5, 0.1))})
     with pytest.raises(SimulationError, match="no room for all its things"):
-        draw_layout(tight, suite.split("seen"), np.random.default_rng(0), clear_path=False)
+        draw_layout(
+            suite.model_copy(update={"scene": tight}),
+            suite.split("seen"),
+            np.random.default_rng(0),
+            clear_path=False,
+        )

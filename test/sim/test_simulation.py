@@ -69,13 +69,14 @@ def test_observations_have_the_contracted_shapes(simulate):
     assert observation.proprioception.shape == (6,)
 
 
-def test_every_cube_is_visible_in_its_colour_where_it_projects_to(simulate):
+def test_the_top_of_every_object_is_visible_in_its_colour_where_it_projects_to(simulate):
     colours = load_suite("tabletop").colours
     for seed in range(5):
         simulation = simulate(seed=seed)
         image = simulation.image("front").astype(float)
+        top = np.array([0.0, 0.0, simulation.world.object_height / 2])
         for name in simulation.object_names:
-            column, row = simulation.project("front", simulation.object_position(name))
+            column, row = simulation.project("front", simulation.object_position(name) + top)
             pixel = image[int(row), int(column)]
             closeness = {
                 other: pixel @ rgb / (np.linalg.norm(pixel) * np.linalg.norm(rgb))
@@ -145,7 +146,7 @@ def test_joint_names_and_measurements_match(simulate):
     assert simulation.joint_positions().shape == simulation.joint_velocities().shape == (count,)
 
 
-def test_the_instruction_names_the_target_and_the_swapped_one_another_cube(simulate):
+def test_the_instruction_names_the_target_and_the_swapped_one_another_object(simulate):
     for seed in range(10):
         simulation = simulate("push", seed=seed)
         swapped = simulation.swapped_instruction().split()
@@ -182,10 +183,10 @@ def test_a_missing_physics_engine_is_explained(monkeypatch):
 
 def test_a_wrong_suite_file_is_refused_with_the_place_of_the_fault(tmp_path):
     data = load_suite("tabletop").model_dump()
-    data["scene"]["cube_sise"] = 0.04
+    data["scene"]["object_hight"] = 0.04
     path = tmp_path / "broken.yaml"
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(SimulationError, match=r"broken\.yaml: scene\.cube_sise"):
+    with pytest.raises(SimulationError, match=r"broken\.yaml: scene\.object_hight"):
         read_yaml(path, Suite)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks and expert: the expert succeeds, and success needs the cube that was named."""
+"""Tasks and expert: the expert succeeds, and success needs the object that was named."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_the_expert_succeeds_in_shifted_scenes(simulate, suite, task):
         ("moving", "conveyor-pick"),
     ],
 )
-def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, suite, task):
+def test_the_expert_recovers_from_knocks_and_dropped_objects(simulate, suite, task):
     for seed in range(4):
         rng = np.random.default_rng(seed)
 
@@ -75,7 +75,7 @@ def test_the_expert_recovers_from_knocks_and_dropped_cubes(simulate, suite, task
 @pytest.mark.parametrize(
     ("suite", "task"), [case for case in ALL if case[1] not in ("push", "conveyor-push")]
 )
-def test_serving_another_cube_is_no_success(simulate, suite, task):
+def test_serving_another_object_is_no_success(simulate, suite, task):
     simulation = simulate(task, suite=suite, seed=1)
     other = simulation.swapped_target_name
     run(simulation, Expert(other))
@@ -104,14 +104,14 @@ def test_a_criterion_must_hold_for_a_while(simulate):
     assert simulation.succeeded()
 
 
-def test_a_held_cube_is_carried_by_friction_alone(simulate):
+def test_a_held_object_is_carried_by_friction_alone(simulate):
     simulation = simulate("pick", seed=0)
     run(simulation, Expert())
     assert simulation.world.touched(simulation.target_name)
     simulation.command(np.zeros(6), 1.0)
     simulation.step(1.0)
     height = simulation.object_position(simulation.target_name)[2]
-    assert height == pytest.approx(simulation.world.cube_size / 2, abs=0.003)
+    assert height == pytest.approx(simulation.world.object_height / 2, abs=0.003)
 
 
 @pytest.mark.parametrize(("suite", "task"), ALL)
@@ -129,7 +129,7 @@ def test_the_expert_has_no_memory(simulate, suite, task):
     np.testing.assert_array_equal(expert.act(simulation), Expert().act(simulation))
 
 
-def test_a_cube_still_held_on_another_is_not_stacked(simulate):
+def test_an_object_still_held_on_another_is_not_stacked(simulate):
     simulation = simulate("stack", seed=0)
     world, name = simulation.world, simulation.target_name
     while np.linalg.norm(world.position(name) - simulation.goal_position()) > 0.01:
@@ -139,7 +139,7 @@ def test_a_cube_still_held_on_another_is_not_stacked(simulate):
     assert not simulation.task.done(world, name)
 
 
-def test_a_cube_beside_or_above_another_is_not_stacked(simulate):
+def test_an_object_beside_or_above_another_is_not_stacked(simulate):
     simulation = simulate("stack", seed=0)
     world, name = simulation.world, simulation.target_name
     for offset in ([0.02, 0.0, 0.0], [0.0, 0.0, 0.03], [0.04, 0.0, -0.04]):
@@ -150,7 +150,7 @@ def test_a_cube_beside_or_above_another_is_not_stacked(simulate):
     assert simulation.succeeded()
 
 
-def test_stacking_names_both_cubes_and_the_swapped_sentence_keeps_the_lower_one(simulate):
+def test_stacking_names_both_objects_and_the_swapped_sentence_keeps_the_lower_one(simulate):
     for seed in range(6):
         simulation = simulate("stack", seed=seed)
         base = simulation.world.base_name
@@ -163,13 +163,13 @@ def test_stacking_names_both_cubes_and_the_swapped_sentence_keeps_the_lower_one(
 
 
 def _put(world, name, position):
-    """Put a cube somewhere at once, level and at rest."""
-    body = world._cubes[name]
+    """Put an object somewhere at once, level and at rest."""
+    body = world._objects[name]
     world._bullet.resetBasePositionAndOrientation(body, list(position), [0.0, 0.0, 0.0, 1.0])
     world._bullet.resetBaseVelocity(body, [0.0] * 3, [0.0] * 3)
 
 
-def test_a_cube_off_the_table_is_out_of_reach(simulate):
+def test_an_object_off_the_table_is_out_of_reach(simulate):
     simulation = simulate("push", seed=0)
     _put(simulation.world, simulation.target_name, [0.9, 0.6, 0.02])
     assert simulation.failure() is Failure.OUT_OF_REACH
