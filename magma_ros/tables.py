@@ -35,6 +35,9 @@ def bundle_tables(summary: BundleSummary) -> list[Table]:
     contract.add_row("instruction", f"at most {observation.max_tokens} words")
     chunk = f"{action.chunk_length} steps of {action.step_period:g} s in {action.frame}"
     contract.add_row("action chunk", chunk)
+    if (trace := manifest.trace) is not None:
+        horizon = f"{trace.times[-1]:g} s ahead in {len(trace.times)} points on {trace.camera}"
+        contract.add_row("trace", horizon)
     contract.add_row("licence", manifest.licence)
     contract.add_row("made by", manifest.provenance.command)
     stages = Table("stage", "kind", "exit", "MFLOP", "weights [kB]", "compute", "weights")

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 from magma_ros.policy.manifest import BundleError, sha256_of
 from magma_ros.policy.report import inspect, verify
 from magma_ros.policy.runtime import PolicyError, StagedPolicy
+from magma_ros.tables import bundle_tables
 
 
 def refusal(folder) -> str:
@@ -137,3 +138,9 @@ def test_inspecting_adds_up_the_costs_without_opening_a_graph(bundle):
     assert shares[-1] == pytest.approx(1.0)
     assert summary.stages[0].file_bytes == (bundle / "look.onnx").stat().st_size
     assert summary.stages[-1].file_bytes is None
+
+
+def test_the_summary_says_how_far_ahead_the_trace_looks(pristine_bundle):
+    contract, _ = bundle_tables(inspect(pristine_bundle))
+    cells = [str(cell) for column in contract.columns for cell in column.cells]
+    assert "0.6 s ahead in 3 points on front" in cells
