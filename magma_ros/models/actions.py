@@ -73,7 +73,8 @@ def decode(logits: Tensor) -> Decoded:
     inside = probability * near
     mass = inside.sum(dim=-1)
     action = (inside * bin_centres().to(logits)).sum(dim=-1) / mass
-    entropy = -(probability * torch.log(probability + 1e-9)).sum(dim=-1) / math.log(BINS)
+    information = torch.log_softmax(logits, dim=-1)
+    entropy = -(probability * information).sum(dim=-1) / math.log(BINS)
     arm, gripper = action[..., :GRIPPER], action[..., GRIPPER:]
     return Decoded(
         action=torch.cat([arm, gripper.clamp(0.0, 1.0)], dim=-1),

@@ -56,14 +56,17 @@ def usable_providers(wanted: Sequence[str]) -> list[str]:
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """Options for a stage: ``threads`` threads that sleep, not spin, between runs."""
+    """Options for a stage: ``threads`` threads that sleep between runs."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Spinning threads would take the cores from the control loop between two stages.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Within a run, a thread that waits for the next operator spins for a moment: waking it up takes
+    # longer than most operators. Between runs none may take a core from the control loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3  # errors only: a missing provider is reported above
     return options
 
