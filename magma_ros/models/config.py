@@ -16,115 +16,13 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from magma_ros.models.data_config import AggregationConfig, DataConfig
+from magma_ros.models.network_config import NetworkConfig
 from magma_ros.models.schema import Fraction, Positive, Strict
 from magma_ros.types import MagmaError
 
 
 class ConfigError(MagmaError):
     """The training configuration cannot be used."""
-
-
-class CameraConfig(Strict):
-    """One camera and the ConvNeXt tower that reads it.
-
-    Attributes:
-        name: Camera name in the observation.
-        height: Image height the network sees [px]; a multiple of the tower's stride.
-        width: Image width the network sees [px].
-        depths: ConvNeXt blocks per stage.
-        channels: Channels per stage; every stage after the first halves the resolution.
-        patch: Side of the stem's patches [px].
-    """
-
-    name: str
-    height: Positive
-    width: Positive
-    depths: tuple[Positive, ...]
-    channels: tuple[Positive, ...]
-    patch: Positive = 4
-
-    @property
-    def stride(self) -> int:
-        """Pixels between neighbouring tokens."""
-        return int(self.patch * 2 ** (len(self.depths) - 1))
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of vision tokens."""
-        return self.height // self.stride, self.width // self.stride
-
-    @model_validator(mode="after")
-    def _fits(self) -> CameraConfig:
-        if len(self.depths) != len(self.channels):
-            raise ValueError(f"camera {self.name} needs as many depths as channels")
-        if self.height % self.stride or self.width % self.stride:
-            raise ValueError(f"camera {self.name} needs sides that are multiples of {self.stride}")
-        return self
-
-
-class LookConfig(Strict):
-    """A stage in which the tokens of these cameras enter."""
-
-    look: tuple[str, ...] = Field(min_length=1)
-
-
-class ThinkConfig(Strict):
-    """A stage of decoder layers, with an action head after it unless ``exit`` is false."""
-
-    think: Positive
-    exit: bool = True
-
-
-class NetworkConfig(Strict):
-    """The policy network.
-
-    Attributes:
-        cameras: Cameras and their towers.
-        proprioception: Names of the measured values, in order.
-        max_tokens: Length of the padded instruction.
-        chunk_length: Steps K in a plan.
-        width: Width of the decoder.
-        heads: Attention heads.
-        hidden: Inner width of the decoder's gated MLP.
-        layer_scale: Initial ConvNeXt layer scale.
-        modulation: Whether the instruction modulates every vision stage (FiLM).
-        grounding: Tokens per camera that say where the instruction's objects are; 0 for none.
-        stages: Looks and thinks, in order.
-    """
-
-    cameras: tuple[CameraConfig, ...] = Field(min_length=1)
-    proprioception: tuple[str, ...] = Field(min_length=1)
-    max_tokens: Positive
-    chunk_length: Positive
-    width: Positive
-    heads: Positive
-    hidden: Positive
-    layer_scale: float = Field(default=0.1, gt=0.0)
-    modulation: bool = True
-    grounding: Annotated[int, Field(ge=0)] = 2
-    stages: tuple[LookConfig | ThinkConfig, ...] = Field(min_length=2)
-
-    def camera(self, name: str) -> CameraConfig:
-        """The camera of that name."""
-        return next(camera for camera in self.cameras if camera.name == name)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> NetworkConfig:
-        if self.width % (2 * self.heads):
-            raise ValueError("width must be a multiple of twice the number of heads")
-        first, last = self.stages[0], self.stages[-1]
-        begins = isinstance(first, LookConfig)
-        ends = isinstance(last, ThinkConfig) and last.exit
-        if not begins:
-            raise ValueError("the first stage must be a look")
-        if not ends:
-            raise ValueError("the last stage must be a think with an exit")
-        looked = [
-            name for stage in self.stages if isinstance(stage, LookConfig) for name in stage.look
-        ]
-        if sorted(looked) != sorted(camera.name for camera in self.cameras):
-            raise ValueError("every camera must enter in exactly one look")
-        return self
 
 
 class OptimiserConfig(Strict):
@@ -163,12 +61,32 @@ class LossConfig(Strict):
         expectation: Weight of the L1 distance of the decoded action.
         position: Weight of the relative positions of target and goal.
         heat: Weight of the heat-map cross-entropy.
+        trace: Weight of the L1 distance of the traces.
+        distillation: Weight of the cross-entropy of earlier exits with the last one.
     """
 
     sigma: float = Field(default=2.5, gt=0.0)
     expectation: float = Field(default=2.0, ge=0.0)
     position: float = Field(default=1.0, ge=0.0)
     heat: float = Field(default=0.1, ge=0.0)
+    trace: float = Field(default=2.0, ge=0.0)
+    distillation: float = Field(default=0.5, ge=0.0)
+
+
+class TiltConfig(Strict):
+    """Turns of a fixed camera, which a homography of its image reproduces exactly.
+
+    Attributes:
+        camera: Camera whose images are turned; it must not move with the arm.
+        field_of_view: Vertical field of view of that camera [deg].
+        degrees: Largest turn, about any axis [deg].
+        share: Share of the samples that are turned.
+    """
+
+    camera: str
+    field_of_view: float = Field(gt=0.0, lt=180.0)
+    degrees: float = Field(gt=0.0)
+    share: Fraction = 0.5
 
 
 class AugmentationConfig(Strict):
@@ -179,12 +97,14 @@ class AugmentationConfig(Strict):
         contrast: Largest relative change of contrast.
         colour: Largest relative change of each colour channel.
         proprioception: Standard deviation of the noise on measured values, in units of theirs.
+        tilt: Turns of the fixed camera, or none.
     """
 
     brightness: Fraction = 0.15
     contrast: Fraction = 0.15
     colour: Fraction = 0.05
     proprioception: Fraction = 0.05
+    tilt: TiltConfig | None = None
 
 
 class CheckConfig(Strict):

@@ -22,6 +22,7 @@ from magma_ros.models.card import Comparison, write_card
 from magma_ros.models.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.evidence import NOTHING, measure
 from magma_ros.models.graphs import StageGraph, run_stages, stage_graphs, tensor_spec
+from magma_ros.models.network_config import TraceConfig
 from magma_ros.models.parity import Deviation, ParityError, compare, observations
 from magma_ros.models.quantise import quantise, weight_bytes
 from magma_ros.models.rollout import observation_contract
@@ -31,6 +32,7 @@ from magma_ros.policy.manifest import (
     Provenance,
     StageSpec,
     TokenizerFile,
+    TraceContract,
     sha256_of,
     write_manifest,
 )
@@ -170,6 +172,7 @@ def _manifest(
             mask=NORMALISED,
         ),
         observation=observation_contract(config.network),
+        trace=_trace_contract(config.network.trace),
         tokenizer=TokenizerFile(file=TOKENIZER, sha256=sha256_of(folder / TOKENIZER)),
         stages=tuple(stages),
         provenance=Provenance(
@@ -179,6 +182,15 @@ def _manifest(
             data=f"scripted demonstrations of {suites}",
             metrics={},
         ),
+    )
+
+
+def _trace_contract(trace: TraceConfig | None) -> TraceContract | None:
+    """What the exits draw, in seconds instead of steps."""
+    if trace is None:
+        return None
+    return TraceContract(
+        camera=trace.camera, times=tuple(round(step * ENV_STEP, 6) for step in trace.steps)
     )
 
 

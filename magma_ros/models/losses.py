@@ -3,13 +3,15 @@
 """What training asks of the network.
 
 At every exit, with equal weight: soft-bin cross-entropy and the L1 distance of the decoded action,
-over the chunk elements whose labels hold. As training aids, from simulator positions that are
-labels and never inputs: where target and goal are relative to the end effector, and where the
-grounding tokens should look.
+over the chunk elements whose labels hold, and where gripper and target will be in the image. The
+last exit teaches the ones before it (self-distillation as in arXiv 1905.08094). As training aids,
+from simulator positions that are labels and never inputs: where target and goal are relative to the
+end effector, and where the grounding tokens should look.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +21,7 @@ from torch.nn import functional
 from magma_ros.models.actions import decode, soft_labels
 from magma_ros.models.config import LossConfig
 from magma_ros.models.network import Inputs, PolicyOutput
+from magma_ros.models.network_config import ViewConfig
 
 POSITION_UNIT = 0.1
 """Relative positions are learned in decimetres, so that they are of the order of one."""
@@ -33,12 +36,17 @@ class Labels(NamedTuple):
         positions: (B, 6) target and goal relative to the end effector [m].
         pixels: By camera name, (B, 2, 2) column and row of target and goal, 0 to 1 across the
             image; outside of that where they are not in view.
+        traces: (B, H, 2, 2) where gripper and target will be, column and row, 0 to 1 across the
+            image of the network's traces.
+        traced: (B, H) whether that is known.
     """
 
     actions: Tensor
     valid: Tensor
     positions: Tensor
     pixels: dict[str, Tensor]
+    traces: Tensor
+    traced: Tensor
 
 
 class Batch(NamedTuple):
@@ -58,6 +66,8 @@ class Losses(NamedTuple):
         last_error: The same at the last exit.
         position: L1 distance of the relative positions [m].
         heat: Cross-entropy of the heat maps.
+        trace: L1 distance of the traces, as a share of the image, mean over the exits.
+        distillation: Cross-entropy of the earlier exits with the last one.
     """
 
     total: Tensor
@@ -66,48 +76,66 @@ class Losses(NamedTuple):
     last_error: Tensor
     position: Tensor
     heat: Tensor
+    trace: Tensor
+    distillation: Tensor
 
 
 def policy_losses(
-    output: PolicyOutput, labels: Labels, grids: dict[str, tuple[int, int]], weights: LossConfig
+    output: PolicyOutput, labels: Labels, views: Sequence[ViewConfig], weights: LossConfig
 ) -> Losses:
     """All terms for one batch.
 
     Args:
         output: What the network said.
         labels: What it should have said.
-        grids: Rows and columns of vision tokens by camera.
+        views: Shapes of the heat maps, and which camera each of them reads.
         weights: Weights of the terms.
     """
     wanted = soft_labels(labels.actions, weights.sigma)
     share = labels.valid.float() / labels.valid.sum().clamp_min(1)
-    entropies, errors, positions = [], [], []
+    known = labels.traced.float() / labels.traced.sum().clamp_min(1)
+    taught = functional.softmax(output.exits[-1].logits.detach().float(), dim=-1)
+    nothing = share.new_zeros(())
+    surprises, errors, positions, traces, lessons = [], [], [], [], []
     for said in output.exits:
         logits = said.logits.float()
-        surprise = -(wanted * functional.log_softmax(logits, dim=-1)).sum(dim=-1).mean(dim=-1)
+        log_share = functional.log_softmax(logits, dim=-1)
+        surprises.append((_cross_entropy(wanted, log_share) * share).sum())
         distance = (decode(logits).action - labels.actions).abs().mean(dim=-1)
-        entropies.append((surprise * share).sum())
         errors.append((distance * share).sum())
         positions.append(
             functional.l1_loss(said.positions.float(), labels.positions / POSITION_UNIT)
         )
-    cross_entropy, error = torch.stack(entropies).mean(), torch.stack(errors).mean()
-    position = torch.stack(positions).mean()
-    heat = torch.stack(
-        [
-            heat_loss(logits, labels.pixels[name], grids[name])
-            for name, logits in output.heat.items()
-            if name in labels.pixels
-        ]
-        or [cross_entropy.new_zeros(())]
-    ).mean()
+        if said is not output.exits[-1]:
+            lessons.append((_cross_entropy(taught, log_share) * share).sum())
+        if said.trace is not None:
+            away = (said.trace.float() - labels.traces).abs().mean(dim=(-1, -2))
+            traces.append((away * known).sum())
+    heats = [
+        heat_loss(output.heat[view.name], labels.pixels[view.camera], view.grid)
+        for view in views
+        if view.name in output.heat
+    ]
+    cross_entropy, error, position, trace, distillation, heat = (
+        torch.stack(terms or [nothing]).mean()
+        for terms in (surprises, errors, positions, traces, lessons, heats)
+    )
     total = (
         cross_entropy
         + weights.expectation * error
         + weights.position * position
         + weights.heat * heat
+        + weights.trace * trace
+        + weights.distillation * distillation
     )
-    return Losses(total, cross_entropy, error, errors[-1], position * POSITION_UNIT, heat)
+    return Losses(
+        total, cross_entropy, error, errors[-1], position * POSITION_UNIT, heat, trace, distillation
+    )
+
+
+def _cross_entropy(wanted: Tensor, log_share: Tensor) -> Tensor:
+    """(B, K) mean over the action's dimensions."""
+    return -(wanted * log_share).sum(dim=-1).mean(dim=-1)
 
 
 def heat_loss(logits: Tensor, pixels: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -27,7 +27,13 @@ from transformers.models.llama.modeling_llama import (
 )
 
 from magma_ros.models.actions import BINS
-from magma_ros.models.config import CameraConfig, LookConfig, NetworkConfig, ThinkConfig
+from magma_ros.models.network_config import (
+    LookConfig,
+    NetworkConfig,
+    ThinkConfig,
+    TraceConfig,
+    ViewConfig,
+)
 from magma_ros.types import ACTION_DIMS
 
 # Magma's image statistics: those of OpenAI's CLIP.
@@ -58,10 +64,13 @@ class ExitOutput(NamedTuple):
     Attributes:
         logits: (B, K, 7, 255) bin logits.
         positions: (B, 6) target and goal relative to the end effector; a training aid only.
+        trace: (B, H, 2, 2) where gripper and target will be, column and row, 0 to 1 across the
+            image; None for a network without traces.
     """
 
     logits: Tensor
     positions: Tensor
+    trace: Tensor | None
 
 
 class PolicyOutput(NamedTuple):
@@ -69,7 +78,7 @@ class PolicyOutput(NamedTuple):
 
     Attributes:
         exits: One output per exit, shallowest first.
-        heat: By camera name, (B, G, N) logits of the grounding tokens' heat maps.
+        heat: By view, (B, G, N) logits of the grounding tokens' heat maps.
     """
 
     exits: list[ExitOutput]
@@ -96,7 +105,7 @@ class MagmaPolicy(nn.Module):
             later = len(self.stages) > 0
             look = LookStage(config, stage) if later else FirstLookStage(config, stage, vocabulary)
             self.stages.append(look)
-            length += sum(tokens_of(config.camera(name), config) for name in stage.look)
+            length += sum(tokens_of(config.view(name), config) for name in stage.look)
 
     def forward(self, inputs: Inputs) -> PolicyOutput:
         """Run every stage."""
@@ -122,14 +131,14 @@ class MagmaPolicy(nn.Module):
         first.proprioception_std.copy_(std.clamp_min(1e-3))
 
 
-def tokens_of(camera: CameraConfig, config: NetworkConfig) -> int:
-    """Tokens that a camera adds to the state."""
-    rows, columns = camera.grid
+def tokens_of(view: ViewConfig, config: NetworkConfig) -> int:
+    """Tokens that a view adds to the state."""
+    rows, columns = view.grid
     return rows * columns + config.grounding
 
 
 class FirstLookStage(nn.Module):
-    """Builds the state: queries, proprioception, words, and the first cameras' tokens."""
+    """Builds the state: queries, proprioception, words, and the first views' tokens."""
 
     proprioception_mean: Tensor
     proprioception_std: Tensor
@@ -157,7 +166,7 @@ class FirstLookStage(nn.Module):
 
 
 class LookStage(nn.Module):
-    """Appends the tokens of further cameras to the state."""
+    """Appends the tokens of further views to the state."""
 
     def __init__(self, config: NetworkConfig, stage: LookConfig) -> None:
         super().__init__()
@@ -203,12 +212,33 @@ class ExitHead(nn.Module):
         self.norm = LlamaRMSNorm(config.width, eps=1e-5)
         self.bins = nn.Linear(config.width, len(ACTION_DIMS) * BINS)
         self.positions = nn.Linear(config.width, 6)
+        self.trace = None if config.trace is None else TraceHead(config, config.trace)
 
     def forward(self, state: Tensor) -> ExitOutput:
-        """Logits and auxiliary positions from the state (B, S, D)."""
+        """Logits, auxiliary positions and trace from the state (B, S, D)."""
         queries = self.norm(state[:, : self.chunk_length])
         logits = self.bins(queries).unflatten(-1, (len(ACTION_DIMS), BINS))
-        return ExitOutput(logits, self.positions(queries[:, 0]))
+        trace = None if self.trace is None else self.trace(queries)
+        return ExitOutput(logits, self.positions(queries[:, 0]), trace)
+
+
+class TraceHead(nn.Module):
+    """Reads where gripper and target will be; each moment from the query of its step."""
+
+    def __init__(self, config: NetworkConfig, trace: TraceConfig) -> None:
+        super().__init__()
+        self.queries = [min(step, config.chunk_length) - 1 for step in trace.steps]
+        self.hidden = nn.Linear(config.width, config.width)
+        # Moments beyond the chunk share its last query, so each has weights of its own.
+        self.weight = nn.Parameter(torch.empty(len(trace.steps), config.width, 4))
+        self.bias = nn.Parameter(torch.full((len(trace.steps), 1, 4), 0.5))
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """(B, H, 2, 2) from the queries (B, K, D)."""
+        chosen = nn.functional.gelu(self.hidden(queries[:, self.queries]))
+        places = chosen.unsqueeze(2) @ self.weight + self.bias
+        return places.unflatten(-1, (2, 2)).squeeze(2)
 
 
 class InstructionEncoder(nn.Module):
@@ -247,17 +277,18 @@ class Eyes(nn.Module):
     def __init__(self, config: NetworkConfig, stage: LookConfig) -> None:
         super().__init__()
         self.towers = nn.ModuleDict(
-            {name: VisionTower(config.camera(name), config) for name in stage.look}
+            {name: VisionTower(config.view(name), config) for name in stage.look}
         )
+        self.cameras = {name: config.view(name).camera for name in stage.look}
 
     def forward(
         self, images: dict[str, Tensor], instruction: Tensor
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Tokens per camera, and the heat maps of cameras with grounding."""
+        """Tokens per view, and the heat maps of views with grounding."""
         seen: list[Tensor] = []
         heat: dict[str, Tensor] = {}
         for name, tower in self.towers.items():
-            tokens, logits = tower(images[name], instruction)
+            tokens, logits = tower(images[self.cameras[name]], instruction)
             seen.append(tokens)
             if logits is not None:
                 heat[name] = logits
@@ -270,27 +301,29 @@ class VisionTower(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, camera: CameraConfig, config: NetworkConfig) -> None:
+    def __init__(self, view: ViewConfig, config: NetworkConfig) -> None:
         super().__init__()
         convnext = ConvNextModel(
             ConvNextConfig(
-                patch_size=camera.patch,
-                num_stages=len(camera.depths),
-                depths=list(camera.depths),
-                hidden_sizes=list(camera.channels),
+                patch_size=view.patch,
+                num_stages=len(view.depths),
+                depths=list(view.depths),
+                hidden_sizes=list(view.channels),
                 layer_scale_init_value=config.layer_scale,
             )
         )
         self.stem = convnext.embeddings
         self.stages = convnext.encoder.stages
         self.films = nn.ModuleList(
-            Film(config.width, channels) for channels in camera.channels if config.modulation
+            Film(config.width, channels) for channels in view.channels if config.modulation
         )
-        rows, columns = camera.grid
-        self.norm = nn.LayerNorm(camera.channels[-1])
-        self.projector = mlp(camera.channels[-1], config.width)
+        rows, columns = view.grid
+        self.norm = nn.LayerNorm(view.channels[-1])
+        self.projector = mlp(view.channels[-1], config.width)
         self.position = nn.Parameter(0.02 * torch.randn(1, rows * columns, config.width))
-        self.grounding = Grounding(config, camera.grid) if config.grounding else None
+        self.grounding = Grounding(config, view.grid) if config.grounding else None
+        camera = next(c for c in config.cameras if c.name == view.camera)
+        self.shrink = (camera.height // view.height, camera.width // view.width)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -300,6 +333,8 @@ class VisionTower(nn.Module):
         The image is uint8, or already float on 0 to 255 when it was augmented.
         """
         pixels = image.permute(0, 3, 1, 2).float() / 255.0
+        if self.shrink != (1, 1):
+            pixels = nn.functional.avg_pool2d(pixels, self.shrink)
         features = self.stem((pixels - self.mean) / self.std)
         for index, stage in enumerate(self.stages):
             features = stage(features)

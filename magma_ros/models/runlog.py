@@ -66,7 +66,7 @@ class RunLog:
         figure = Figure(figsize=(10, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
         steps = [int(row["step"]) for row in rows]
-        for name in ("error", "last_error", "position", "heat"):
+        for name in ("error", "last_error", "position", "heat", "trace"):
             left.semilogy(steps, [float(row[name]) for row in rows], label=name.replace("_", " "))
         left.set(xlabel="step", title="training losses")
         left.legend()

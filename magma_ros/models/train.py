@@ -37,13 +37,14 @@ from magma_ros.models.config import (
     TrainingConfig,
     load_config,
 )
-from magma_ros.models.data import CARD, generate
+from magma_ros.models.data import generate
 from magma_ros.models.data_config import AggregationConfig
 from magma_ros.models.dataset import Demonstrations, Statistics
 from magma_ros.models.losses import Batch, Labels, Losses, policy_losses
 from magma_ros.models.network import Inputs, MagmaPolicy, PolicyOutput
 from magma_ros.models.rollout import TorchPolicy, success_rate
 from magma_ros.models.runlog import RunLog
+from magma_ros.models.shards import CARD
 from magma_ros.models.words import make_tokenizer
 from magma_ros.sim.language import vocabulary
 from magma_ros.types import MagmaError
@@ -82,8 +83,8 @@ def train(
         # Demonstrations that the policy of an abandoned run drove are not this policy's.
         shutil.rmtree(run / AGGREGATED, ignore_errors=True)
     words = vocabulary()
-    folder = generate(config.data, workers=workers)
-    data = Demonstrations.read(folder, config.network, make_tokenizer(words))
+    generate(config.data, workers=workers)
+    data = Demonstrations.of(config.data, config.network, make_tokenizer(words))
     statistics = Statistics.of(data.actions, data.proprioception)
     return Trainer(Recipe(config, words, statistics), data, run, workers=workers).train()
 
@@ -115,7 +116,6 @@ class Trainer:
         if found := checkpoints(run):
             restore(found[-1], recipe, self.state)
         self._forward = _compiled(network) if self.config.optimiser.compile else network
-        self._grids = {camera.name: camera.grid for camera in self.config.network.cameras}
         self._std = torch.tensor(recipe.statistics.std, device=self.device)
 
     def train(self) -> Path:
@@ -160,9 +160,15 @@ class Trainer:
         step, seed = self.state.step, self.config.seed
         rows = batch_rows(seed, step, self.config.optimiser.batch, len(self.data))
         batch = self.data.batch(rows, self.recipe.statistics)
-        inputs, labels = _to(batch, self.device)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        return Batch(augment(inputs, self.config.augmentation, self._std, generator), labels)
+        trace = self.config.network.trace
+        return augment(
+            _to(batch, self.device),
+            self.config.augmentation,
+            self._std,
+            generator,
+            trace_camera=trace.camera if trace else None,
+        )
 
     def step(self, batch: Batch) -> Losses:
         """One optimiser step on this batch."""
@@ -182,14 +188,17 @@ class Trainer:
         """Success per task of the averaged weights on a few validation scenes."""
         average = copy.deepcopy(self.state.average).to("cpu").eval()
         policy = TorchPolicy(average, self.recipe)
-        suite, episodes = self.config.data.suite, self.config.check.episodes
-        return {t: success_rate(policy, suite, t, episodes) for t in self.config.data.episodes}
+        episodes = self.config.check.episodes
+        return {
+            task: success_rate(policy, suite, task, episodes)
+            for suite, task in self.config.data.tasks
+        }
 
     def _losses(self, batch: Batch) -> Losses:
         reduced = self.config.optimiser.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
             output = self._forward(batch.inputs)
-        return policy_losses(output, batch.labels, self._grids, self.config.loss)
+        return policy_losses(output, batch.labels, self.config.network.views, self.config.loss)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -257,6 +266,8 @@ def _to(batch: Batch, device: torch.device) -> Batch:
             labels.valid.to(device),
             labels.positions.to(device),
             {name: pixels.to(device) for name, pixels in labels.pixels.items()},
+            labels.traces.to(device),
+            labels.traced.to(device),
         ),
     )
 

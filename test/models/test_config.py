@@ -13,7 +13,7 @@ import yaml
 from magma_ros.models.config import ConfigError, load_config
 from magma_ros.share import share_file
 
-from .conftest import recipe_dict
+from .conftest import recipe_dict, view
 
 
 def write(folder: Path, content: dict[str, Any]) -> Path:
@@ -40,6 +40,14 @@ def test_an_unknown_field_is_named(tmp_path: Path) -> None:
         ("stages", [{"think": 1}, {"think": 1}], "first stage must be a look"),
         ("stages", [{"look": ["front", "wrist"]}, {"think": 1, "exit": False}], "with an exit"),
         ("stages", [{"look": ["front"]}, {"think": 1}], "exactly one look"),
+        (
+            "views",
+            [view("front", 32) | {"camera": "side"}, view("wrist", 16)],
+            "camera side, which is not given",
+        ),
+        ("views", [view("front", 24), view("wrist", 16)], "whole fraction"),
+        ("trace", {"camera": "side", "steps": [2]}, "trace reads camera side"),
+        ("trace", {"camera": "front", "steps": [4, 2]}, "trace.steps must increase"),
     ],
 )
 def test_an_impossible_network_is_refused(

@@ -16,11 +16,11 @@ from magma_ros.models import export as export_module
 from magma_ros.models.actions import decode
 from magma_ros.models.benchmark import benchmark
 from magma_ros.models.checkpoint import Recipe, load_policy
-from magma_ros.models.config import NetworkConfig
 from magma_ros.models.dataset import Demonstrations
 from magma_ros.models.export import export
 from magma_ros.models.graphs import example_inputs, run_stages, stage_graphs
 from magma_ros.models.network import MagmaPolicy
+from magma_ros.models.network_config import NetworkConfig
 from magma_ros.models.parity import Deviation, ParityError
 from magma_ros.models.rollout import inputs_of
 from magma_ros.models.train import Trainer

@@ -1,0 +1,172 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a policy network as data: what it is given, how it looks, how deep it thinks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from magma_ros.models.schema import Positive, Strict
+
+
+class CameraConfig(Strict):
+    """An image that the policy is given.
+
+    Attributes:
+        name: Camera name in the observation.
+        height: Rows [px].
+        width: Columns [px].
+    """
+
+    name: str
+    height: Positive
+    width: Positive
+
+
+class ViewConfig(Strict):
+    """One way of looking at a camera's image: a ConvNeXt tower and the size it reads.
+
+    Attributes:
+        name: Name of the view.
+        camera: Camera whose image it reads.
+        height: Rows it reads [px]; the image is averaged down to them.
+        width: Columns it reads [px].
+        depths: ConvNeXt blocks per stage.
+        channels: Channels per stage; every stage after the first halves the resolution.
+        patch: Side of the stem's patches [px].
+    """
+
+    name: str
+    camera: str
+    height: Positive
+    width: Positive
+    depths: tuple[Positive, ...]
+    channels: tuple[Positive, ...]
+    patch: Positive = 4
+
+    @property
+    def stride(self) -> int:
+        """Pixels between neighbouring tokens."""
+        return int(self.patch * 2 ** (len(self.depths) - 1))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of vision tokens."""
+        return self.height // self.stride, self.width // self.stride
+
+    @model_validator(mode="after")
+    def _fits(self) -> ViewConfig:
+        if len(self.depths) != len(self.channels):
+            raise ValueError(f"view {self.name} needs as many depths as channels")
+        if self.height % self.stride or self.width % self.stride:
+            raise ValueError(f"view {self.name} needs sides that are multiples of {self.stride}")
+        return self
+
+
+class LookConfig(Strict):
+    """A stage in which the tokens of these views enter."""
+
+    look: tuple[str, ...] = Field(min_length=1)
+
+
+class ThinkConfig(Strict):
+    """A stage of decoder layers, with an action head after it unless ``exit`` is false."""
+
+    think: Positive
+    exit: bool = True
+
+
+class TraceConfig(Strict):
+    """Where gripper and target will be in an image: Magma's Trace-of-Mark, said at every exit.
+
+    Attributes:
+        camera: The image.
+        steps: How many steps of a plan after the observation, increasing.
+    """
+
+    camera: str
+    steps: tuple[Positive, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _increases(self) -> TraceConfig:
+        if sorted(set(self.steps)) != list(self.steps):
+            raise ValueError("trace.steps must increase")
+        return self
+
+
+class NetworkConfig(Strict):
+    """The policy network.
+
+    Attributes:
+        cameras: What it is given to see.
+        views: How it can look at that.
+        proprioception: Names of the measured values, in order.
+        max_tokens: Length of the padded instruction.
+        chunk_length: Steps K in a plan.
+        width: Width of the decoder.
+        heads: Attention heads.
+        hidden: Inner width of the decoder's gated MLP.
+        layer_scale: Initial ConvNeXt layer scale.
+        modulation: Whether the instruction modulates every vision stage (FiLM).
+        grounding: Tokens per view that say where the instruction's objects are; 0 for none.
+        trace: What the exits say about the next second, or nothing.
+        stages: Looks and thinks, in order.
+    """
+
+    kind: Literal["magma"] = "magma"
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1)
+    views: tuple[ViewConfig, ...] = Field(min_length=1)
+    proprioception: tuple[str, ...] = Field(min_length=1)
+    max_tokens: Positive
+    chunk_length: Positive
+    width: Positive
+    heads: Positive
+    hidden: Positive
+    layer_scale: float = Field(default=0.1, gt=0.0)
+    modulation: bool = True
+    grounding: Annotated[int, Field(ge=0)] = 2
+    trace: TraceConfig | None = None
+    stages: tuple[LookConfig | ThinkConfig, ...] = Field(min_length=2)
+
+    def view(self, name: str) -> ViewConfig:
+        """The view of that name."""
+        return next(view for view in self.views if view.name == name)
+
+    @model_validator(mode="after")
+    def _has_heads_that_fit(self) -> NetworkConfig:
+        if self.width % (2 * self.heads):
+            raise ValueError("width must be a multiple of twice the number of heads")
+        return self
+
+    @model_validator(mode="after")
+    def _begins_with_a_look_and_ends_with_an_exit(self) -> NetworkConfig:
+        first, last = self.stages[0], self.stages[-1]
+        begins, ends = isinstance(first, LookConfig), isinstance(last, ThinkConfig) and last.exit
+        if not begins:
+            raise ValueError("the first stage must be a look")
+        if not ends:
+            raise ValueError("the last stage must be a think with an exit")
+        looked = [
+            name for stage in self.stages if isinstance(stage, LookConfig) for name in stage.look
+        ]
+        if sorted(looked) != sorted(view.name for view in self.views):
+            raise ValueError("every view must enter in exactly one look")
+        return self
+
+    @model_validator(mode="after")
+    def _sees_what_it_is_given(self) -> NetworkConfig:
+        sizes = {camera.name: (camera.height, camera.width) for camera in self.cameras}
+        for view in self.views:
+            if view.camera not in sizes:
+                raise ValueError(f"view {view.name} reads camera {view.camera}, which is not given")
+            height, width = sizes[view.camera]
+            if height % view.height or width % view.width:
+                raise ValueError(
+                    f"view {view.name} must read a whole fraction of the {height} x {width} pixels "
+                    f"of camera {view.camera}"
+                )
+        if self.trace is not None and self.trace.camera not in sizes:
+            raise ValueError(f"trace reads camera {self.trace.camera}, which is not given")
+        return self
