@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from magma_ros.types import ACTION_DIMS
+
 if TYPE_CHECKING:
     from magma_ros.doctor import Finding
+    from magma_ros.models.data_card import DataSummary
     from magma_ros.policy.report import BundleSummary
 
 
@@ -22,6 +25,21 @@ def doctor_table(findings: Sequence[Finding]) -> Table:
         mark = "ok" if finding.ok else ("--" if finding.optional else "BAD")
         table.add_row(mark, finding.subject, escape(finding.detail), escape(finding.fix))
     return table
+
+
+def data_tables(summary: DataSummary, title: str) -> list[Table]:
+    """The tasks of a set of demonstrations, and the range of its actions."""
+    tasks = Table("suite", "task", "episodes", "steps", "expert success", "astray", title=title)
+    for task in summary.tasks:
+        counts = str(task.episodes), str(task.steps)
+        tasks.add_row(task.suite, task.task, *counts, f"{task.success:.1%}", f"{task.astray:.1%}")
+    tasks.add_section()
+    counts = str(summary.episodes), str(summary.steps)
+    tasks.add_row("all", f"{summary.size / 1e6:.1f} MB", *counts, f"{summary.success:.1%}", "")
+    ranges = Table("", *ACTION_DIMS)
+    for name in ("q01", "q99"):
+        ranges.add_row(name, *(f"{value:.4g}" for value in getattr(summary.statistics, name)))
+    return [tasks, ranges]
 
 
 def bundle_tables(summary: BundleSummary) -> list[Table]:

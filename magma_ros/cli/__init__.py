@@ -17,6 +17,7 @@ from cyclopts import App
 from magma_ros import __version__
 from magma_ros.cli.bundle import bundle_app
 from magma_ros.cli.common import complaints
+from magma_ros.cli.data import data_app
 from magma_ros.cli.evaluation import eval_app
 from magma_ros.cli.machine import doctor
 from magma_ros.cli.run import demo, launch
@@ -28,7 +29,7 @@ app = App(
     help="Vision-language-action policies that are never late.",
     version=__version__,
 )
-for command in (demo, launch, eval_app, train, export, bundle_app, doctor):
+for command in (demo, launch, eval_app, data_app, train, export, bundle_app, doctor):
     app.command(command)
 
 

@@ -15,23 +15,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from magma_ros.models.checkpoint import AVERAGE, load_policy
-from magma_ros.models.data import (
-    Driver,
-    claim_folder,
-    episode_rng,
-    plan_shards,
-    write_card,
-    write_shards,
-)
+from magma_ros.models.checkpoint import AVERAGE, latest, load_policy
+from magma_ros.models.config import fingerprint
+from magma_ros.models.data import NO_CONTENT, claim_folder, plan_shards, write_shards
+from magma_ros.models.data_card import Origin, write_card
 from magma_ros.models.data_config import AggregationConfig, DataConfig
-from magma_ros.models.rollout import STRIDE, TorchPolicy
+from magma_ros.models.dataset import Statistics
+from magma_ros.models.episodes import Driver, episode_rng
+from magma_ros.models.rollout import TorchPolicy
+from magma_ros.models.shards import DataError, check_shards
 from magma_ros.policy.manifest import sha256_of
 from magma_ros.sim.simulation import Simulation
 from magma_ros.types import FloatArray
 
 SEED_OFFSET = 500_000
 """Distance of the first seed from that of the demonstrations."""
+
+TOLERANCE = 0.01
+"""Largest difference of statistics that is passed over: other machines round differently."""
+
+SCHEDULE = {"after", "learning_rate"}
+"""Fields of an :class:`AggregationConfig` that no shard depends on."""
 
 
 def aggregate(
@@ -45,16 +49,27 @@ def aggregate(
     """Make the demonstrations of one round.
 
     Args:
-        checkpoint: The policy that drives.
-        data: Suite, seeds and shards of the demonstrations that it learned from.
+        checkpoint: The policy that drives, or a run's folder, of which the newest is taken.
+        data: The demonstrations that it learned from.
         aggregation: How many, and who drives for how long.
         folder: Where the shards go.
         workers: Processes; 0 for one per core.
 
     Raises:
-        DataError: The folder holds demonstrations made with another policy.
+        CheckpointError: There is no usable checkpoint.
+        DataError: The policy learned from other demonstrations than ``data``, or the folder holds
+            some that were made in another way.
     """
-    claim_folder(folder, sha256_of(checkpoint / AVERAGE))
+    checkpoint = latest(checkpoint)
+    _check_statistics(checkpoint, data)
+    policy = sha256_of(checkpoint / AVERAGE)
+    identity = (
+        policy,
+        fingerprint(data, exclude=NO_CONTENT),
+        fingerprint(aggregation, exclude=SCHEDULE),
+    )
+    claim_folder(folder, "-".join(identity))
+    check_shards(folder, skip_damaged=data.skip_damaged)
     config = data.model_copy(
         update={
             "folder": folder,
@@ -64,7 +79,27 @@ def aggregate(
     )
     make_driver = MakeTurns(checkpoint, aggregation)
     write_shards(plan_shards(config, folder, make_driver), workers, "aggregation")
-    write_card(folder, config)
+    origin = Origin(
+        story="A policy and the scripted expert drive in turn, and the expert labels every step "
+        f"(DAgger). SHA-256 of the policy's weights: {policy}.",
+        command="magma data aggregate --config recipe.yaml --checkpoint checkpoint",
+        recipe={
+            "data": data.model_dump(mode="json", exclude=NO_CONTENT),
+            "aggregation": aggregation.model_dump(mode="json"),
+        },
+    )
+    write_card(folder, origin, skip_damaged=data.skip_damaged)
+
+
+def _check_statistics(checkpoint: Path, data: DataConfig) -> None:
+    """Refuse demonstrations that the policy did not learn from."""
+    _, recipe = load_policy(checkpoint)
+    found = Statistics.of_folders(data.folder, *data.more, skip_damaged=data.skip_damaged)
+    if difference := found.difference(recipe.statistics, TOLERANCE):
+        raise DataError(
+            f"{checkpoint} did not learn from {data.folder}: {difference}; "
+            "give the recipe it was trained with"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +134,7 @@ class Turns:
         if self._expert_drives:
             return None
         if not self._plan:
-            self._plan = list(self._policy.plan(simulation)[:STRIDE])
+            self._plan = list(self._policy.plan(simulation)[: self._config.execute])
         return self._plan.pop(0)
 
     def _change_over(self) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +14,7 @@ from magma_ros.models.checkpoint import Recipe
 from magma_ros.models.evidence import FIRST_SEED, THREADS, Evidence
 from magma_ros.models.parity import Deviation
 from magma_ros.policy.manifest import Manifest
+from magma_ros.sim.markdown import markdown_table
 
 CARD = "MODEL_CARD.md"
 
@@ -71,7 +72,7 @@ def _facts(manifest: Manifest, precision: str) -> str:
         ("created", str(manifest.created)),
         ("commit", manifest.provenance.commit),
     ]
-    return _table(("", ""), rows)
+    return markdown_table(("", ""), rows)
 
 
 def _contract(manifest: Manifest) -> str:
@@ -92,7 +93,7 @@ def _contract(manifest: Manifest) -> str:
         f"instruction of at most {manifest.observation.max_tokens} words.\n\n"
         f"A plan of {action.chunk_length} steps of {action.step_period} s in the {action.frame} "
         f"frame, Magma's action format ({action.bins} bins on [-1, 1]):\n\n"
-        + _table(("dimension", "q01", "q99", "normalised"), ranges)
+        + markdown_table(("dimension", "q01", "q99", "normalised"), ranges)
     )
 
 
@@ -121,7 +122,7 @@ def _stages(manifest: Manifest) -> str:
         )
         for stage in manifest.stages
     ]
-    return _table(("stage", "exit", "MFLOP", "weights [MB]"), rows)
+    return markdown_table(("stage", "exit", "MFLOP", "weights [MB]"), rows)
 
 
 def _success(evidence: Evidence) -> str:
@@ -136,7 +137,7 @@ def _success(evidence: Evidence) -> str:
         f"Share of {evidence.episodes} episodes per figure, seeds {FIRST_SEED} to {last}, world "
         "paused while the policy thinks, 4 of 8 steps executed between looks. With black cameras "
         "or with another cube named, the original task must fail:\n\n"
-        + _table(("condition", *tasks), rows)
+        + markdown_table(("condition", *tasks), rows)
     )
 
 
@@ -144,7 +145,7 @@ def _deviations(deviations: Sequence[Deviation]) -> str:
     rows = [(str(d.depth), f"{d.mean:.4f}", f"{d.p99:.4f}", f"{d.largest:.4f}") for d in deviations]
     return (
         "Absolute difference of the actions on the normalised range [-1, 1], all stages chained, "
-        "on validation scenes:\n\n" + _table(("exit", "mean", "99 %", "largest"), rows)
+        "on validation scenes:\n\n" + markdown_table(("exit", "mean", "99 %", "largest"), rows)
     )
 
 
@@ -158,15 +159,10 @@ def _latency(timings: Sequence[Timing]) -> str:
         rows.append((stage, *(_milliseconds(found[runtime]) for runtime in runtimes)))
     sums = [sum(t.median for t in timings if t.runtime == runtime) for runtime in runtimes]
     rows.append(("sum of medians", *(f"{1e3 * total:.2f}" for total in sums)))
-    return f"Median and quartiles [ms], batch 1, {THREADS} threads, one run:\n\n" + _table(
+    return f"Median and quartiles [ms], batch 1, {THREADS} threads, one run:\n\n" + markdown_table(
         ("stage", *runtimes), rows
     )
 
 
 def _milliseconds(timing: Timing) -> str:
     return f"{1e3 * timing.median:.2f} ({1e3 * timing.low:.2f} to {1e3 * timing.high:.2f})"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

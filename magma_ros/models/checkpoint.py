@@ -120,17 +120,25 @@ def restore(folder: Path, recipe: Recipe, state: TrainingState) -> None:
     """
     known = read_recipe(folder)
     if known != recipe:
-        one, other = known.config.model_dump(mode="json"), recipe.config.model_dump(mode="json")
-        field = differing_field(one, other) or "the data"
         raise CheckpointError(
-            f"{folder} was trained with another {field}; "
-            "restore the recipe or train into another folder"
+            f"{folder} was trained with {_difference(known, recipe)}; "
+            "restore the recipe and its data, or train into another folder"
         )
     state.step = int(folder.name.removeprefix("step-"))
     state.network.load_state_dict(_weights(folder / WEIGHTS))
     state.average.load_state_dict(_weights(folder / AVERAGE))
     saved = torch.load(folder / STATE, map_location="cpu", weights_only=True)
     state.optimiser.load_state_dict(saved)
+
+
+def _difference(known: Recipe, recipe: Recipe) -> str:
+    """What distinguishes a checkpoint's recipe from the one that is asked for, in words."""
+    one, other = known.config.model_dump(mode="json"), recipe.config.model_dump(mode="json")
+    if field := differing_field(one, other):
+        return f"another {field}"
+    if known.vocabulary != recipe.vocabulary:
+        return "another vocabulary"
+    return f"other demonstrations: {known.statistics.difference(recipe.statistics)}"
 
 
 def load_policy(folder: Path) -> tuple[MagmaPolicy, Recipe]:

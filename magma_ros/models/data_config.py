@@ -30,6 +30,16 @@ Episodes = Annotated[
 """How many episodes, by suite and task."""
 
 
+def _in_order(span: tuple[int, int]) -> tuple[int, int]:
+    if span[0] > span[1]:
+        raise ValueError("the shortest comes first, then the longest")
+    return span
+
+
+Span = Annotated[tuple[Positive, Positive], AfterValidator(_in_order)]
+"""Shortest and longest."""
+
+
 class DisturbanceConfig(Strict):
     """Pushes that lead the expert off its path, so that the way back is in the data.
 
@@ -45,7 +55,7 @@ class DisturbanceConfig(Strict):
 
     clean: Fraction = 0.2
     chance: Fraction = 0.09
-    steps: tuple[Positive, Positive] = (1, 4)
+    steps: Span = (1, 4)
     scale: Fraction = 0.6
     gripper_flip: Fraction = 0.12
 
@@ -60,14 +70,18 @@ class DataConfig(Strict):
         seed: Seed of the first episode; training owns 1,000,000 to 1,999,999.
         tail: Steps recorded after success, so that the policy learns to stay.
         disturbance: How the expert is led astray.
+        more: Folders of further demonstrations to learn from, such as rounds of DAgger.
+        skip_damaged: Leave out files that are cut short or foreign, instead of refusing them.
     """
 
     folder: Path
     episodes: Episodes
     shard: Positive = 25
     seed: Annotated[int, Field(ge=1_000_000, lt=2_000_000)] = 1_000_000
-    tail: Annotated[int, Field(ge=0)] = 4
+    tail: Positive = 4
     disturbance: DisturbanceConfig = DisturbanceConfig()
+    more: tuple[Path, ...] = ()
+    skip_damaged: bool = False
 
     @property
     def tasks(self) -> tuple[tuple[str, str], ...]:
@@ -82,12 +96,14 @@ class AggregationConfig(Strict):
         after: Optimiser step after which the round runs.
         episodes: Episodes by suite and task.
         drive: Shortest and longest stretch that the policy drives [steps].
+        execute: Steps of a plan that the policy executes before it looks again.
         recover: Steps that the expert drives in between, which give whole labelled chunks.
         learning_rate: Peak of the learning rate after the round.
     """
 
     after: Positive
     episodes: Episodes
-    drive: tuple[Positive, Positive] = (4, 16)
+    drive: Span = (4, 16)
+    execute: Positive = 2
     recover: Positive = 10
     learning_rate: float = Field(gt=0.0)

@@ -25,13 +25,14 @@ from rich.progress import track
 from tokenizers import Tokenizer
 
 from magma_ros.models.actions import NORMALISED, normalise
+from magma_ros.models.data_config import DataConfig
 from magma_ros.models.losses import Batch, Labels
 from magma_ros.models.network import Inputs
 from magma_ros.models.network_config import CameraConfig, NetworkConfig, TraceConfig
 from magma_ros.models.shards import SCHEMA, DataError, find_shards, read_columns
 from magma_ros.models.words import encode
 from magma_ros.sim.simulation import PROPRIOCEPTION
-from magma_ros.types import FloatArray, ImageArray
+from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray
 
 SMALLEST_SPAN = 2e-3
 """Least distance of q01 and q99 [m, rad]; columns that hardly vary (roll, pitch) are given it."""
@@ -63,6 +64,55 @@ class Statistics:
         rows = (q01, q99, proprioception.mean(axis=0), proprioception.std(axis=0))
         return cls(*(tuple(round(float(x), 6) for x in row) for row in rows))
 
+    @classmethod
+    def of_folders(cls, *folders: Path, skip_damaged: bool = False) -> Self:
+        """Measure them on the shards of these folders, without reading the images.
+
+        Raises:
+            DataError: A folder holds no shard, or a damaged one.
+        """
+        tables = [
+            read_columns(path, ["action", "proprioception"])
+            for folder in folders
+            for path in find_shards(folder, skip_damaged=skip_damaged)
+        ]
+        whole = pa.concat_tables(tables)
+        return cls.of(_matrix(whole, "action"), _matrix(whole, "proprioception"))
+
+    def difference(self, known: Self, tolerance: float = 0.0) -> str:
+        """Where these differ most from ``known`` ones, in words.
+
+        Args:
+            known: What is compared with.
+            tolerance: Largest difference that is passed over, as a share of the known range: from
+                q01 to q99, or two standard deviations either way.
+
+        Returns:
+            A clause such as ``q99 of dx is 0.03 instead of 0.02 (25 % of its range)``; empty if
+            there is no difference.
+        """
+        ranges = {
+            "q01": np.subtract(known.q99, known.q01),
+            "q99": np.subtract(known.q99, known.q01),
+            "mean": 4.0 * np.array(known.std),
+            "std": 4.0 * np.array(known.std),
+        }
+        found = [
+            (abs(mine - other) / max(span, SMALLEST_SPAN), f"{name} of {column}", mine, other)
+            for name, spans in ranges.items()
+            for column, mine, other, span in zip(
+                ACTION_DIMS if name.startswith("q") else PROPRIOCEPTION,
+                getattr(self, name),
+                getattr(known, name),
+                spans,
+                strict=True,
+            )
+        ]
+        share, what, mine, other = max(found)
+        if share <= tolerance:
+            return ""
+        return f"{what} is {mine:g} instead of {other:g} ({100.0 * share:.3g} % of its range)"
+
 
 @dataclass(frozen=True, slots=True)
 class Demonstrations:
@@ -93,6 +143,16 @@ class Demonstrations:
     pixels: dict[str, FloatArray]
     traces: FloatArray
     traced: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, data: DataConfig, network: NetworkConfig, tokenizer: Tokenizer) -> Demonstrations:
+        """Read all that a recipe learns from; see :meth:`read`."""
+        return cls.joined(
+            [
+                cls.read(folder, network, tokenizer, skip_damaged=data.skip_damaged)
+                for folder in (data.folder, *data.more)
+            ]
+        )
 
     @classmethod
     def read(

@@ -17,13 +17,11 @@ from magma_ros.models.network_config import NetworkConfig
 from magma_ros.policy.manifest import CameraContract, ObservationContract
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import ENV_STEP, Simulation
+from magma_ros.sim.suite import load_suite
 from magma_ros.types import GRIPPER, FloatArray
 
 VALIDATION_SEEDS = 2_000_000
 """First seed of the checks during training."""
-
-STRIDE = 4
-"""Steps of a plan that are executed before the next look."""
 
 
 class TorchPolicy:
@@ -74,16 +72,20 @@ def inputs_of(tensors: Mapping[str, Tensor]) -> Inputs:
 
 
 def success_rate(policy: TorchPolicy, suite: str, task: str, episodes: int) -> float:
-    """Share of the first so many validation scenes in which the policy does the task."""
+    """Share of the first so many validation scenes in which the policy does the task.
+
+    As many steps of a plan are executed before the next look as the suite says.
+    """
     seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + episodes)
     return sum(_succeeds(policy, suite, task, seed) for seed in seeds) / episodes
 
 
 def _succeeds(policy: TorchPolicy, suite: str, task: str, seed: int) -> bool:
     simulation = Simulation(task, suite=suite, seed=seed)
+    execute = load_suite(suite).execute
     try:
-        for _ in range(0, simulation.task.step_limit, STRIDE):
-            for action in policy.plan(simulation)[:STRIDE]:
+        for _ in range(0, simulation.task.step_limit, execute):
+            for action in policy.plan(simulation)[:execute]:
                 simulation.command(action[:GRIPPER] / ENV_STEP, action[GRIPPER])
                 simulation.step(ENV_STEP)
             if simulation.succeeded():

@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from magma_ros.sim.simulation import PROPRIOCEPTION
 from magma_ros.types import MagmaError
 
+CARD = "data.json"
+"""Name of the file that says what a folder of shards holds; it is written last."""
+
 CAMERAS = ("front", "wrist")
 """Cameras that are recorded."""
 
@@ -71,7 +74,7 @@ class DataError(MagmaError):
 
 
 def find_shards(folder: Path, *, skip_damaged: bool = False) -> dict[Path, int]:
-    """The shards of a folder, and how many steps each holds.
+    """The shards of a folder that is meant to hold some, and how many steps each holds.
 
     Args:
         folder: Where they lie.
@@ -79,6 +82,18 @@ def find_shards(folder: Path, *, skip_damaged: bool = False) -> dict[Path, int]:
 
     Raises:
         DataError: There is no shard, or a file is cut short or is no shard.
+    """
+    found = check_shards(folder, skip_damaged=skip_damaged)
+    if not any(found.values()):
+        raise DataError(f"{folder} holds no demonstrations; generate them first")
+    return found
+
+
+def check_shards(folder: Path, *, skip_damaged: bool = False) -> dict[Path, int]:
+    """Like :func:`find_shards`, but the folder may be empty.
+
+    Raises:
+        DataError: A file is cut short or is no shard.
     """
     found: dict[Path, int] = {}
     skipped: list[Path] = []
@@ -91,9 +106,7 @@ def find_shards(folder: Path, *, skip_damaged: bool = False) -> dict[Path, int]:
             skipped.append(path)
     if skipped:
         names = ", ".join(path.name for path in skipped)
-        _log.warning("left out of %s, because they are damaged or foreign: %s", folder, names)
-    if not any(found.values()):
-        raise DataError(f"{folder} holds no demonstrations; generate them first")
+        _log.warning("left out of %s, because damaged or foreign: %s", folder, names)
     return found
 
 

@@ -4,29 +4,29 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from magma_ros.models.checkpoint import Recipe
 from magma_ros.models.config import TrainingConfig
-from magma_ros.models.data import (
-    Bursts,
-    MakeBursts,
-    claim_folder,
-    episode,
-    generate,
-    plan_shards,
-    write_shard,
-)
+from magma_ros.models.data import claim_folder, generate, plan_shards
 from magma_ros.models.data_config import DataConfig, DisturbanceConfig
-from magma_ros.models.dataset import Demonstrations, steps_until
+from magma_ros.models.dataset import Demonstrations, Statistics, steps_until
+from magma_ros.models.episodes import Bursts, MakeBursts, episode, write_shard
 from magma_ros.models.shards import DataError, find_shards, read_columns
 from magma_ros.models.words import make_tokenizer
 from magma_ros.sim.language import vocabulary
+from magma_ros.sim.schema import SimulationError
 
 
 def test_the_same_seed_gives_the_same_bytes(
@@ -55,14 +55,98 @@ def test_demonstrations_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
         claim_folder(tmp_path, "another")
 
 
-def test_a_truncated_shard_is_named(
+@pytest.fixture
+def spoilt(config: TrainingConfig, demonstrations: Demonstrations, tmp_path: Path) -> Path:
+    """A copy of the demonstrations, with a truncated shard and a foreign file among them."""
+    folder = tmp_path / "spoilt"
+    shutil.copytree(config.data.folder, folder)
+    whole = folder / "tabletop-reach-00000.parquet"
+    (folder / "cut.parquet").write_bytes(whole.read_bytes()[:2000])
+    pq.write_table(pa.table({"task": ["reach"], "seed": [1]}), folder / "foreign.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("removed", "sentence"),
+    [
+        ("foreign.parquet", r"cut\.parquet is damaged; delete it"),
+        ("cut.parquet", r"foreign\.parquet is no shard of demonstrations: it has no column suite"),
+    ],
+)
+def test_a_truncated_or_foreign_file_is_refused_by_name(
+    config: TrainingConfig, spoilt: Path, removed: str, sentence: str
+) -> None:
+    (spoilt / removed).unlink()
+    with pytest.raises(DataError, match=sentence):
+        Demonstrations.read(spoilt, config.network, make_tokenizer(vocabulary()))
+    with pytest.raises(DataError, match=sentence):
+        generate(config.data.model_copy(update={"folder": spoilt}), workers=1)
+
+
+def test_damaged_files_are_left_out_only_when_asked_for_and_then_named(
+    config: TrainingConfig,
+    demonstrations: Demonstrations,
+    spoilt: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = config.data.model_copy(update={"folder": spoilt, "skip_damaged": True})
+    found = Demonstrations.of(data, config.network, make_tokenizer(vocabulary()))
+    assert len(found) == len(demonstrations)
+    assert "damaged or foreign: cut.parquet, foreign.parquet" in caplog.text
+
+
+def test_an_image_that_is_none_names_its_shard(
     config: TrainingConfig, demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
-    whole = next(config.data.folder.glob("*.parquet"))
-    broken = tmp_path / "reach-00000.parquet"
-    broken.write_bytes(whole.read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"reach-00000\.parquet is damaged"):
+    table = read_columns(config.data.folder / "tabletop-reach-00000.parquet")
+    place = table.column_names.index("image_wrist")
+    noise = pa.array([b"no picture"] * len(table), pa.binary())
+    pq.write_table(table.set_column(place, "image_wrist", noise), tmp_path / "noise.parquet")
+    with pytest.raises(DataError, match=r"noise\.parquet holds an image that is no PNG"):
         Demonstrations.read(tmp_path, config.network, make_tokenizer(vocabulary()))
+
+
+def test_a_folder_that_is_a_file_is_an_error_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file cannot be used for demonstrations: File exists"):
+        claim_folder(tmp_path / "file", "one")
+
+
+def test_further_folders_are_learned_from_as_well(
+    config: TrainingConfig, demonstrations: Demonstrations
+) -> None:
+    data = config.data.model_copy(update={"more": (config.data.folder,)})
+    found = Demonstrations.of(data, config.network, make_tokenizer(vocabulary()))
+    assert len(found) == 2 * len(demonstrations)
+
+
+def test_a_trace_that_is_not_recorded_is_refused(
+    config: TrainingConfig, demonstrations: Demonstrations
+) -> None:
+    assert config.network.trace is not None
+    trace = config.network.trace.model_copy(update={"camera": "wrist"})
+    network = config.network.model_copy(update={"trace": trace})
+    with pytest.raises(DataError, match="the tool in camera wrist is not recorded; use front"):
+        Demonstrations.read(config.data.folder, network, make_tokenizer(vocabulary()))
+
+
+def test_statistics_that_differ_are_told_by_column_and_amount(recipe: Recipe) -> None:
+    known = recipe.statistics
+    assert known.difference(known) == ""
+    span = known.q99[0] - known.q01[0]
+    wider = replace(known, q99=(known.q99[0] + 0.25 * span, *known.q99[1:]))
+    assert re.fullmatch(
+        r"q99 of dx is [\d.e-]+ instead of [\d.e-]+ \(25 % of its range\)", wider.difference(known)
+    )
+    assert wider.difference(known, tolerance=0.3) == ""
+    moved = replace(known, mean=(*known.mean[:2], known.mean[2] + 0.1, *known.mean[3:]))
+    assert moved.difference(known).startswith("mean of ee_z is ")
+
+
+def test_statistics_of_a_folder_are_those_of_what_is_read_from_it(
+    config: TrainingConfig, recipe: Recipe
+) -> None:
+    assert Statistics.of_folders(config.data.folder) == recipe.statistics
 
 
 def test_no_demonstrations_are_an_error(config: TrainingConfig, tmp_path: Path) -> None:
@@ -154,6 +238,35 @@ def test_positions_are_labels_and_pixels_point_at_them(
     assert demonstrations.positions.shape == (len(demonstrations), 6)
 
 
-def test_data_config_owns_its_seeds() -> None:
-    with pytest.raises(ValueError, match="less than 2000000"):
-        DataConfig(folder=Path("data"), episodes={"tabletop": {"reach": 1}}, seed=2_000_000)
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"seed": 2_000_000}, "less than 2000000"),
+        ({"episodes": {}}, "at least 1 item"),
+        ({"episodes": {"tabletop": {}}}, "every suite needs a task"),
+        ({"episodes": {"tabletop": {"reach": 0}}}, "greater than or equal to 1"),
+        ({"episodes": {"a": {"reach": 1}, "b": {"reach": 1}}}, "task reach is in two suites"),
+        ({"suite": "tabletop"}, "suite\n  Extra inputs are not permitted"),
+        ({"disturbance": {"steps": (4, 1)}}, "the shortest comes first"),
+    ],
+)
+def test_impossible_data_settings_are_refused(change: dict[str, Any], sentence: str) -> None:
+    valid = {"folder": Path("data"), "episodes": {"tabletop": {"reach": 1}}}
+    with pytest.raises(ValueError, match=sentence):
+        DataConfig.model_validate(valid | change)
+
+
+@pytest.mark.parametrize(
+    ("episodes", "sentence"),
+    [
+        ({"nope": {"reach": 1}}, "there is no suite 'nope'"),
+        ({"tabletop": {"fly": 1}}, "there is no task 'fly'"),
+    ],
+)
+def test_a_wrong_name_is_told_before_anything_is_made(
+    tmp_path: Path, episodes: dict[str, dict[str, int]], sentence: str
+) -> None:
+    folder = tmp_path / "data"
+    with pytest.raises(SimulationError, match=sentence):
+        generate(DataConfig(folder=folder, episodes=episodes), workers=1)
+    assert not folder.exists()

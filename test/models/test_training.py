@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from magma_ros.models.aggregate import aggregate
 from magma_ros.models.checkpoint import (
     WEIGHTS,
     CheckpointError,
@@ -22,7 +23,7 @@ from magma_ros.models.data_config import AggregationConfig
 from magma_ros.models.dataset import Demonstrations
 from magma_ros.models.rollout import TorchPolicy, success_rate
 from magma_ros.models.runlog import CURVES, LOSSES
-from magma_ros.models.shards import read_columns
+from magma_ros.models.shards import DataError, read_columns
 from magma_ros.models.train import AGGREGATED, Trainer, batch_rows, train
 from magma_ros.types import MagmaError
 
@@ -103,6 +104,32 @@ def test_aggregation_adds_what_the_expert_says_to_the_policys_driving(
     resumed.train()
     assert len(resumed.data) == len(trainer.data)
     assert shard.read_bytes() == content
+
+
+def test_resuming_with_other_demonstrations_names_the_column(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    Trainer(recipe, demonstrations, tmp_path).train()
+    statistics = recipe.statistics
+    shifted = replace(statistics, q01=(*statistics.q01[:2], -0.5, *statistics.q01[3:]))
+    with pytest.raises(
+        CheckpointError, match=r"other demonstrations: q01 of dz is .* instead of -0\.5"
+    ):
+        Trainer(replace(recipe, statistics=shifted), demonstrations, tmp_path)
+
+
+def test_a_policy_that_learned_from_other_demonstrations_does_not_drive(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    statistics = recipe.statistics
+    other = replace(recipe, statistics=replace(statistics, q99=(0.5, *statistics.q99[1:])))
+    checkpoint = Trainer(other, demonstrations, tmp_path / "run").train()
+    aggregation = AggregationConfig(
+        after=2, episodes={"tabletop": {"reach": 1}}, learning_rate=1e-4
+    )
+    with pytest.raises(DataError, match=r"did not learn from .*: q99 of dx is .* instead of 0\.5"):
+        aggregate(checkpoint, recipe.config.data, aggregation, tmp_path / "made", workers=1)
+    assert not (tmp_path / "made").exists()
 
 
 def test_damaged_weights_are_named(

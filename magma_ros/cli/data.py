@@ -1,0 +1,88 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``magma data``: make demonstrations, and look into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from magma_ros.cli.common import JsonFile, console
+from magma_ros.doctor import require
+from magma_ros.files import write_json
+
+data_app = App(name="data", help="Make demonstrations, and look into them.")
+
+
+@data_app.command
+def generate(*, config: Path, out: Path | None = None, workers: int = 0) -> int:
+    """Let the scripted expert do every task of a recipe; goes on where it was interrupted.
+
+    Args:
+        config: Training recipe, for example models/magma-nano.train.yaml.
+        out: Folder of the demonstrations; the recipe's data.folder by default.
+        workers: Processes; 0 for one a core.
+    """
+    require("sim", "train")
+    from magma_ros.models.config import load_config
+    from magma_ros.models.data import generate as run_generation
+
+    data = load_config(config).data
+    folder = run_generation(data.model_copy(update={"folder": out or data.folder}), workers=workers)
+    console.print(
+        f"demonstrations are in {folder}; magma data inspect {folder} shows what there is"
+    )
+    return 0
+
+
+@data_app.command
+def aggregate(*, config: Path, checkpoint: Path, out: Path | None = None, workers: int = 0) -> int:
+    """Let a policy and the expert drive in turn, and record what the expert says (DAgger).
+
+    Args:
+        config: Recipe that the policy was trained with; its aggregation section says who drives
+            for how long.
+        checkpoint: Folder that ``magma train`` wrote.
+        out: Folder of the new demonstrations; <data.folder>-aggregated by default. Name it under
+            data.more of a recipe to learn from it.
+        workers: Processes; 0 for one a core.
+    """
+    require("sim", "train")
+    from magma_ros.models.aggregate import aggregate as run_aggregation
+    from magma_ros.models.config import ConfigError, load_config
+
+    recipe = load_config(config)
+    if recipe.aggregation is None:
+        raise ConfigError(f"{config.name} has no aggregation section; add one")
+    folder = out or recipe.data.folder.with_name(f"{recipe.data.folder.name}-aggregated")
+    run_aggregation(checkpoint, recipe.data, recipe.aggregation, folder, workers=workers)
+    console.print(f"demonstrations are in {folder}; name it under data.more to learn from it")
+    return 0
+
+
+@data_app.command
+def inspect(
+    folder: Path,
+    *,
+    skip_damaged: Annotated[bool, Parameter(negative="")] = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Show what a folder of demonstrations holds.
+
+    Args:
+        folder: Folder of the demonstrations.
+        skip_damaged: Leave out files that are cut short or foreign, instead of refusing them.
+        json_file: Also write the result there.
+    """
+    require("sim", "train")
+    from magma_ros.models.data_card import summarise
+    from magma_ros.tables import data_tables
+
+    summary = summarise(folder, skip_damaged=skip_damaged)
+    for table in data_tables(summary, str(folder)):
+        console.print(table)
+    if json_file is not None:
+        write_json(summary.to_json(), json_file)
+    return 0

@@ -1,0 +1,105 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The data card tells programs and people the same, and how to get the data and open them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from magma_ros.cli import main
+from magma_ros.models.config import TrainingConfig
+from magma_ros.models.data import generate
+from magma_ros.models.data_card import README, summarise
+from magma_ros.models.data_config import DataConfig
+from magma_ros.models.dataset import Demonstrations, Statistics
+from magma_ros.models.shards import CARD, SCHEMA
+
+from .conftest import recipe_dict
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((folder / CARD).read_text())
+    return card
+
+
+def block(text: str, language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_card_counts_what_is_there(
+    config: TrainingConfig, demonstrations: Demonstrations
+) -> None:
+    card = read_card(config.data.folder)
+    assert [(t["suite"], t["task"], t["episodes"]) for t in card["tasks"]] == [
+        ("moving", "track", 1),
+        ("tabletop", "reach", 1),
+    ]
+    assert card["steps"] == len(demonstrations)
+    assert list(card["columns"]) == SCHEMA.names
+    statistics = Statistics.of(demonstrations.actions, demonstrations.proprioception)
+    assert tuple(card["action"]["q99"]) == statistics.q99
+
+
+def test_the_readme_opens_the_data_and_makes_them_again(
+    config: TrainingConfig, demonstrations: Demonstrations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (config.data.folder / README).read_text()
+    monkeypatch.chdir(config.data.folder)
+    names: dict[str, Any] = {}
+    exec(block(text, "python"), names)
+    assert len(names["steps"]) == len(demonstrations)
+    again = yaml.safe_load(block(text, "yaml"))["data"]
+    assert DataConfig(folder=config.data.folder, **again) == config.data
+
+
+def test_the_command_line_makes_shows_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = recipe_dict(tmp_path / "unused")
+    content["data"]["episodes"] = {"tabletop": {"reach": 1}}
+    recipe, folder = tmp_path / "recipe.yaml", tmp_path / "made"
+    recipe.write_text(yaml.safe_dump(content))
+    words = ["data", "generate", "--config", str(recipe), "--out", str(folder), "--workers", "1"]
+    assert main(words) == 0
+    assert "steps/s" in capsys.readouterr().out
+    card = (folder / CARD).read_bytes()
+    assert main(words) == 0
+    assert (folder / CARD).read_bytes() == card
+    assert main(["data", "inspect", str(folder), "--json", str(tmp_path / "shown.json")]) == 0
+    shown = json.loads((tmp_path / "shown.json").read_text())
+    assert shown.items() <= read_card(folder).items()
+    assert shown["bytes"] == sum(path.stat().st_size for path in folder.glob("*.parquet"))
+
+
+def test_wrong_requests_about_data_get_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(recipe_dict(tmp_path / "data")))
+    aggregate = ["data", "aggregate", "--config", str(recipe), "--checkpoint", str(tmp_path)]
+    for words, sentence in (
+        (["data", "inspect", str(tmp_path)], "holds no demonstrations; generate them first"),
+        (aggregate, "recipe.yaml has no aggregation section; add one"),
+    ):
+        assert main(words) == 2
+        complaint = " ".join(capsys.readouterr().err.split())
+        assert sentence in complaint
+
+
+def test_skipping_damaged_files_must_be_asked_for(
+    config: TrainingConfig, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    data = config.data.model_copy(update={"folder": tmp_path / "data"})
+    generate(data, workers=1)
+    (data.folder / "cut.parquet").write_bytes(b"PAR1")
+    assert main(["data", "inspect", str(data.folder)]) == 2
+    assert main(["data", "inspect", str(data.folder), "--skip-damaged"]) == 0
+    assert summarise(data.folder, skip_damaged=True).steps == len(demonstrations)
