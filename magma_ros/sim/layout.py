@@ -271,7 +271,7 @@ def _draw_colours(
     """The target's colour, then as many different others as the scene shall have."""
     fewest, most = scene.objects
     others = [colour for colour in split.distractors if colour != target]
-    count = int(rng.integers(fewest, most, endpoint=True)) - 1
+    count = int(rng.integers(fewest, most + split.more, endpoint=True)) - 1
     return [target, *map(str, rng.choice(others, size=count, replace=False))]
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from magma_ros.sim.bullet import PHYSICS_RATE
 from magma_ros.sim.language import choose_sentence
 from magma_ros.sim.layout import Layout, draw_belt_layout, draw_cabinet_layout, draw_layout
+from magma_ros.sim.look import draw_look
 from magma_ros.sim.schema import SimulationError, choose
 from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_suite
 from magma_ros.sim.tasks import Task
@@ -59,7 +60,7 @@ class Simulation:
     Args:
         task: Name of a task of the suite, for example ``pick``.
         suite: Name of a suite, a file of ``sim/suites``.
-        split: ``seen``, or ``shift`` for words, colours, light and camera not trained on.
+        split: ``seen``, or ``shift`` for words, objects, looks and cameras not trained on.
         seed: Which scene; see the module about seeds.
 
     Attributes:
@@ -82,18 +83,18 @@ class Simulation:
         data = load_suite(suite)
         self.task_name = task
         self.task = data.task(task)
-        look = data.split(split)
+        variant = data.split(split)
         rng = episode_generator(suite, task, split, seed)
-        layout = _draw(data, self.task, look, rng)
+        layout = _draw(data, self.task, variant, rng)
         shapes = {colour: at.shape for colour, at in layout.objects.items()}
-        self._sentence = choose_sentence(task, look.phrasings, shapes, rng)
+        self._sentence = choose_sentence(task, variant.phrasings, shapes, rng)
         self._picture = data.picture
         self.target_name, self.swapped_target_name = layout.targets[:2]
+        look = draw_look(data.front_camera, variant, layout, rng)
         self.world = World(data, look, layout)
         self.instruction = self._sentence.about(self.target_name, self.world.base_name)
-        front = _shifted(data, look.camera_shift, rng)
         self.cameras: Mapping[str, CameraSpec] = MappingProxyType(
-            {"front": front, "wrist": self.world.arm.spec.wrist_camera}
+            {"front": look.front_camera, "wrist": self.world.arm.spec.wrist_camera}
         )
         self.joint_names = self.world.arm.joint_names
         self._steps = 0
@@ -256,18 +257,11 @@ def episode_generator(suite: str, task: str, split: str, seed: int) -> np.random
     return np.random.default_rng([*names, seed])
 
 
-def _draw(suite: Suite, task: Task, look: SplitSpec, rng: np.random.Generator) -> Layout:
+def _draw(suite: Suite, task: Task, split: SplitSpec, rng: np.random.Generator) -> Layout:
     """The kind of layout that a task needs."""
     scene, clear_path = suite.scene, task.needs_clear_path
     if task.needs_cabinet and scene.cabinet is not None:
-        return draw_cabinet_layout(suite, scene.cabinet, look, rng)
+        return draw_cabinet_layout(suite, scene.cabinet, split, rng)
     if task.belt is not None and scene.belt is not None:
-        return draw_belt_layout(suite, scene.belt, task.belt, look, rng, clear_path=clear_path)
-    return draw_layout(suite, look, rng, clear_path=clear_path)
-
-
-def _shifted(suite: Suite, shift: float, rng: np.random.Generator) -> CameraSpec:
-    """The front camera with its eye moved by up to ``shift`` on each axis."""
-    camera = suite.front_camera
-    moved = np.asarray(camera.eye) + rng.uniform(-shift, shift, 3)
-    return camera.model_copy(update={"eye": tuple(map(float, moved))})
+        return draw_belt_layout(suite, scene.belt, task.belt, split, rng, clear_path=clear_path)
+    return draw_layout(suite, split, rng, clear_path=clear_path)

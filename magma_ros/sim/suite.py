@@ -6,11 +6,18 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from magma_ros.share import share_file
 from magma_ros.sim.schema import Colour, Data, Vector2, Vector3, choose, read_yaml
@@ -232,12 +239,47 @@ class SceneSpec(Data):
 
 
 class LightSpec(Data):
-    """One directional light: where it comes from, its colour and its shares."""
+    """One directional light.
+
+    Attributes:
+        direction: Where it comes from.
+        turn: Largest angle by which it comes from elsewhere [deg].
+        colour: Of the light.
+        ambient: Share that lights everything alike.
+        diffuse: Share that lights what faces it.
+    """
 
     direction: Vector3
+    turn: NonNegativeFloat = 0.0
     colour: Colour
     ambient: float
     diffuse: float
+
+
+class PatternSpec(Data):
+    """A pattern on the table.
+
+    Attributes:
+        kinds: Which ones to choose from.
+        colour: That alternates with the table's.
+        size: Smallest and largest, of one stripe, square or spot [m].
+    """
+
+    kinds: tuple[Literal["stripes", "squares", "spots"], ...]
+    colour: Colour
+    size: tuple[PositiveFloat, PositiveFloat]
+
+
+class CameraShift(Data):
+    """How far the front camera may be from its place.
+
+    Attributes:
+        move: Farthest that its eye is moved, in any direction [m].
+        turn: Largest angle that its view is turned by, about any axis [deg].
+    """
+
+    move: NonNegativeFloat = 0.0
+    turn: NonNegativeFloat = 0.0
 
 
 class SplitSpec(Data):
@@ -248,18 +290,22 @@ class SplitSpec(Data):
         targets: Colours of what the instruction names.
         distractors: Colours of everything else.
         held_out: Whether every target is of a combination that the suite holds out, or nothing is.
+        more: How many more objects than the scene names there may be.
         table: Its colour.
+        pattern: Painted on the table, or None.
         light: What the scene is lit by.
-        camera_shift: Farthest that the front camera's eye is moved on each axis [m].
+        camera: How far the front camera is from its place.
     """
 
     phrasings: str
     targets: tuple[str, ...]
     distractors: tuple[str, ...]
     held_out: bool
+    more: NonNegativeInt = 0
     table: Colour
+    pattern: PatternSpec | None = None
     light: LightSpec
-    camera_shift: float
+    camera: CameraShift = CameraShift()
 
 
 class Suite(Data):

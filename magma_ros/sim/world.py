@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,17 +18,18 @@ from magma_ros.sim.belt import Belt
 from magma_ros.sim.bullet import Bullet
 from magma_ros.sim.cabinet import Cabinet
 from magma_ros.sim.layout import Layout
+from magma_ros.sim.look import TABLE_SIZE, Look
 from magma_ros.sim.prism import Prism
 from magma_ros.sim.schema import Colour, SimulationError
-from magma_ros.sim.suite import CameraSpec, ShapeSpec, SplitSpec, Suite, load_arm
+from magma_ros.sim.suite import CameraSpec, ShapeSpec, Suite, load_arm
 from magma_ros.types import ImageArray
 
 Vector = npt.NDArray[np.float64]
 
 WHITE = (0.97, 0.97, 0.97)
 BLACK = (0.07, 0.07, 0.08)
-TABLE_SIZE = (1.20, 1.30, 0.04)
-TABLE_CENTRE = (0.42, 0.0, -0.02)
+TABLE_THICKNESS = 0.04
+TABLE_CENTRE = (0.42, 0.0, -TABLE_THICKNESS / 2)
 PAINT = 0.001
 SETTLE_STEPS = 24
 
@@ -44,10 +48,10 @@ class World:
         base_name: Object that others are stacked on: the last of the layout.
     """
 
-    def __init__(self, suite: Suite, split: SplitSpec, layout: Layout) -> None:
+    def __init__(self, suite: Suite, look: Look, layout: Layout) -> None:
         scene = suite.scene
         self._bullet = Bullet()
-        self._light = split.light
+        self._light = look.light
         self._scene = scene
         self.object_height = scene.object_height
         self.zone_size = scene.zone.size
@@ -56,7 +60,7 @@ class World:
         self.tray_position = np.array([*layout.tray, 0.0])
         self.target_names = layout.targets
         self.base_name = list(layout.objects)[-1]
-        self._add_furniture(split)
+        self._add_furniture(look)
         self._cabinet = self._add_cabinet(suite, layout)
         self._belt = self._add_belt(layout)
         ground = 0.0 if self._belt is None else self._belt.height
@@ -177,16 +181,42 @@ class World:
         )
         return view, projection
 
-    def _add_furniture(self, split: SplitSpec) -> None:
+    def _add_furniture(self, look: Look) -> None:
         """Table, zone and tray."""
         friction = self._scene.table_friction
-        table = self._add_box(TABLE_SIZE, TABLE_CENTRE, split.table)
+        size = (*TABLE_SIZE, TABLE_THICKNESS)
+        top = None if look.pattern is None else self._table_top()
+        table = self._add_box(size, TABLE_CENTRE, look.table, visual=top)
         self._bullet.changeDynamics(table, -1, lateralFriction=friction)
+        if look.pattern is not None:
+            self._print(table, look.pattern)
         side = self.zone_size
         self._add_box((side, side, PAINT), self.zone_position, WHITE, solid=False)
         for size, offset in self._tray_parts():
             part = self._add_box(size, self.tray_position + offset, BLACK)
             self._bullet.changeDynamics(part, -1, lateralFriction=friction)
+
+    def _table_top(self) -> int:
+        """Visual shape of the table's surface, for a texture to be spread over it once."""
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+        height = np.full(4, TABLE_THICKNESS / 2)
+        return int(
+            self._bullet.createVisualShape(
+                self._bullet.GEOM_MESH,
+                vertices=np.column_stack([(corners - 0.5) * TABLE_SIZE, height]).tolist(),
+                normals=[[0.0, 0.0, 1.0]] * 4,
+                uvs=corners.tolist(),
+                indices=[0, 1, 2, 0, 2, 3],
+            )
+        )
+
+    def _print(self, body: int, pattern: ImageArray) -> None:
+        """Spread a pattern over a body; Bullet reads textures from files alone."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "pattern.png")
+            cv2.imwrite(path, pattern[..., ::-1])
+            texture = self._bullet.loadTexture(path)
+        self._bullet.changeVisualShape(body, -1, textureUniqueId=texture)
 
     def _tray_parts(self) -> list[tuple[tuple[float, float, float], Vector]]:
         """Sizes and centres of the tray's bottom and four walls, relative to its middle."""
@@ -253,11 +283,13 @@ class World:
         colour: Colour,
         *,
         solid: bool = True,
+        visual: int | None = None,
     ) -> int:
-        """A box that stays where it is."""
+        """A box that stays where it is, seen as one unless another visual shape is given."""
         half = [length / 2 for length in size]
         box = self._bullet.GEOM_BOX
-        visual = self._bullet.createVisualShape(box, halfExtents=half, rgbaColor=[*colour, 1.0])
+        if visual is None:
+            visual = self._bullet.createVisualShape(box, halfExtents=half, rgbaColor=[*colour, 1.0])
         collision = self._bullet.createCollisionShape(box, halfExtents=half) if solid else -1
         body: int = self._bullet.createMultiBody(0.0, collision, visual, list(centre))
         return body
