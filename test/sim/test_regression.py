@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The scenes that the shipped policy is trained in stay what they are, bit for bit."""
+"""The scenes that the shipped policy is trained and judged in stay what they are, bit for bit."""
 
 import hashlib
 import platform
@@ -31,6 +31,16 @@ DIGESTS = {
     ("moving", "conveyor-push", "seen", TRAINING_SEEDS + 1): "500c7b921dfb627f",
     ("moving", "conveyor-pick", "seen", 0): "725abe909b798dc6",
     ("moving", "conveyor-pick", "seen", TRAINING_SEEDS + 1): "86ccee92f66673e5",
+    ("tabletop", "reach", "shift", 0): "cf5932242a953144",
+    ("tabletop", "push", "shift", 0): "9a93370e74c6acce",
+    ("tabletop", "pick", "shift", 0): "ef45a1109b7e3fa1",
+    ("tabletop", "place", "shift", 0): "c29de628f64dba78",
+    ("tabletop", "stack", "shift", 0): "e4b4757794181879",
+    ("tabletop", "open-drawer", "shift", 0): "2b05af7b5f0e8701",
+    ("moving", "track", "shift", 0): "79f70ed3a853999b",
+    ("moving", "intercept", "shift", 0): "9b2682bb3960f058",
+    ("moving", "conveyor-push", "shift", 0): "13f60bbc66e2094a",
+    ("moving", "conveyor-pick", "shift", 0): "dcdef64f70c2ba0c",
 }
 """By suite, task, split and seed: every pixel, measurement and word of the expert's first steps."""
 
