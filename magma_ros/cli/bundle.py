@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from magma_ros.cli.common import Bundle, JsonFile, console, write_json
+from magma_ros.cli.common import Bundle, JsonFile, console
+from magma_ros.files import write_json
 from magma_ros.share import find_bundle
 
 bundle_app = App(name="bundle", help="Look into a policy bundle.")

@@ -1,25 +1,31 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``magma eval``: how good a policy is."""
+"""``magma eval``: how good a policy is, and how much better than another one."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console, write_json
+from magma_ros.cli.common import Bundle, JsonFile, complaints, console
 from magma_ros.doctor import require
+from magma_ros.files import write_json
 from magma_ros.share import find_bundle
+from magma_ros.types import MagmaError
 
 eval_app = App(name="eval")
+
+Flag = Annotated[bool, Parameter(negative="")]
 
 
 @eval_app.default
 def run_evaluation(
     *,
-    suite: str = "tabletop",
-    tasks: str = "reach,push,pick,place",
+    suite: str = "tabletop,moving",
+    tasks: str = "",
     episodes: int = 50,
     seed: int = 1000,
     split: Literal["seen", "shift"] = "seen",
@@ -27,17 +33,21 @@ def run_evaluation(
     bundle: Bundle = "magma-nano",
     gate: str = "adaptive",
     depth: int | None = None,
-    execute: int = 2,
+    per_exit: Flag = False,
+    execute: int | None = None,
     deadline: float = 0.08,
-    controls: Annotated[bool, Parameter(negative="")] = False,
-    workers: int = 2,
+    controls: Flag = False,
+    workers: int = 0,
     json_file: JsonFile = None,
+    out: Path | None = None,
+    sheet: Flag = False,
+    videos: str = "",
 ) -> int:
-    """Measure a policy in simulation: success with intervals, depth, compute, honesty controls.
+    """Measure a policy in simulation: success with intervals, failures, depth, compute, honesty.
 
     Args:
-        suite: Task suite.
-        tasks: Tasks, separated by commas.
+        suite: Task suites, separated by commas.
+        tasks: Which of their tasks, separated by commas; all by default.
         episodes: Episodes a task.
         seed: Seed of the first episode; the others follow. The same seeds give the same result.
         split: Variation of scene and words.
@@ -45,33 +55,85 @@ def run_evaluation(
         bundle: Policy bundle.
         gate: Gate that decides when to act.
         depth: Act at this exit always, instead of the gate.
-        execute: Steps of a chunk to execute before the next is planned.
+        per_exit: Play everything at each exit in turn, instead of the gate.
+        execute: Steps of a chunk to execute before the next is planned; by default what the suite
+            says: 2 where the world is still, 1 where it moves.
         deadline: Time from observation to action under the wall clock [s].
-        controls: Repeat everything with black cameras, and with the instruction swapped.
-        workers: Parallel processes (ideal clock only).
+        controls: Repeat everything with black cameras, and with the instruction swapped; with
+            --per-exit at the deepest exit alone.
+        workers: Parallel processes (ideal clock only); 0 for one a core.
         json_file: Also write the result there.
+        out: Folder for a report: figures as JSON, a page, plots.
+        sheet: Put a contact sheet of the failures into the report (ideal clock only).
+        videos: Seeds, separated by commas, whose episodes become clips in the report (ideal clock
+            only).
     """
-    from magma_ros.sim.eval_tables import evaluation_tables
+    from magma_ros.sim.eval_exits import evaluate_exits, report_tables
+    from magma_ros.sim.eval_replay import Pictures
+    from magma_ros.sim.eval_report import make_folder, write_report
     from magma_ros.sim.evaluation import EvaluationSpec, evaluate
 
     require("sim")
+    if per_exit and depth is not None:
+        raise MagmaError("--per-exit plays every exit, so --depth has nothing to choose")
     spec = EvaluationSpec(
-        tasks=tuple(task.strip() for task in tasks.split(",")),
-        suite=suite,
+        suites=_names(suite),
+        tasks=_names(tasks),
         split=split,
         episodes=episodes,
         seed=seed,
         clock=clock,
-        gate=gate if depth is None else "fixed",
-        gate_options=() if depth is None else (("depth", depth),),
+        gate=gate,
         execute=execute,
         deadline=deadline,
         controls=controls,
-        workers=workers,
+        workers=workers or os.cpu_count() or 1,
     )
-    evaluation = evaluate(spec, find_bundle(bundle), console=complaints)
-    for table in evaluation_tables(evaluation):
+    spec = spec if depth is None else spec.at_depth(depth)
+    pictures = Pictures(sheet=sheet, seeds=_seeds(videos))
+    pictures.require_possible(spec)
+    if out is None and (sheet or videos):
+        raise MagmaError("--sheet and --videos are part of a report; say where with --out")
+    folder = find_bundle(bundle)
+    if out is not None:
+        make_folder(out)  # told now, not after an hour
+    run = evaluate_exits if per_exit else evaluate
+    played = run(spec, folder, console=complaints)
+    for table in report_tables(played):
         console.print(table)
     if json_file is not None:
-        write_json(evaluation.to_json(), json_file)
+        write_json(played.to_json(), json_file)
+    if out is not None:
+        write_report(played, out, bundle=folder, pictures=pictures, console=complaints)
+        console.print(f"report in {out}")
     return 0
+
+
+@eval_app.command
+def compare(first: Path, second: Path, *, json_file: JsonFile = None) -> int:
+    """Compare two evaluations of the same scenes, pair by pair.
+
+    Args:
+        first: JSON of policy A, from ``magma eval --json``.
+        second: JSON of policy B.
+        json_file: Also write the comparison there.
+    """
+    from magma_ros.sim.eval_compare import compare as run_comparison
+    from magma_ros.sim.eval_compare import comparison_table
+
+    comparison = run_comparison(first, second)
+    console.print(comparison_table(comparison))
+    if json_file is not None:
+        write_json(comparison.to_json(), json_file)
+    return 0
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())
+
+
+def _seeds(words: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in _names(words))
+    except ValueError:
+        raise MagmaError(f"--videos takes seeds separated by commas, not {words!r}") from None

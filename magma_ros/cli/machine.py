@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from magma_ros.cli.common import JsonFile, console, write_json
+from magma_ros.cli.common import JsonFile, console
+from magma_ros.files import write_json
 
 
 def doctor(*, json_file: JsonFile = None) -> int:

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console, write_json
+from magma_ros.cli.common import Bundle, JsonFile, complaints, console
 from magma_ros.doctor import require
+from magma_ros.files import write_json
 from magma_ros.share import find_bundle, share_file
 
 

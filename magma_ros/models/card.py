@@ -11,9 +11,10 @@ from pathlib import Path
 
 from magma_ros.models.benchmark import Timing
 from magma_ros.models.checkpoint import Recipe
-from magma_ros.models.evidence import FIRST_SEED, THREADS, Evidence
+from magma_ros.models.evidence import THREADS, Evidence
 from magma_ros.models.parity import Deviation
 from magma_ros.policy.manifest import Manifest
+from magma_ros.sim.eval_exits import report_tables
 from magma_ros.sim.markdown import markdown_table
 
 CARD = "MODEL_CARD.md"
@@ -126,18 +127,13 @@ def _stages(manifest: Manifest) -> str:
 
 
 def _success(evidence: Evidence) -> str:
-    if not evidence.metrics:
+    if evidence.study is None:
         return "Not measured for this export."
-    named = {tuple(name.split("/")): value for name, value in evidence.metrics.items()}
-    tasks = list(dict.fromkeys(task for _, task in named))
-    conditions = list(dict.fromkeys(condition for condition, _ in named))
-    rows = [(c, *(f"{named[c, task]:.2f}" for task in tasks)) for c in conditions]
-    last = FIRST_SEED + evidence.episodes - 1
+    tables = report_tables(evidence.study)
     return (
-        f"Share of {evidence.episodes} episodes per figure, seeds {FIRST_SEED} to {last}, world "
-        "paused while the policy thinks, 4 of 8 steps executed between looks. With black cameras "
-        "or with another cube named, the original task must fail:\n\n"
-        + markdown_table(("condition", *tasks), rows)
+        "The world waits while the policy thinks (ideal clock). Honesty controls at the deepest "
+        "exit: with black cameras, and with another object named, the task must fail.\n\n"
+        + "\n\n".join(table.markdown(level=3) for table in tables)
     )
 
 

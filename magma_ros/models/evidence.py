@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from magma_ros.models.benchmark import Timing, benchmark
-from magma_ros.policy.manifest import read_manifest
 from magma_ros.sim.eval_episode import Control
-from magma_ros.sim.evaluation import Evaluation, EvaluationSpec, evaluate
+from magma_ros.sim.eval_exits import ExitStudy, evaluate_exits
+from magma_ros.sim.evaluation import EvaluationSpec
 
 FIRST_SEED = 1000
 """Seed of the first episode; training never sees seeds below a million."""
@@ -28,17 +28,32 @@ class Evidence:
     """What was measured about a bundle.
 
     Attributes:
-        metrics: Success rates, named ``<condition>/<task>``, for example ``exit 6/pick``.
-        episodes: Episodes behind each of them.
+        study: Every exit by itself, with the honesty controls at the deepest; None if not played.
         timings: Latencies of the stages.
     """
 
-    metrics: Mapping[str, float]
-    episodes: int
+    study: ExitStudy | None
     timings: tuple[Timing, ...]
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Success rates for the manifest, named ``<condition>/<task>``: ``exit 6/pick``."""
+        if self.study is None:
+            return {}
+        rates: dict[str, float] = {}
+        for depth, evaluation in self.study.exits.items():
+            for control, task in product(evaluation.spec.variants, evaluation.tasks):
+                condition = f"exit {depth}"
+                condition += "" if control is Control.NONE else f", {control.value}"
+                summary = evaluation.summary(control, task=task)
+                rates[f"{condition}/{task}"] = summary.success
+                if control is Control.SWAPPED:
+                    served = summary.swapped_successes / summary.episodes
+                    rates[f"{condition}, which is served/{task}"] = served
+        return rates
 
-NOTHING = Evidence({}, 0, ())
+
+NOTHING = Evidence(None, ())
 """For a bundle that was not measured."""
 
 
@@ -53,30 +68,12 @@ def measure(
         tasks: Names of the tasks by suite.
         episodes: Episodes per task and exit, seeds from :data:`FIRST_SEED` on.
     """
-    deepest = read_manifest(bundle).exits
-    metrics: dict[str, float] = {}
-    for depth, (suite, names) in product(range(1, deepest + 1), tasks.items()):
-        spec = EvaluationSpec(
-            tasks=tuple(names),
-            suite=suite,
-            episodes=episodes,
-            seed=FIRST_SEED,
-            gate="fixed",
-            gate_options=(("depth", depth),),
-            controls=depth == deepest,
-        )
-        metrics |= _success(evaluate(spec, bundle, console=Console(stderr=True)), f"exit {depth}")
-    return Evidence(metrics, episodes, tuple(benchmark(checkpoint, threads=THREADS)))
-
-
-def _success(evaluation: Evaluation, exit_name: str) -> dict[str, float]:
-    """The rates of one exit on one suite, by condition and task."""
-    metrics: dict[str, float] = {}
-    for control, task in product(evaluation.spec.variants, evaluation.spec.tasks):
-        condition = exit_name if control is Control.NONE else f"{exit_name}, {control.value}"
-        summary = evaluation.summary(control, task)
-        metrics[f"{condition}/{task}"] = summary.success
-        if control is Control.SWAPPED:
-            served = summary.swapped_successes / summary.episodes
-            metrics[f"{condition}, which is served/{task}"] = served
-    return metrics
+    spec = EvaluationSpec(
+        suites=tuple(tasks),
+        tasks=tuple(name for names in tasks.values() for name in names),
+        episodes=episodes,
+        seed=FIRST_SEED,
+        controls=True,
+    )
+    study = evaluate_exits(spec, bundle, console=Console(stderr=True))
+    return Evidence(study, tuple(benchmark(checkpoint, threads=THREADS)))

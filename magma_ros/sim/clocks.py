@@ -47,23 +47,23 @@ class WorldClock(Protocol):
 
     Attributes:
         waits: Whether the world waits for every decision, so that none can be late.
-        parallel: Whether episodes may be played side by side without disturbing one another.
+        repeats: Whether the same scene is the same episode every time, whatever else the machine
+            does; such episodes may be played side by side, and again for pictures.
     """
 
     waits: ClassVar[bool]
-    parallel: ClassVar[bool]
+    repeats: ClassVar[bool]
 
     @classmethod
-    def start(cls, load_actor: Callable[[int], Actor], pace: Pace) -> Self:
+    def start(cls, load_actor: Callable[[int], Actor]) -> Self:
         """Load the actor and be ready.
 
         Args:
             load_actor: Makes the actor for a number of threads, 0 for its own choice; picklable.
-            pace: When the policy must decide.
         """
         ...
 
-    def play(self, episode: Episode) -> None:
+    def play(self, episode: Episode, pace: Pace) -> None:
         """Play an episode from its beginning to its end."""
         ...
 
@@ -73,35 +73,26 @@ class IdealClock:
 
     Args:
         actor: Decides.
-        pace: How many steps of a chunk are executed before the next observation.
     """
 
     waits: ClassVar[bool] = True
-    parallel: ClassVar[bool] = True
+    repeats: ClassVar[bool] = True
 
-    def __init__(self, actor: Actor, pace: Pace) -> None:
+    def __init__(self, actor: Actor) -> None:
         self._actor = actor
-        self._steps = pace.execute
 
     @classmethod
-    def start(cls, load_actor: Callable[[int], Actor], pace: Pace) -> Self:
+    def start(cls, load_actor: Callable[[int], Actor]) -> Self:
         """See :class:`WorldClock`; one thread, because episodes run side by side."""
-        return cls(load_actor(1), pace)
+        return cls(load_actor(1))
 
-    def play(self, episode: Episode) -> None:
+    def play(self, episode: Episode, pace: Pace) -> None:
         """Observe, decide, execute, in lock step; without a decision the arm rests."""
         self._actor.reset()
         while not episode.over:
             verdict = self._actor.act(episode.look(), math.inf)
             episode.record(verdict)
-            self._execute(verdict.chunk, episode)
-
-    def _execute(self, chunk: ActionChunk | None, episode: Episode) -> None:
-        for step in range(self._steps):
-            twist, gripper = _REST if chunk is None else _command(chunk.actions[step])
-            episode.follow(twist, gripper, episode.time + ENV_STEP)
-            if episode.over:
-                return
+            _execute(verdict.chunk, pace.execute, episode)
 
 
 class WallClock:
@@ -112,25 +103,22 @@ class WallClock:
 
     Args:
         thinker: Decides meanwhile.
-        pace: How often it is given an observation, and how soon the decision must fall.
         clock: What the world follows; the deadlines lie on it.
     """
 
     waits: ClassVar[bool] = False
-    parallel: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
 
-    def __init__(self, thinker: Thinker, pace: Pace, clock: Clock | None = None) -> None:
+    def __init__(self, thinker: Thinker, clock: Clock | None = None) -> None:
         self._thinker = thinker
-        self._interval = pace.execute * ENV_STEP
-        self._deadline = pace.deadline
         self._clock = clock or MonotonicClock()
 
     @classmethod
-    def start(cls, load_actor: Callable[[int], Actor], pace: Pace) -> Self:
+    def start(cls, load_actor: Callable[[int], Actor]) -> Self:
         """See :class:`WorldClock`; the actor lives in a process of its own."""
-        return cls(ActorProcess(partial(load_actor, 0)), pace)
+        return cls(ActorProcess(partial(load_actor, 0)))
 
-    def play(self, episode: Episode) -> None:
+    def play(self, episode: Episode, pace: Pace) -> None:
         """Stream commands at 50 Hz; observe when it is time and the policy is free."""
         self._thinker.reset()
         stream = ChunkStream(StreamConfig(period=TICK))
@@ -141,8 +129,8 @@ class WallClock:
         while not episode.over:
             self._hear(episode, stream)
             if not self._thinker.busy and episode.time > next_look - INSTANT:
-                next_look = episode.time + self._interval
-                deadline = began + episode.time + self._deadline
+                next_look = episode.time + pace.execute * ENV_STEP
+                deadline = began + episode.time + pace.deadline
                 self._thinker.offer(episode.look(), deadline)
             sample = stream.sample(episode.time)
             episode.stalls += flowing and sample.state is not StreamState.PLAYING
@@ -162,6 +150,15 @@ class WallClock:
 
 
 _REST: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
+
+
+def _execute(chunk: ActionChunk | None, steps: int, episode: Episode) -> None:
+    """Let the arm follow the first steps of a chunk, or rest for as long."""
+    for step in range(steps):
+        twist, gripper = _REST if chunk is None else _command(chunk.actions[step])
+        episode.follow(twist, gripper, episode.time + ENV_STEP)
+        if episode.over:
+            return
 
 
 def _command(action: FloatArray) -> tuple[FloatArray, float | None]:

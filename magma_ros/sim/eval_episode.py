@@ -12,9 +12,11 @@ from typing import Self
 
 import numpy as np
 
+from magma_ros.sim.eval_traces import TruePaths
+from magma_ros.sim.failures import Failure, Watch
 from magma_ros.sim.simulation import ENV_STEP, Simulation
 from magma_ros.sim.statistics import rms_jerk
-from magma_ros.types import FloatArray, Observation, Reason, Verdict
+from magma_ros.types import FloatArray, Observation, Reason, Trace, Verdict
 
 INSTANT = 1e-6
 """Two simulated times closer than this are the same [s]."""
@@ -28,7 +30,7 @@ class Control(Enum):
 
     NONE = "as it is"
     BLACKOUT = "cameras black"
-    SWAPPED = "instruction names another cube"
+    SWAPPED = "instruction names another object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,12 @@ class EpisodeResult:
 
     Attributes:
         scene: Which one.
-        success: Whether the task was done to the cube that the scene's own instruction names.
-        swapped_success: Whether it was done to the cube that the swapped instruction names.
-        failure: Name of the ``Failure`` in lower case, or None after success.
+        success: Whether the task was done to the object that the scene's own instruction names.
+        swapped_success: Whether it was done to the object that the swapped instruction names.
+        failure: Why the first of these is not so, or None.
         duration: Simulated time until the task was done or the time was up [s].
+        closest: Least distance of the tool from what it must be near, see ``Failure`` [m].
+        closest_at: Simulated time of that [s].
         jerk: Root mean square jerk of the measured tool path, sampled at 10 Hz [m/s^3].
         reasons: How often each ``Reason`` ended a decision, by name.
         chunks: Decisions that gave a chunk.
@@ -69,13 +73,17 @@ class EpisodeResult:
         late: Decisions that fell after their deadline, or not at all for lack of time.
         stalls: Times that the command stream ran dry.
         lag: Longest time by which the world fell behind its clock [s].
+        trace_errors: For each predicted point whose time came: distance from where the gripper,
+            and from where the object that the policy was told about, really was, on the trace grid.
     """
 
     scene: Scene
     success: bool
     swapped_success: bool
-    failure: str | None
+    failure: Failure | None
     duration: float
+    closest: float
+    closest_at: float
     jerk: float
     reasons: dict[str, int]
     chunks: int
@@ -85,6 +93,7 @@ class EpisodeResult:
     late: int
     stalls: int
     lag: float
+    trace_errors: tuple[tuple[float, float], ...]
 
     @property
     def decisions(self) -> int:
@@ -122,7 +131,10 @@ class Episode:
         self._time_limit = self.simulation.task.step_limit * ENV_STEP
         self._gripper = 1.0
         self._path = [self.simulation.ee_pose().position]
+        self._watch = Watch(self.simulation)
+        self._true_paths = TruePaths(self.simulation, self._told_about)
         self._verdicts: list[Verdict] = []
+        self._drawn: list[tuple[float, Trace]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +172,9 @@ class Episode:
 
     def record(self, verdict: Verdict) -> None:
         """Add a decision to the account."""
-        self._verdicts.append(replace(verdict, chunk=None))
+        if verdict.chunk is not None and verdict.trace is not None:
+            self._drawn.append((verdict.chunk.stamp, verdict.trace))
+        self._verdicts.append(replace(verdict, chunk=None, trace=None))
 
     def follow(self, twist: FloatArray, gripper: float | None, until: float) -> None:
         """Let the arm follow a command.
@@ -175,17 +189,20 @@ class Episode:
         self.simulation.step(until - self.time)
         if self.time > len(self._path) * ENV_STEP - INSTANT:
             self._path.append(self.simulation.ee_pose().position)
+            self._watch.look()
+            self._true_paths.look()
 
     def result(self) -> EpisodeResult:
         """What became of the episode."""
         simulation, verdicts = self.simulation, self._verdicts
-        failure = simulation.failure()
         return EpisodeResult(
             scene=self._scene,
             success=simulation.succeeded(),
             swapped_success=simulation.served(simulation.swapped_target_name),
-            failure=failure.name.lower() if failure else None,
+            failure=self._watch.failure(),
             duration=self.time,
+            closest=self._watch.closest,
+            closest_at=self._watch.closest_at,
             jerk=rms_jerk(np.array(self._path), ENV_STEP),
             reasons=dict(Counter(verdict.reason.name for verdict in verdicts)),
             chunks=sum(verdict.depth > 0 for verdict in verdicts),
@@ -195,4 +212,9 @@ class Episode:
             late=sum(v.slack < 0.0 or v.reason is Reason.NO_TIME for v in verdicts),
             stalls=self.stalls,
             lag=self.lag,
+            trace_errors=self._trace_errors(),
         )
+
+    def _trace_errors(self) -> tuple[tuple[float, float], ...]:
+        errors = [self._true_paths.errors(stamp, trace) for stamp, trace in self._drawn]
+        return tuple((float(gripper), float(target)) for rows in errors for gripper, target in rows)

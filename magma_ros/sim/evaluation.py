@@ -9,37 +9,36 @@ the same result to the last byte, on however many workers.
 
 from __future__ import annotations
 
-import signal
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from magma_ros.gate.gates import make_gate
 from magma_ros.policy.manifest import MANIFEST, BundleError, Manifest, read_manifest, sha256_of
 from magma_ros.sim.clocks import CLOCKS, Pace, WorldClock
 from magma_ros.sim.eval_actors import PolicyActor
 from magma_ros.sim.eval_episode import Control, Episode, EpisodeResult, Scene
-from magma_ros.sim.schema import choose
+from magma_ros.sim.eval_summary import Honesty, Summary, judge_honesty, summarise
+from magma_ros.sim.eval_workers import spread
+from magma_ros.sim.schema import SimulationError, choose
 from magma_ros.sim.simulation import ENV_STEP, TRAINING_SEEDS
-from magma_ros.sim.statistics import ratio, wilson_interval
 from magma_ros.sim.suite import load_suite
-from magma_ros.types import MagmaError
+from magma_ros.types import TRACE_MARKS, MagmaError
+
+FORMAT = "magma-evaluation/1"
+"""Mark of an evaluation's JSON."""
 
 DECIMALS = 6
 """Places that are kept in JSON."""
 
 
 class EvaluationError(MagmaError):
-    """An evaluation was asked for that makes no sense, or it broke off."""
+    """An evaluation was asked for that makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ class EvaluationSpec:
     """What to evaluate.
 
     Attributes:
-        tasks: Tasks of the suite.
-        suite: Task suite.
+        suites: Task suites.
+        tasks: Which of their tasks; all if empty.
         split: Variation of scenes and words.
         episodes: Episodes a task.
         seed: Seed of the first one.
@@ -56,10 +55,11 @@ class EvaluationSpec:
         gate: Name of the gate.
         gate_options: Its options by name, for example ``(("tolerance", 0.05),)``.
         deepest: Deepest exit allowed, or None for no cap.
-        execute: Steps of a chunk (0.1 s each) that are executed before the next observation.
+        execute: Steps of a chunk (0.1 s each) that are executed before the next observation; None
+            for what each suite says.
         deadline: Time from observation to decision under the wall clock [s].
         controls: Whether to play all episodes again with the cameras black, and again with the
-            instruction naming another cube.
+            instruction naming another object.
         workers: Processes that play side by side, where the clock admits it; no result depends
             on their number.
 
@@ -67,8 +67,8 @@ class EvaluationSpec:
         MagmaError: A name is unknown or a number out of range.
     """
 
-    tasks: tuple[str, ...]
-    suite: str = "tabletop"
+    suites: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
     split: str = "seen"
     episodes: int = 50
     seed: int = 1000
@@ -76,23 +76,16 @@ class EvaluationSpec:
     gate: str = "adaptive"
     gate_options: tuple[tuple[str, float], ...] = ()
     deepest: int | None = None
-    execute: int = 2
+    execute: int | None = None
     deadline: float = 0.08
     controls: bool = False
     workers: int = 2
 
     def __post_init__(self) -> None:
-        suite = load_suite(self.suite)
-        suite.split(self.split)
-        if not self.tasks:
-            raise EvaluationError(f"name a task to evaluate: {', '.join(suite.tasks)}")
-        for task in self.tasks:
-            suite.task(task)
-        choose("clock", self.clock, CLOCKS)
-        make_gate(self.gate, **dict(self.gate_options))
+        self._require_names()
         for name, least in (("episodes", 1), ("workers", 1), ("execute", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise EvaluationError(f"{name} must be at least {least}, not {getattr(self, name)}")
+            if (value := getattr(self, name)) is not None and value < least:
+                raise EvaluationError(f"{name} must be at least {least}, not {value}")
         if not self.deadline > 0.0:
             raise EvaluationError(f"the deadline must be a positive time, not {self.deadline}")
         if self.seed + self.episodes > TRAINING_SEEDS:
@@ -100,6 +93,33 @@ class EvaluationSpec:
                 f"seeds from {TRAINING_SEEDS} upwards belong to the training data; choose seed and "
                 "episodes that stay below"
             )
+
+    def _require_names(self) -> None:
+        """Refuse names that do not exist, or that leave open what they mean."""
+        if not self.suites:
+            raise EvaluationError("name a suite to evaluate")
+        known = [task for suite in self.suites for task in load_suite(suite).tasks]
+        for suite in self.suites:
+            load_suite(suite).split(self.split)
+        for task in self.tasks:
+            if task not in known:
+                names = ", ".join(known)
+                raise SimulationError(f"there is no task {task!r}; known: {names}")
+        played = [task for _, task in self.chosen]
+        if twice := sorted({task for task in played if played.count(task) > 1}):
+            raise EvaluationError(f"task {twice[0]} comes twice; name every suite and task once")
+        choose("clock", self.clock, CLOCKS)
+        make_gate(self.gate, **dict(self.gate_options))
+
+    @property
+    def chosen(self) -> tuple[tuple[str, str], ...]:
+        """Suite and task of everything to play, in the order of the suites."""
+        return tuple(
+            (suite, task)
+            for suite in self.suites
+            for task in (self.tasks or load_suite(suite).tasks)
+            if task in load_suite(suite).tasks
+        )
 
     @property
     def variants(self) -> tuple[Control, ...]:
@@ -109,55 +129,15 @@ class EvaluationSpec:
     def scenes(self) -> tuple[Scene, ...]:
         """Every episode to play: by control, task and seed."""
         return tuple(
-            Scene(self.suite, task, self.split, seed, control)
+            Scene(suite, task, self.split, seed, control)
             for control in self.variants
-            for task in self.tasks
+            for suite, task in self.chosen
             for seed in range(self.seed, self.seed + self.episodes)
         )
 
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a set of episodes adds up to; None where there is nothing to average.
-
-    Attributes:
-        episodes: How many.
-        successes: Of these, done to the cube that the scene's own instruction names.
-        interval: 95 % Wilson interval of the success rate.
-        swapped_successes: Done to the cube that the swapped instruction names.
-        completion_time: Mean simulated time of the successes [s].
-        jerk: Mean over episodes of the root mean square jerk of the tool path [m/s^3].
-        decisions: Observations that the policy judged.
-        mean_depth: Mean exit over the decisions that gave a chunk.
-        flops_fraction: Operations spent, as a share of always thinking to the end.
-        weight_fraction: Bytes of weights read, as a share of always thinking to the end.
-        reasons: How often each ``Reason`` ended a decision.
-        failures: How often each ``Failure`` ended an episode.
-        late: Decisions after their deadline, or never made for lack of time.
-        stalls: Times that the command stream ran dry.
-        lag: Longest time by which a world fell behind its clock [s].
-    """
-
-    episodes: int
-    successes: int
-    interval: tuple[float, float]
-    swapped_successes: int
-    completion_time: float | None
-    jerk: float
-    decisions: int
-    mean_depth: float | None
-    flops_fraction: float | None
-    weight_fraction: float | None
-    reasons: dict[str, int]
-    failures: dict[str, int]
-    late: int
-    stalls: int
-    lag: float
-
-    @property
-    def success(self) -> float:
-        """Success rate, 0..1."""
-        return self.successes / self.episodes
+    def at_depth(self, depth: int) -> EvaluationSpec:
+        """The same with a gate that always acts on one exit."""
+        return replace(self, gate="fixed", gate_options=(("depth", depth),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,60 +156,69 @@ class Evaluation:
     checksum: str
     results: tuple[EpisodeResult, ...]
 
-    def summary(self, control: Control = Control.NONE, task: str | None = None) -> Summary:
-        """Add up the episodes under one control, of one task or of all."""
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What was played, in order."""
+        return tuple(task for _, task in self.spec.chosen)
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Where those tasks are from, in order."""
+        return tuple(dict.fromkeys(suite for suite, _ in self.spec.chosen))
+
+    def summary(
+        self, control: Control = Control.NONE, *, task: str | None = None, suite: str | None = None
+    ) -> Summary:
+        """Add up the episodes under one control, of one task, of one suite or of all."""
         chosen = [
             result
             for result in self.results
-            if result.scene.control is control and task in (None, result.scene.task)
+            if result.scene.control is control
+            and task in (None, result.scene.task)
+            and suite in (None, result.scene.suite)
         ]
-        stages = self.manifest.stages
-        done = [result for result in chosen if result.success]
-        decisions = sum(result.decisions for result in chosen)
-        return Summary(
-            episodes=len(chosen),
-            successes=len(done),
-            interval=wilson_interval(len(done), len(chosen)),
-            swapped_successes=sum(result.swapped_success for result in chosen),
-            completion_time=ratio(sum(result.duration for result in done), len(done)),
-            jerk=sum(result.jerk for result in chosen) / len(chosen),
-            decisions=decisions,
-            mean_depth=ratio(sum(r.depth for r in chosen), sum(r.chunks for r in chosen)),
-            flops_fraction=ratio(
-                sum(result.flops for result in chosen), decisions * sum(s.flops for s in stages)
-            ),
-            weight_fraction=ratio(
-                sum(result.weight_bytes for result in chosen),
-                decisions * sum(s.weight_bytes for s in stages),
-            ),
-            reasons=dict(sum((Counter(result.reasons) for result in chosen), Counter())),
-            failures=dict(Counter(result.failure for result in chosen if result.failure)),
-            late=sum(result.late for result in chosen),
-            stalls=sum(result.stalls for result in chosen),
-            lag=max(result.lag for result in chosen),
-        )
+        return summarise(chosen, self.manifest)
+
+    def honesty(self, task: str) -> Honesty | None:
+        """What the controls tell about a task; None where it is never done at all."""
+        return judge_honesty(*(self.summary(control, task=task) for control in Control))
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data, without dates, durations of computing or machine names.
 
         The number of workers is left out, because nothing depends on it.
         """
-        spec = asdict(self.spec) | {"gate_options": dict(self.spec.gate_options)}
+        spec = asdict(self.spec) | {
+            "gate_options": dict(self.spec.gate_options),
+            "tasks": self.tasks,
+            "suites": self.suites,
+        }
         del spec["workers"]
         content = {
+            "format": FORMAT,
             "spec": spec,
             "bundle": {"name": self.manifest.name, "manifest_sha256": self.checksum},
             "results": {
-                control.name.lower(): {
-                    "tasks": {task: _row(self.summary(control, task)) for task in self.spec.tasks},
-                    "overall": _row(self.summary(control)),
-                }
-                for control in self.spec.variants
+                control.name.lower(): self._sums(control) for control in self.spec.variants
             },
             "episodes": [_episode_row(result) for result in self.results],
         }
+        if self.spec.controls:
+            judged = {task: self.honesty(task) for task in self.tasks}
+            content["honesty"] = {
+                task: None if honesty is None else asdict(honesty) | {"passed": honesty.passed}
+                for task, honesty in judged.items()
+            }
         rounded: dict[str, Any] = _rounded(content)
         return rounded
+
+    def _sums(self, control: Control) -> dict[str, Any]:
+        """By task, by suite, and of all."""
+        return {
+            "tasks": {task: _row(self.summary(control, task=task)) for task in self.tasks},
+            "suites": {suite: _row(self.summary(control, suite=suite)) for suite in self.suites},
+            "overall": _row(self.summary(control)),
+        }
 
 
 def evaluate(
@@ -244,21 +233,21 @@ def evaluate(
 
     Raises:
         BundleError: The bundle is missing, damaged or contradicts its manifest.
-        EvaluationError: The specification asks for more than the bundle has, or a worker died.
+        EvaluationError: The specification asks for more than the bundle has.
+        WorkerError: A worker died.
         SimulationError: PyBullet is missing.
     """
     manifest = read_manifest(bundle_folder)
     _require_match(spec, manifest)
     checksum = sha256_of(bundle_folder / MANIFEST)
-    total = len(spec.scenes())
-    results = track(
-        _play_all(spec, bundle_folder),
-        description=f"evaluating {manifest.name}",
-        total=total,
+    results = spread(
+        partial(_play, spec, bundle_folder),
+        spec.scenes(),
+        workers=spec.workers if CLOCKS[spec.clock].repeats else 1,
         console=console,
-        disable=console is None,
+        description=f"evaluating {manifest.name}",
     )
-    return Evaluation(spec, manifest, checksum, tuple(results))
+    return Evaluation(spec, manifest, checksum, results)
 
 
 def _require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
@@ -266,53 +255,38 @@ def _require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
     contract = manifest.action
     if contract.step_period != ENV_STEP:
         raise BundleError(
-            f"{manifest.name} acts in steps of {contract.step_period:g} s, but suite {spec.suite} "
-            f"in steps of {ENV_STEP:g} s"
+            f"{manifest.name} acts in steps of {contract.step_period:g} s, but the simulator in "
+            f"steps of {ENV_STEP:g} s"
         )
-    if spec.execute > contract.chunk_length:
+    longest = max(pace_of(spec, suite).execute for suite in spec.suites)
+    if longest > contract.chunk_length:
         raise EvaluationError(
             f"{manifest.name} plans {contract.chunk_length} steps ahead, so execute cannot be "
-            f"{spec.execute}"
+            f"{longest}"
         )
     depth = max(spec.deepest or 1, dict(spec.gate_options).get("depth", 1))
     if (spec.deepest is not None and spec.deepest < 1) or depth > manifest.exits:
         raise EvaluationError(f"{manifest.name} has exits 1 to {manifest.exits}; choose among them")
 
 
-def _play_all(spec: EvaluationSpec, bundle: Path) -> Iterator[EpisodeResult]:
-    """Play every scene in worker processes; the results come in the order of the scenes."""
-    scenes = spec.scenes()
-    workers = min(spec.workers, len(scenes)) if CLOCKS[spec.clock].parallel else 1
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),
-        initializer=signal.signal,
-        # Ctrl-C reaches the workers too: they end there and then, without a traceback.
-        initargs=(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        with pool:
-            yield from pool.map(partial(_play, spec, bundle), scenes)
-    except BrokenProcessPool:
-        raise EvaluationError(
-            "a worker process ended unexpectedly; check the memory left, or use fewer workers"
-        ) from None
-
-
 def _play(spec: EvaluationSpec, bundle: Path, scene: Scene) -> EpisodeResult:
     """Play one scene in this process."""
-    clock = _clock(spec, bundle)
     with Episode(scene) as episode:
-        clock.play(episode)
+        start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite))
         return episode.result()
 
 
 @cache
-def _clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
+def start_clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
     """The clock of this process, with the policy loaded once."""
     gate = make_gate(spec.gate, **dict(spec.gate_options))
     load: Callable[[int], PolicyActor] = partial(PolicyActor.load, bundle, gate, spec.deepest)
-    return CLOCKS[spec.clock].start(load, Pace(spec.execute, spec.deadline))
+    return CLOCKS[spec.clock].start(load)
+
+
+def pace_of(spec: EvaluationSpec, suite: str) -> Pace:
+    """When the policy must decide in the tasks of a suite."""
+    return Pace(spec.execute or load_suite(suite).execute, spec.deadline)
 
 
 def _row(summary: Summary) -> dict[str, Any]:
@@ -320,11 +294,19 @@ def _row(summary: Summary) -> dict[str, Any]:
 
 
 def _episode_row(result: EpisodeResult) -> dict[str, Any]:
-    """One episode, flat."""
+    """One episode, flat; of its trace errors the medians."""
     row = asdict(result)
-    del row["scene"]
-    scene = result.scene
-    return {"task": scene.task, "control": scene.control.name.lower(), "seed": scene.seed} | row
+    del row["scene"], row["trace_errors"]
+    scene, failure = result.scene, result.failure
+    medians = np.median(result.trace_errors, axis=0).tolist() if result.trace_errors else ()
+    return {
+        **row,
+        "task": scene.task,
+        "control": scene.control.name.lower(),
+        "seed": scene.seed,
+        "failure": None if failure is None else failure.name,
+        "trace_errors": dict(zip(TRACE_MARKS, medians, strict=False)),
+    }
 
 
 def _rounded(value: Any) -> Any:

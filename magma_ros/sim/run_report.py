@@ -127,7 +127,7 @@ def write_report(record: RunRecord, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     summary = summarise(record)
     if record.frames:
-        write_clip(_captioned_frames(record), folder / CLIP)
+        write_clip(captioned_frames(record), folder / CLIP)
     _write_plot(record, folder / PLOT)
     (folder / REPORT).write_text(_page(record, summary))
     draft = folder / f".{SUMMARY}"
@@ -145,7 +145,7 @@ def write_clip(frames: list[ImageArray], path: Path, rate: float = 8.0) -> None:
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0)
 
 
-def _captioned_frames(record: RunRecord) -> list[ImageArray]:
+def captioned_frames(record: RunRecord) -> list[ImageArray]:
     """The spectator's images, each with what the policy was told, last decided and expects."""
     from PIL import Image, ImageDraw
 
@@ -157,7 +157,9 @@ def _captioned_frames(record: RunRecord) -> list[ImageArray]:
         draw.text((8, 6), f'"{record.instruction}"', fill=INK, font_size=CAPTION_SIZE)
         plans = [plan for when, plan in record.plans if when <= time and plan.depth]
         if plans:
-            decided = f"exit {plans[-1].depth}, {1e3 * plans[-1].slack:.0f} ms to spare"
+            decided = f"exit {plans[-1].depth}"
+            if np.isfinite(slack := plans[-1].slack):  # there is none where the world waits
+                decided += f", {1e3 * slack:.0f} ms to spare"
             draw.text((8, 8 + CAPTION_SIZE), decided, fill=INK, font_size=CAPTION_SIZE)
         frames.append(np.asarray(image))
     return frames

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from magma_ros.types import FloatArray
@@ -19,6 +21,66 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
 
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedCounts:
+    """How two policies fared in the same episodes.
+
+    Attributes:
+        both: Episodes in which both succeeded.
+        only_first: In which the first one alone did.
+        only_second: In which the second one alone did.
+        neither: In which none did.
+    """
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+    @property
+    def pairs(self) -> int:
+        """All episodes."""
+        return self.both + self.only_first + self.only_second + self.neither
+
+    @property
+    def difference(self) -> float:
+        """Success rate of the second less that of the first."""
+        return (self.only_second - self.only_first) / self.pairs
+
+    def difference_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Interval of the difference between two paired success rates.
+
+        Newcombe's square-and-add method with continuity-corrected correlation, number 10 in
+        R. G. Newcombe, Statistics in Medicine 17, 2635-2650, 1998: from the Wilson interval of
+        each rate, so it stays within -1 to 1 and sensible where both policies always succeed.
+        """
+        a, b, c, d = self.both, self.only_second, self.only_first, self.neither
+        n = self.pairs
+        p1, p2 = (a + b) / n, (a + c) / n
+        low1, high1 = wilson_interval(a + b, n, confidence)
+        low2, high2 = wilson_interval(a + c, n, confidence)
+        spread = (a + b) * (c + d) * (a + c) * (b + d)
+        surplus = a * d - b * c
+        corrected = max(surplus - n / 2, 0.0) if surplus > 0 else surplus
+        phi = corrected / np.sqrt(spread) if spread else 0.0
+        below, above = p1 - low1, high2 - p2
+        down = np.sqrt(below**2 - 2.0 * phi * below * above + above**2)
+        below, above = p2 - low2, high1 - p1
+        up = np.sqrt(below**2 - 2.0 * phi * below * above + above**2)
+        return float(self.difference - down), float(self.difference + up)
+
+    def p_value(self) -> float:
+        """McNemar's exact test: how often chance alone would split the discordant pairs so.
+
+        Two-sided binomial test of the pairs in which just one succeeded (Q. McNemar,
+        Psychometrika 12, 1947); 1 where there are none.
+        """
+        from scipy.stats import binomtest
+
+        discordant = self.only_first + self.only_second
+        return float(binomtest(self.only_first, discordant).pvalue) if discordant else 1.0
 
 
 def rms_jerk(path: FloatArray, period: float) -> float:

@@ -13,6 +13,7 @@ import pytest
 from magma_ros.sim.clocks import TICK, IdealClock, Pace, WallClock
 from magma_ros.sim.eval_episode import Control, Episode, Scene
 from magma_ros.sim.expert import Expert
+from magma_ros.sim.failures import Failure
 from magma_ros.types import ActionChunk, Reason, Verdict
 
 STEPS = 8
@@ -99,7 +100,7 @@ class DelayedThinker:
 def play_ideal(scene, make_actor=ExpertActor, execute=1):
     with Episode(scene) as episode:
         actor = make_actor(episode)
-        IdealClock(actor, Pace(execute, deadline=0.08)).play(episode)
+        IdealClock(actor).play(episode, Pace(execute, deadline=0.08))
         return episode.result(), actor
 
 
@@ -107,7 +108,7 @@ def play_wall(scene, delay, effort=0.0):
     with Episode(scene) as episode:
         clock = SteppedClock(effort)
         thinker = DelayedThinker(ExpertActor(episode), clock, delay)
-        WallClock(thinker, Pace(execute=1, deadline=0.08), clock).play(episode)
+        WallClock(thinker, clock).play(episode, Pace(execute=1, deadline=0.08))
         return episode.result()
 
 
@@ -136,11 +137,11 @@ def test_so_many_steps_are_executed_before_the_next_observation():
 def test_without_decisions_the_arm_rests_until_the_time_is_up():
     with Episode(reach()) as episode:
         before = episode.simulation.ee_pose().position
-        IdealClock(FaultyActor(), Pace(execute=4, deadline=0.08)).play(episode)
+        IdealClock(FaultyActor()).play(episode, Pace(execute=4, deadline=0.08))
         result = episode.result()
         np.testing.assert_allclose(episode.simulation.ee_pose().position, before, atol=2e-3)
     assert not result.success
-    assert result.failure == "unfinished"
+    assert result.failure is Failure.NEVER_APPROACHED
     assert result.duration == pytest.approx(5.0)
     assert result.reasons == {"FAULT": 13}
     assert result.chunks == 0
@@ -150,7 +151,7 @@ def test_with_the_instruction_swapped_another_cube_is_served_and_the_target_is_n
     result, actor = play_ideal(reach(Control.SWAPPED))
     assert not result.success
     assert result.swapped_success
-    assert result.failure == "wrong_object"
+    assert result.failure is Failure.WRONG_OBJECT
     told, simulation = actor.seen[0].instruction.split(), actor.simulation
     assert simulation.swapped_target_name in told
     assert simulation.target_name not in told

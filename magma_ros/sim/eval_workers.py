@@ -1,0 +1,76 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Episodes side by side: a function over many items, in processes of their own, in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+from magma_ros.types import MagmaError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+class WorkerError(MagmaError):
+    """A worker process is gone."""
+
+
+def spread(
+    function: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    console: Console | None,
+    description: str,
+) -> tuple[Outcome, ...]:
+    """Apply ``function`` to every item.
+
+    Args:
+        function: Picklable.
+        items: What it is applied to.
+        workers: Processes.
+        console: Where to draw a progress bar, or None for none.
+        description: What the bar is about.
+
+    Returns:
+        The outcomes in the order of the items.
+
+    Raises:
+        WorkerError: A worker died.
+    """
+    outcomes = track(
+        _outcomes(function, items, min(workers, len(items))),
+        description=description,
+        total=len(items),
+        console=console,
+        disable=console is None,
+    )
+    return tuple(outcomes)
+
+
+def _outcomes(
+    function: Callable[[Item], Outcome], items: Sequence[Item], workers: int
+) -> Iterator[Outcome]:
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        # Ctrl-C reaches the workers too: they end there and then, without a traceback.
+        initargs=(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        with pool:
+            yield from pool.map(function, items)
+    except BrokenProcessPool:
+        raise WorkerError(
+            "a worker process ended unexpectedly; check the memory left, or use fewer workers"
+        ) from None
