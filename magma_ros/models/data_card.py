@@ -17,6 +17,7 @@ import pyarrow as pa
 import yaml
 
 from magma_ros import __version__
+from magma_ros.files import whole
 from magma_ros.models.dataset import Statistics
 from magma_ros.models.shards import CARD, COLUMNS, find_shards, read_columns
 from magma_ros.sim.markdown import markdown_table
@@ -163,8 +164,10 @@ def write_card(folder: Path, origin: Origin, *, skip_damaged: bool = False) -> N
         **summary.to_json(),
         "columns": COLUMNS,
     }
-    _write(folder / README, _readme(summary, origin))
-    _write(folder / CARD, json.dumps(card, indent=2) + "\n")  # last: it says that all is there
+    texts = {README: _readme(summary, origin), CARD: json.dumps(card, indent=2) + "\n"}
+    for name, text in texts.items():  # data.json last: it says that all is there
+        with whole(folder / name) as draft:
+            draft.write_text(text, encoding="utf-8")
 
 
 def _readme(summary: DataSummary, origin: Origin) -> str:
@@ -223,9 +226,3 @@ counts on from it.
 {recipe}
 ```
 """
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
