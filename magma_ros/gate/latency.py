@@ -2,16 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long will the next stages take, at worst that is still plausible?
 
-Each stage keeps a sliding window of its real runs. Of n runs, the forecast is the
-``ceil((n + 1) q)``-th fastest: the next run exceeds it with probability at most ``1 - q`` as long
-as runs are exchangeable (split conformal prediction, Lei et al. 2018, arXiv 1604.04173). While n
-is too small for that rank to exist, the slowest run times a margin stands in; before the first
-run, nominal rates do.
+A run of a stage is taken to last ``load x reference x noise``. The *load* is what the whole
+machine suffers from at the moment (another process, a throttled clock) and is shared by all
+stages, so the stages that run tell how slow those have become that do not. Reference and noise
+are a stage's own: it keeps a sliding window of its runs, each divided by the load it ran under.
 
-At q = 0.99 two slow runs in a window of 200 raise the forecast at once, and leave it only after
-200 more runs. A stage that is no longer run because of them would be shut out for good, so being
-turned away makes a bad memory fade: see :meth:`LatencyModel.refuse` and
-:meth:`LatencyModel.forgive`.
+- *Window*: of n runs, the forecast is the ``ceil((n + 1) q)``-th fastest. The next run exceeds it
+  with probability at most ``1 - q`` as long as runs are exchangeable (split conformal prediction,
+  Lei et al. 2018, arXiv 1604.04173). While n is too small for that rank to exist, the slowest run
+  but one times a margin stands in: one slow run, the first above all, says little.
+- *Load*: the median of the last nine runs of any stage, each relative to its stage's reference,
+  or that of the last three if it is larger. Two slow runs raise it at once; it falls after five
+  fast ones; one hiccup does not move it. Windows are filled with a delay of four runs, because
+  only then the load at a run is known from both of its sides: so a step of the load does not
+  leave its first runs behind as if they had been noise.
+- *Cold start*: before its first run a stage is judged by a roofline guess.
+
+Two slow runs in a window raise its forecast for as long as they stay in it. A stage that is no
+longer run because of them would be shut out for good, so being turned away makes a bad memory
+fade: see :meth:`LatencyModel.refuse` and :meth:`LatencyModel.forgive`.
 """
 
 from __future__ import annotations
@@ -19,9 +28,21 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+SHORTEST = 1e-6
+"""Least duration that a run is credited with [s], so that ratios of durations exist."""
+
+SPAN = 9
+"""Latest runs, of any stage, that tell the load."""
+
+ALARM = 3
+"""Latest runs that suffice to tell that the load has risen."""
+
+JUDGED = 1000
+"""Runs over which the forecasts' accuracy is measured."""
 
 
 class Stage(Protocol):
@@ -65,15 +86,34 @@ class NominalRates:
         return max(stage.flops / self.flops, stage.weight_bytes / self.bandwidth) + self.overhead
 
 
+@dataclass(frozen=True, slots=True)
+class ForecastAccuracy:
+    """How good the forecasts of the latest runs were; of each, the one made just before it.
+
+    Attributes:
+        runs: How many runs were judged.
+        coverage: Share of them that kept within their forecast tail; it should be the quantile.
+        error_low: 5th percentile of ``duration / typical forecast - 1``; negative is faster.
+        error_mid: Median of that.
+        error_high: 95th percentile of that.
+    """
+
+    runs: int
+    coverage: float
+    error_low: float
+    error_mid: float
+    error_high: float
+
+
 class LatencyModel:
     """Online forecast of stage latencies from the runs of this machine.
 
-    The caller decides what to observe; warm-up runs should stay out.
+    The caller decides what to observe; warm-up runs must stay out.
 
     Args:
         window: Runs remembered for each stage.
         quantile: Share of runs that must finish within the forecast, between 0 and 1.
-        margin: Factor on the slowest run while runs are too few for the quantile.
+        margin: Factor on the slowest run but one while runs are too few for the quantile.
         rates: Stand in for a stage that has not run yet.
     """
 
@@ -90,13 +130,28 @@ class LatencyModel:
         self._rates = rates or NominalRates()
         # One refused decision in this many may turn out late: no more than the quantile allows.
         self._patience = math.ceil(1.0 / (1.0 - quantile))
-        self._runs: defaultdict[str, _Window] = defaultdict(lambda: _Window(window))
+        self._runs: defaultdict[str, RunWindow] = defaultdict(lambda: RunWindow(window))
+        self._load = Load()
+        self._waiting: deque[tuple[RunWindow, float]] = deque()
         self._refusals: defaultdict[str, int] = defaultdict(int)
+        self._errors: deque[float] = deque(maxlen=JUDGED)
+        self._kept: deque[bool] = deque(maxlen=JUDGED)
 
-    def observe(self, stage: str, seconds: float) -> None:
+    def observe(self, stage: Stage, seconds: float) -> None:
         """Remember that ``stage`` took ``seconds``."""
-        self._runs[stage].add(seconds)
-        self._refusals[stage] = 0
+        seconds = max(seconds, SHORTEST)
+        runs = self._runs[stage.name]
+        self._refusals[stage.name] = 0
+        if not runs:  # its first run is all that is known of it
+            runs.add(seconds / self._load.now)
+            return
+        self._errors.append(seconds / (runs.median() * self._load.now) - 1.0)
+        self._kept.append(seconds <= self._tail(stage))
+        self._load.see(seconds / runs.median())
+        self._waiting.append((runs, seconds))
+        if len(self._waiting) > SPAN // 2:
+            settled, duration = self._waiting.popleft()
+            settled.add(duration / self._load.settled)
 
     def forecast(self, stages: Iterable[Stage]) -> float:
         """Time [s] that all of ``stages`` together will hardly exceed.
@@ -104,7 +159,20 @@ class LatencyModel:
         This is the sum of the stages' quantiles: by the union bound, n stages exceed it with
         probability at most n (1 - quantile), however their times depend on each other.
         """
-        return sum(self._forecast(stage) for stage in stages)
+        return sum(self._tail(stage) for stage in stages)
+
+    def typical(self, stages: Iterable[Stage]) -> float:
+        """Time [s] that all of ``stages`` together mostly take: the sum of their medians."""
+        return sum(self._median(stage) for stage in stages)
+
+    def accuracy(self) -> ForecastAccuracy | None:
+        """How good the latest forecasts were; None before there was one to judge."""
+        if not self._kept:
+            return None
+        errors = sorted(self._errors)
+        low, mid, high = (errors[round(share * (len(errors) - 1))] for share in (0.05, 0.5, 0.95))
+        coverage = sum(self._kept) / len(self._kept)
+        return ForecastAccuracy(len(errors), coverage, low, mid, high)
 
     def refuse(self, stages: Iterable[Stage]) -> None:
         """Note that ``stages`` were not run because their forecast did not fit.
@@ -119,36 +187,97 @@ class LatencyModel:
                 self._runs[stage.name].forget_slowest()
 
     def forgive(self, stages: Iterable[Stage]) -> None:
-        """Forget the slowest run of ``stages``, because without them there is no action at all.
+        """Forget what is worst of ``stages`` and of the load: without them there is no action.
 
         A decision that is late costs no more than one that is never made, so there is no reason
         to be patient.
         """
+        self._load.forget_slowest()
         for stage in stages:
             self._runs[stage.name].forget_slowest()
 
-    def _forecast(self, stage: Stage) -> float:
-        runs = self._runs[stage.name].ascending
-        if not runs:
-            return self._rates.seconds(stage)
-        rank = math.ceil((len(runs) + 1) * self._quantile)
-        return runs[rank - 1] if rank <= len(runs) else runs[-1] * self._margin
+    def _tail(self, stage: Stage) -> float:
+        runs = self._runs[stage.name]
+        alone = runs.tail(self._quantile, self._margin) if runs else self._rates.seconds(stage)
+        return alone * self._load.now
+
+    def _median(self, stage: Stage) -> float:
+        runs = self._runs[stage.name]
+        return (runs.median() if runs else self._rates.seconds(stage)) * self._load.now
 
 
-class _Window:
-    """The last runs of one stage, kept both in order of time and sorted."""
+class Load:
+    """How much slower than its reference the machine runs at the moment.
+
+    Attributes:
+        now: The factor to forecast with; quick to rise, slower to fall, 1 before any run.
+        settled: The factor at the run that lies in the middle of the span.
+    """
+
+    def __init__(self) -> None:
+        self.now = self.settled = 1.0
+        self._ratios = deque([1.0] * SPAN, maxlen=SPAN)
+
+    def see(self, ratio: float) -> None:
+        """Take in a run that took ``ratio`` times its stage's reference."""
+        self._ratios.append(ratio)
+        self._update()
+
+    def forget_slowest(self) -> None:
+        """Take the slowest of the latest runs for an ordinary one of long ago."""
+        self._ratios.remove(max(self._ratios))
+        self._ratios.appendleft(1.0)
+        self._update()
+
+    def _update(self) -> None:
+        latest = list(self._ratios)
+        self.settled = _median(sorted(latest))
+        self.now = max(self.settled, _median(sorted(latest[-ALARM:])))
+
+
+class RunWindow:
+    """The last runs of one stage, kept both in order of time and sorted; false while empty.
+
+    Args:
+        size: Runs remembered.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._recent: deque[float] = deque()
-        self.ascending: list[float] = []
+        self._ascending: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._recent)
 
     def add(self, seconds: float) -> None:
+        """Remember a run, and forget the oldest one if there is no room."""
         if len(self._recent) == self._size:
-            del self.ascending[bisect_left(self.ascending, self._recent.popleft())]
+            del self._ascending[bisect_left(self._ascending, self._recent.popleft())]
         self._recent.append(seconds)
-        insort(self.ascending, seconds)
+        insort(self._ascending, seconds)
 
     def forget_slowest(self) -> None:
-        if self.ascending:
-            self._recent.remove(self.ascending.pop())
+        """Drop the slowest run."""
+        if self._ascending:
+            self._recent.remove(self._ascending.pop())
+
+    def median(self) -> float:
+        """The middle run; of two, the slower one."""
+        return _median(self._ascending)
+
+    def tail(self, quantile: float, margin: float) -> float:
+        """What the next run exceeds with probability at most ``1 - quantile``.
+
+        Of fewer than ``quantile / (1 - quantile)`` runs no rank can promise that: then it is
+        ``margin`` times the slowest run but one, or the slowest of two.
+        """
+        count = len(self._ascending)
+        rank = math.ceil((count + 1) * quantile)
+        if rank <= count:
+            return self._ascending[rank - 1]
+        return margin * self._ascending[-2 if count > 2 else -1]
+
+
+def _median(ascending: Sequence[float]) -> float:
+    return ascending[len(ascending) // 2]

@@ -19,6 +19,9 @@ from magma_ros.types import Budget, Clock, ExitReading, MagmaError, Reason, Trac
 FULL_DEPTH_ENERGY = 0.5
 """Energy above which the battery does not limit depth."""
 
+HEADROOM = 0.1
+"""Share of a forecast that must be left over besides, for what no forecast foresees."""
+
 
 class Inference(Protocol):
     """An observation on its way through the stages of a policy."""
@@ -50,12 +53,18 @@ def deepest_allowed(budget: Budget, exits: int) -> int:
 
 
 def think(
-    inference: Inference, gate: Gate, latency: LatencyModel, budget: Budget, clock: Clock
+    inference: Inference,
+    gate: Gate,
+    latency: LatencyModel,
+    budget: Budget,
+    clock: Clock,
+    *,
+    headroom: float = HEADROOM,
 ) -> Verdict:
     """Think as deep as is worth it and fits before ``budget.deadline``.
 
-    No stage starts unless the forecast of all stages up to the next exit fits in the time left.
-    Every stage that runs is timed and observed by ``latency``.
+    No stage starts unless the forecast of all stages up to the next exit fits in the time left,
+    with ``headroom``. Every stage that runs is timed and observed by ``latency``.
 
     Args:
         inference: A fresh inference.
@@ -63,6 +72,7 @@ def think(
         latency: Forecasts stages; learns from the ones that run.
         budget: What the decision may cost.
         clock: The clock on which the deadline lies; should it jump back, it counts as stopped.
+        headroom: Share of each forecast that must be left over besides, 0 or more.
 
     Returns:
         The deepest reading's chunk and why thinking stopped there. The verdict has no chunk if
@@ -72,7 +82,7 @@ def think(
     deepest = deepest_allowed(budget, inference.exits)
     while stages := inference.upcoming:
         left = ledger.left()
-        if latency.forecast(stages) > left:
+        if latency.forecast(stages) * (1.0 + headroom) > left:
             if ledger.reading is not None:
                 latency.refuse(stages)
                 return ledger.verdict(Reason.DEADLINE)
@@ -83,7 +93,7 @@ def think(
             reading = inference.advance()
         except MagmaError as error:
             return ledger.verdict(Reason.FAULT, str(error))
-        latency.observe(stages[0].name, ledger.ran(stages[0]))
+        latency.observe(stages[0], ledger.ran(stages[0]))
         if reading is None:
             continue
         ledger.enter(reading)

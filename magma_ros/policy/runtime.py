@@ -109,11 +109,15 @@ class StagedPolicy:
         Raises:
             PolicyError: A stage fails.
         """
-        blank = self.manifest.observation.tensors()
-        self._pipeline.feed({t.name: np.zeros(t.shape, t.dtype) for t in blank})
+        self._feed_blank()
         for _ in range(runs):
             for index in range(len(self.manifest.stages)):
                 self._pipeline.run(index)
+
+    def rehearse(self) -> Inference:
+        """Begin to think about a blank observation, to see how long the stages take."""
+        self._feed_blank()
+        return Inference(self.manifest, self._pipeline, stamp=0.0)
 
     def start(self, observation: Observation) -> Inference:
         """Begin to think about ``observation``; the inference before this one ends.
@@ -123,6 +127,10 @@ class StagedPolicy:
         """
         self._pipeline.feed(self._preprocess(observation))
         return Inference(self.manifest, self._pipeline, observation.stamp)
+
+    def _feed_blank(self) -> None:
+        blank = self.manifest.observation.tensors()
+        self._pipeline.feed({t.name: np.zeros(t.shape, t.dtype) for t in blank})
 
 
 class Inference:

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loop is never late while forecasts hold, and always says why it stopped."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magma_ros.gate.gates import AdaptiveGate, FixedDepth
@@ -24,7 +26,7 @@ def latency(stages):
 def trained(forecasts):
     model = LatencyModel(margin=1.0)
     for name, seconds in forecasts.items():
-        model.observe(name, seconds)
+        model.observe(SimpleNamespace(name=name, flops=0, weight_bytes=0), seconds)
     return model
 
 
@@ -90,18 +92,31 @@ def test_a_deadline_in_the_past_is_a_verdict(scripted, latency, clock):
     assert inference.started == []
 
 
-def test_a_hiccup_does_not_end_all_thinking(scripted, latency, clock):
-    latency.observe("look", 5.0)
+def test_hiccups_do_not_end_all_thinking(scripted, stages, clock):
+    latency = trained({stage.name: 0.010 for stage in stages})
+    for _ in range(2):
+        latency.observe(stages[0], 5.0)
     reasons = [
-        think(scripted(), NEVER, latency, within(clock, 0.1), clock).reason for _ in range(2)
+        think(scripted(), NEVER, latency, within(clock, 0.1), clock).reason for _ in range(20)
     ]
-    assert reasons == [Reason.NO_TIME, Reason.DEEPEST]
+    assert reasons.count(Reason.NO_TIME) <= 3
+    assert reasons[-10:] == [Reason.DEEPEST] * 10
 
 
-def test_a_missed_deadline_is_no_reason_to_forget_a_slow_run(scripted, latency, clock):
-    latency.observe("look", 5.0)
+def test_a_missed_deadline_is_no_reason_to_forget_a_slow_run(scripted, stages, clock):
+    latency = trained({stage.name: 5.0 for stage in stages})
     think(scripted(), NEVER, latency, within(clock, -1.0), clock)
-    assert think(scripted(), NEVER, latency, within(clock, 0.1), clock).reason is Reason.NO_TIME
+    assert latency.forecast(stages) == pytest.approx(25.0)
+    think(scripted(), NEVER, latency, within(clock, 0.1), clock)
+    assert latency.forecast(stages) < 25.0
+
+
+def test_headroom_is_left_over_besides_the_forecast(scripted, latency, clock):
+    """After exit 2, 21 ms are left for 20 ms of work."""
+    verdict = think(scripted(), NEVER, latency, within(clock, 0.051), clock, headroom=0.1)
+    assert (verdict.reason, verdict.depth) == (Reason.DEADLINE, 2)
+    verdict = think(scripted(), NEVER, latency, within(clock, 0.051), clock, headroom=0.0)
+    assert (verdict.reason, verdict.depth) == (Reason.DEEPEST, 3)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +166,7 @@ def test_a_machine_three_times_slower_gets_shallower_verdicts_in_time(scripted, 
         inference = scripted(durations={stage.name: seconds for stage in stages})
         verdict = think(inference, NEVER, latency, within(clock, 0.1), clock)
         depths.append(verdict.depth)
-        if decision >= 202:
+        if decision >= 201:
             assert verdict.slack >= 0.0
     assert depths[199] == 3
     assert depths[-1] == 2
@@ -184,6 +199,7 @@ NAMES = ("look", "think_1", "think_2", "detail", "think_3")
 SECONDS = st.floats(0.0, 0.1)
 
 
+@settings(deadline=None)
 @given(
     forecasts=st.tuples(*[SECONDS] * 5),
     shares=st.tuples(*[st.floats(0.0, 1.0)] * 5),
@@ -217,7 +233,7 @@ def test_deciding_about_a_deep_policy_costs_microseconds(benchmark, make_scripte
     latency = LatencyModel()
     for stage in stages:
         for seconds in np.random.default_rng(0).lognormal(-5.0, 0.3, 200):
-            latency.observe(stage.name, float(seconds))
+            latency.observe(stage, float(seconds))
     instant = {stage.name: 0.0 for stage in stages}
     verdict = benchmark(
         lambda: think(scripted(durations=instant), NEVER, latency, within(clock, 9.0), clock)
