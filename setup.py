@@ -12,7 +12,7 @@ SHARED = ("launch", "config", "sim", "models")
 CORE = [
     "cyclopts>=4",
     "numpy>=1.26",
-    "onnxruntime>=1.20",
+    "onnxruntime>=1.23",
     "opencv-python-headless>=4.9",
     "pydantic>=2.7",
     "PyYAML>=6",
@@ -26,7 +26,7 @@ EXTRAS = {
     "record": ["rosbags>=0.11"],
     "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
     "train": [
-        "torch>=2.6",
+        "torch>=2.9",
         "transformers>=5",
         "safetensors>=0.5",
         "onnx>=1.18",

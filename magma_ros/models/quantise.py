@@ -57,7 +57,8 @@ def _narrow_products(graph: onnx.GraphProto) -> list[str]:
     """Names of the products with fewer than ``NARROW`` inputs or outputs."""
     weights = {tensor.name: tensor.dims for tensor in graph.initializer}
     return [
-        node.name
+        # The quantiser first makes a MatMul of that name and an Add from a Gemm.
+        f"{node.name}_MatMul" if node.op_type == "Gemm" else node.name
         for node in graph.node
         if node.op_type in PRODUCTS and min(weights.get(node.input[1], (NARROW,))) < NARROW
     ]
