@@ -37,7 +37,7 @@ DIGESTS = {
     ("tabletop", "place", "shift", 0): "c29de628f64dba78",
     ("tabletop", "stack", "shift", 0): "e4b4757794181879",
     ("tabletop", "open-drawer", "shift", 0): "2b05af7b5f0e8701",
-    ("moving", "track", "shift", 0): "79f70ed3a853999b",
+    ("moving", "track", "shift", 0): "4842185915d95a48",
     ("moving", "intercept", "shift", 0): "9b2682bb3960f058",
     ("moving", "conveyor-push", "shift", 0): "13f60bbc66e2094a",
     ("moving", "conveyor-pick", "shift", 0): "dcdef64f70c2ba0c",
