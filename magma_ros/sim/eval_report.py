@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from rich.console import Console
 
@@ -51,7 +52,8 @@ def write_report(
     evaluation = played.deepest if isinstance(played, ExitStudy) else played
     write_json(evaluation.to_json(), folder / CONTENT)
     _plot(evaluation, folder / PLOT)
-    parts = [_introduction(evaluation), *(table.markdown() for table in report_tables(played))]
+    introduction = _introduction(evaluation, bundle, every_exit=isinstance(played, ExitStudy))
+    parts = [introduction, *(table.markdown() for table in report_tables(played))]
     parts.append(f"![success and failures by task]({PLOT})")
     if isinstance(played, ExitStudy):
         write_json(played.to_json(), folder / EXITS)
@@ -80,15 +82,20 @@ def make_folder(folder: Path) -> None:
         raise EvaluationError(f"cannot make the folder {folder}: {error.strerror}") from None
 
 
-def _introduction(evaluation: Evaluation) -> str:
+def _introduction(evaluation: Evaluation, bundle: Path, *, every_exit: bool) -> str:
+    """Which policy it was, and the command that plays the same again."""
     spec = evaluation.spec
     words = [
         *("magma eval --suite", ",".join(evaluation.suites), "--tasks", ",".join(evaluation.tasks)),
         *("--split", spec.split, "--episodes", str(spec.episodes), "--seed", str(spec.seed)),
-        *("--clock", spec.clock),
+        *("--clock", spec.clock, "--bundle", bundle.name),
     ]
-    options = dict(spec.gate_options)
-    words += ["--depth", f"{options['depth']:g}"] if "depth" in options else ["--gate", spec.gate]
+    if every_exit:
+        words.append("--per-exit")
+    elif depth := spec.options.get("depth"):
+        words += ["--depth", f"{depth:g}"]
+    else:
+        words += ["--gate", spec.gate]
     words += [] if spec.execute is None else ["--execute", str(spec.execute)]
     words += ["--controls"] if spec.controls else []
     return (
@@ -119,13 +126,15 @@ def _plot(evaluation: Evaluation, path: Path) -> None:
     success.set_yticks(places, evaluation.tasks)
     success.invert_yaxis()
     left = np.zeros(len(rows))
-    for failure in Failure:
+    for colour, failure in zip(TABLEAU_COLORS, Failure, strict=False):
         shares = np.array([100 * row.failures.get(failure.name, 0) / row.episodes for row in rows])
-        label = failure.name.lower().replace("_", " ")
-        failed.barh(places, shares, left=left, label=label)
+        if np.any(shares):
+            label = failure.name.lower().replace("_", " ")
+            failed.barh(places, shares, left=left, label=label, color=colour)
         left += shares
     failed.set_xlabel("failures [% of episodes]")
-    failed.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if np.any(left):
+        failed.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     _save(figure, path)
 
 
@@ -142,7 +151,7 @@ def _plot_exits(study: ExitStudy, path: Path) -> None:
     low, high = 100 * np.array([row.interval for row in sums]).T
     axes.fill_between(cost, low, high, color="black", alpha=0.15, linewidth=0.0)
     axes.plot(cost, [100 * row.success for row in sums], "o-", color="black", label="all")
-    axes.set(xlabel="FLOPs [% of full depth]", ylabel="success [%]", ylim=(0, 102))
+    axes.set(xlabel="FLOPs [% of full depth]", ylabel="success [%]", ylim=(-2, 102))
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     _save(figure, path)
 

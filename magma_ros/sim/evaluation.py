@@ -109,7 +109,7 @@ class EvaluationSpec:
         if twice := sorted({task for task in played if played.count(task) > 1}):
             raise EvaluationError(f"task {twice[0]} comes twice; name every suite and task once")
         choose("clock", self.clock, CLOCKS)
-        make_gate(self.gate, **dict(self.gate_options))
+        make_gate(self.gate, **self.options)
 
     @property
     def chosen(self) -> tuple[tuple[str, str], ...]:
@@ -120,6 +120,11 @@ class EvaluationSpec:
             for task in (self.tasks or load_suite(suite).tasks)
             if task in load_suite(suite).tasks
         )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The gate's options as keyword arguments."""
+        return dict(self.gate_options)
 
     @property
     def variants(self) -> tuple[Control, ...]:
@@ -189,7 +194,7 @@ class Evaluation:
         The number of workers is left out, because nothing depends on it.
         """
         spec = asdict(self.spec) | {
-            "gate_options": dict(self.spec.gate_options),
+            "gate_options": self.spec.options,
             "tasks": self.tasks,
             "suites": self.suites,
         }
@@ -264,7 +269,7 @@ def _require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
             f"{manifest.name} plans {contract.chunk_length} steps ahead, so execute cannot be "
             f"{longest}"
         )
-    depth = max(spec.deepest or 1, dict(spec.gate_options).get("depth", 1))
+    depth = max(spec.deepest or 1, spec.options.get("depth", 1))
     if (spec.deepest is not None and spec.deepest < 1) or depth > manifest.exits:
         raise EvaluationError(f"{manifest.name} has exits 1 to {manifest.exits}; choose among them")
 
@@ -279,7 +284,7 @@ def _play(spec: EvaluationSpec, bundle: Path, scene: Scene) -> EpisodeResult:
 @cache
 def start_clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
     """The clock of this process, with the policy loaded once."""
-    gate = make_gate(spec.gate, **dict(spec.gate_options))
+    gate = make_gate(spec.gate, **spec.options)
     load: Callable[[int], PolicyActor] = partial(PolicyActor.load, bundle, gate, spec.deepest)
     return CLOCKS[spec.clock].start(load)
 

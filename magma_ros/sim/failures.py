@@ -65,12 +65,13 @@ class Watch:
         simulation: The episode's world, as it is at the beginning.
 
     Attributes:
+        simulation: The same.
         closest: Least distance of the tool from what it must be near [m].
         closest_at: Simulated time of that [s].
     """
 
     def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+        self.simulation = simulation
         self._engaged_ever: set[str] = set()
         self.closest = np.inf
         self.closest_at = 0.0
@@ -78,14 +79,14 @@ class Watch:
 
     def look(self) -> None:
         """Take in how things are now; to be called after every environment step."""
-        simulation = self._simulation
+        simulation = self.simulation
         self._engaged_ever |= {name for name in simulation.object_names if self._engaged(name)}
         if (distance := self._distance()) < self.closest:
             self.closest, self.closest_at = distance, simulation.time
 
     def failure(self) -> Failure | None:
         """What to call the episode if it ended now; None when it is a success."""
-        simulation, target = self._simulation, self._simulation.target_name
+        simulation, target = self.simulation, self.simulation.target_name
         if simulation.succeeded():
             return None
         others = [name for name in simulation.object_names if name != target]
@@ -103,25 +104,25 @@ class Watch:
 
     def _failed_grasp(self) -> Failure:
         """What went wrong near the object, in a task with a grasp."""
-        target = self._simulation.target_name
+        target = self.simulation.target_name
         if target not in self._engaged_ever:
             return Failure.MISSED_GRASP
         return Failure.TIMED_OUT if self._engaged(target) else Failure.DROPPED
 
     def _distance(self) -> float:
         """From the tool centre to what it must be near [m]."""
-        simulation = self._simulation
+        simulation = self.simulation
         away = simulation.world.tool_position() - self._approach_point()
         return float(np.linalg.norm(away))
 
     def _approach_point(self) -> FloatArray:
-        simulation = self._simulation
+        simulation = self.simulation
         if isinstance(simulation.task, Reach):
             return simulation.goal_position()
         return simulation.object_position(simulation.target_name)
 
     def _engaged(self, name: str) -> bool:
-        task, world = self._simulation.task, self._simulation.world
+        task, world = self.simulation.task, self.simulation.world
         if isinstance(task, Reach):
             return task.done(world, name)
         # A drawer may well be pulled by one finger behind its handle.
@@ -130,7 +131,7 @@ class Watch:
         return world.touched(name)
 
     def _out_of_reach(self) -> bool:
-        box = self._simulation.world.arm.spec.limits.workspace
-        x, y, z = self._simulation.object_position(self._simulation.target_name)
+        box = self.simulation.world.arm.spec.limits.workspace
+        x, y, z = self.simulation.object_position(self.simulation.target_name)
         beside = not (box.low[0] <= x <= box.high[0] and box.low[1] <= y <= box.high[1])
         return bool(beside or z < 0.0)

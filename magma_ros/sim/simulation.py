@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from enum import Enum
 from types import MappingProxyType
 
 import numpy as np
@@ -39,19 +38,6 @@ CONTROL_STEPS = 6
 """Physics steps per inverse kinematics: 40 Hz, four waypoints in an environment step."""
 
 PROPRIOCEPTION = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw", "gripper_opening")
-
-
-class Failure(Enum):
-    """Why an episode that ends now is no success; the value is the sentence shown to people."""
-
-    WRONG_OBJECT = "The task was done to another object than the one named."
-    OUT_OF_REACH = "The named object left the workspace."
-    UNFINISHED = "The task was not done in time."
-
-    @property
-    def sentence(self) -> str:
-        """The failure in words."""
-        return self.value
 
 
 class Simulation:
@@ -219,17 +205,6 @@ class Simulation:
     def served(self, name: str) -> bool:
         """Whether the task has been done to the named object, at any time in this episode."""
         return name in self._served
-
-    def failure(self) -> Failure | None:
-        """What to call this episode if it ended now; None when it is a success."""
-        if self.succeeded():
-            return None
-        if self._served:
-            return Failure.WRONG_OBJECT
-        box = self.world.arm.spec.limits.workspace
-        x, y, z = self.object_position(self.target_name)
-        beside = not (box.low[0] <= x <= box.high[0] and box.low[1] <= y <= box.high[1])
-        return Failure.OUT_OF_REACH if beside or z < 0.0 else Failure.UNFINISHED
 
     def close(self) -> None:
         """Release the physics server."""

@@ -56,7 +56,7 @@ def test_an_episode_is_cut_off_at_the_step_limit_and_says_why(env):
     limit = load_suite("tabletop").task("pick").step_limit
     outcomes = [env.step(still) for _ in range(limit)]
     assert [truncated for *_, truncated, _ in outcomes] == [False] * (limit - 1) + [True]
-    assert outcomes[-1][-1] == {"success": False, "failure": "unfinished"}
+    assert outcomes[-1][-1] == {"success": False, "failure": "never_approached"}
 
 
 def test_actions_are_clipped_to_the_action_space(env):

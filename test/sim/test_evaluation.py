@@ -6,11 +6,9 @@ import io
 import json
 import math
 import multiprocessing
-import runpy
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,22 +19,18 @@ from magma_ros.gate.gates import FixedDepth
 from magma_ros.policy.manifest import MANIFEST, BundleError, read_manifest
 from magma_ros.sim.eval_actors import ActorError, ActorProcess, PolicyActor
 from magma_ros.sim.eval_episode import Control, EpisodeResult, Scene
+from magma_ros.sim.eval_summary import TraceError, judge_honesty
 from magma_ros.sim.eval_tables import evaluation_tables
-from magma_ros.sim.evaluation import Evaluation, EvaluationSpec, evaluate
+from magma_ros.sim.evaluation import Evaluation, EvaluationSpec, evaluate, pace_of
+from magma_ros.sim.failures import Failure
 from magma_ros.sim.simulation import Simulation
-from magma_ros.sim.statistics import rms_jerk, wilson_interval
+from magma_ros.sim.statistics import PairedCounts, rms_jerk, wilson_interval
 from magma_ros.types import MagmaError
 
-BUILDER = Path(__file__).parents[1] / "policy" / "conftest.py"
 
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory):
-    """A small real bundle: random weights, five stages, three exits, four steps a chunk."""
-    folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    folder.mkdir()
-    runpy.run_path(str(BUILDER))["build_bundle"](folder)
-    return folder
+@pytest.fixture
+def pristine(tiny_bundle):
+    return tiny_bundle
 
 
 @pytest.fixture
@@ -56,12 +50,12 @@ def edited(pristine, tmp_path):
 
 @pytest.fixture(scope="module")
 def spec():
-    return EvaluationSpec(tasks=("reach",), episodes=2, seed=40, controls=True)
+    return EvaluationSpec(("tabletop",), ("reach",), episodes=2, seed=40, controls=True)
 
 
 @pytest.fixture(scope="module")
-def evaluation(spec, pristine):
-    return evaluate(spec, pristine)
+def evaluation(spec, tiny_bundle):
+    return evaluate(spec, tiny_bundle)
 
 
 def written(evaluation):
@@ -90,8 +84,7 @@ def test_json_says_what_was_evaluated(evaluation, pristine):
 
 
 def test_the_gate_decides_how_deep_to_think(pristine):
-    options = (("depth", 1),)
-    spec = EvaluationSpec(tasks=("reach",), episodes=1, gate="fixed", gate_options=options)
+    spec = EvaluationSpec(("tabletop",), ("reach",), episodes=1).at_depth(1)
     row = evaluate(spec, pristine).summary()
     assert row.mean_depth == 1.0
     assert row.reasons == {"CONFIDENT": row.decisions}
@@ -101,7 +94,7 @@ def test_the_gate_decides_how_deep_to_think(pristine):
 
 
 def test_the_world_goes_on_while_a_real_policy_thinks_in_its_own_process(pristine):
-    spec = EvaluationSpec(tasks=("reach",), episodes=1, clock="wall", execute=2, deadline=5.0)
+    spec = EvaluationSpec(("tabletop",), ("reach",), episodes=1, clock="wall", deadline=1e3)
     evaluation = evaluate(spec, pristine)
     row = evaluation.summary()
     assert row.decisions > 1
@@ -119,9 +112,9 @@ def shown(evaluation):
 def result(task="reach", control=Control.NONE, **changes):
     base = EpisodeResult(
         scene=Scene("tabletop", task, "seen", 0, control),
-        success=True, swapped_success=False, failure=None, duration=2.0, jerk=1.0,
-        reasons={"CONFIDENT": 3, "NO_TIME": 1}, chunks=3, depth=6, flops=0, weight_bytes=0,
-        late=1, stalls=2, lag=0.1,
+        success=True, swapped_success=False, failure=None, duration=2.0, closest=0.0,
+        closest_at=1.0, jerk=1.0, trace_errors=(), reasons={"CONFIDENT": 3, "NO_TIME": 1},
+        chunks=3, depth=6, flops=0, weight_bytes=0, late=1, stalls=2, lag=0.1,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -129,7 +122,7 @@ def result(task="reach", control=Control.NONE, **changes):
 @pytest.fixture
 def handmade(pristine):
     def make(*results):
-        spec = EvaluationSpec(tasks=("reach", "push"), controls=True)
+        spec = EvaluationSpec(("tabletop",), ("reach", "push"), controls=True)
         return Evaluation(spec, read_manifest(pristine), "0" * 64, results)
 
     return make
@@ -139,7 +132,7 @@ def test_summaries_add_up_their_own_episodes_only(handmade):
     evaluation = handmade(
         result(),
         result(duration=4.0, jerk=3.0, lag=0.3, reasons={"CONFIDENT": 2}, chunks=2, depth=4),
-        result(success=False, failure="unfinished", duration=5.0, chunks=0, depth=0),
+        result(success=False, failure=Failure.TIMED_OUT, duration=5.0, chunks=0, depth=0),
         result("push"),
         result(control=Control.SWAPPED, success=False, swapped_success=True),
     )
@@ -150,7 +143,7 @@ def test_summaries_add_up_their_own_episodes_only(handmade):
     assert row.mean_depth == 2.0
     assert row.decisions == 10
     assert row.reasons == {"CONFIDENT": 8, "NO_TIME": 2}
-    assert row.failures == {"unfinished": 1}
+    assert row.failures == {"TIMED_OUT": 1}
     assert (row.late, row.stalls, row.lag) == (3, 6, 0.3)
     assert evaluation.summary().episodes == 4
     assert evaluation.summary(Control.SWAPPED).swapped_successes == 1
@@ -165,7 +158,15 @@ def test_what_cannot_be_averaged_is_left_open(handmade):
 
 def test_tables_show_success_cost_endings_and_controls(evaluation):
     text = shown(evaluation)
-    for part in ("reach", "all", "95 % interval", "FLOPs", "unfinished", "cameras black", "named"):
+    for part in (
+        "reach",
+        "95 % interval",
+        "time [s]",
+        "FLOPs",
+        "cameras black",
+        "named",
+        "Honesty",
+    ):
         assert part in text
     assert "stalls" not in text  # nothing can stall a world that waits
 
@@ -173,12 +174,15 @@ def test_tables_show_success_cost_endings_and_controls(evaluation):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"suite": "kitchen"}, "tabletop"),
+        ({"suites": ("kitchen",)}, "tabletop"),
+        ({"suites": ()}, "name a suite"),
+        ({"suites": ("tabletop", "tabletop")}, "task reach comes twice"),
         ({"tasks": ("juggle",)}, "reach, push, pick, place"),
-        ({"tasks": ()}, "name a task"),
+        ({"tasks": ("track",)}, "no task 'track'"),
+        ({"tasks": ("reach", "reach")}, "task reach comes twice"),
         ({"split": "train"}, "seen, shift"),
-        ({"gate": "oracle"}, "adaptive, entropy, fixed"),
-        ({"gate_options": (("depth", 2),)}, "takes tolerance"),
+        ({"gate": "nope"}, "there is no gate .nope."),
+        ({"gate_options": (("depth", 2),)}, "was given depth"),
         ({"clock": "sundial"}, "ideal, wall"),
         ({"episodes": 0}, "episodes must be at least 1"),
         ({"workers": 0}, "workers must be at least 1"),
@@ -190,7 +194,7 @@ def test_tables_show_success_cost_endings_and_controls(evaluation):
 )
 def test_a_specification_that_makes_no_sense_is_refused_in_one_sentence(change, told):
     with pytest.raises(MagmaError, match=told) as caught:
-        EvaluationSpec(**{"tasks": ("reach",), "episodes": 2} | change)
+        EvaluationSpec(**{"suites": ("tabletop",), "tasks": ("reach",), "episodes": 2} | change)
     assert "\n" not in str(caught.value)
 
 
@@ -269,6 +273,92 @@ def test_the_end_of_the_policys_process_is_told_in_one_sentence(pristine, observ
 def test_an_actor_that_cannot_be_made_is_its_own_error(tmp_path):
     with pytest.raises(BundleError, match="is not a bundle"):
         ActorProcess(partial(PolicyActor.load, tmp_path, FixedDepth(1), None, 1))
+
+
+def test_all_tasks_of_all_suites_are_played_unless_some_are_named():
+    everything = EvaluationSpec(("tabletop", "moving"))
+    assert ("tabletop", "stack") in everything.chosen
+    assert ("moving", "track") in everything.chosen
+    some = EvaluationSpec(("tabletop", "moving"), ("track", "reach"), episodes=1)
+    assert some.chosen == (("tabletop", "reach"), ("moving", "track"))
+    assert [scene.suite for scene in some.scenes()] == ["tabletop", "moving"]
+
+
+def test_where_the_world_moves_the_policy_looks_more_often():
+    spec = EvaluationSpec(("tabletop", "moving"))
+    assert pace_of(spec, "moving").execute < pace_of(spec, "tabletop").execute
+    assert pace_of(replace(spec, execute=3), "moving").execute == 3
+
+
+def test_several_suites_are_added_up_one_by_one(handmade):
+    evaluation = handmade(result(), result(success=False))
+    spec = EvaluationSpec(("tabletop", "moving"), ("reach", "track"))
+    tracked = replace(result("track"), scene=Scene("moving", "track", "seen", 0))
+    both = replace(evaluation, spec=spec, results=(*evaluation.results, tracked))
+    assert both.summary(suite="tabletop").success == 0.5
+    assert both.summary(suite="moving").success == 1.0
+    assert "all of moving" in shown(both)
+    assert set(both.to_json()["results"]["none"]["suites"]) == {"tabletop", "moving"}
+
+
+def test_trace_errors_are_summed_up_by_mark(handmade):
+    rows = tuple((float(n), 2.0 * n) for n in range(1, 12))
+    evaluation = handmade(result(trace_errors=rows[:5]), result(trace_errors=rows[5:]))
+    errors = evaluation.summary().trace_errors
+    assert errors["gripper"] == TraceError(points=11, median=6.0, p90=10.0)
+    assert errors["target"] == TraceError(points=11, median=12.0, p90=20.0)
+    assert "Traces" in shown(replace(evaluation, spec=replace(evaluation.spec, controls=False)))
+    assert evaluation.to_json()["episodes"][0]["trace_errors"] == {"gripper": 3.0, "target": 6.0}
+
+
+def test_a_policy_that_draws_is_judged_by_every_point_whose_time_came(evaluation):
+    drawn = [result for result in evaluation.results if result.scene.control is Control.NONE]
+    assert all(result.trace_errors for result in drawn)
+    # Three points a decision, one every 0.2 s: of the last decisions' points not all are counted.
+    for episode in drawn:
+        assert episode.chunks < len(episode.trace_errors) < 3 * episode.chunks
+
+
+@pytest.mark.parametrize(
+    ("blind", "kept", "named", "passed"),
+    [(0, 0, 10, True), (1, 0, 10, False), (0, 1, 10, False), (0, 0, 8, False), (0, 0, 9, True)],
+)
+def test_honesty_needs_all_three_limits(handmade, blind, kept, named, passed):
+    def episodes(control, successes, swapped=0):
+        return handmade(
+            *(
+                result(control=control, success=n < successes, swapped_success=n < swapped)
+                for n in range(10)
+            )
+        ).summary(control)
+
+    honesty = judge_honesty(
+        episodes(Control.NONE, 10),
+        episodes(Control.BLACKOUT, blind),
+        episodes(Control.SWAPPED, kept, named),
+    )
+    assert honesty.passed is passed
+
+
+def test_a_policy_that_never_succeeds_is_not_judged_honest(handmade):
+    failed = handmade(result(success=False)).summary()
+    assert judge_honesty(failed, failed, failed) is None
+
+
+def test_paired_intervals_follow_newcombe():
+    # Airway hyper-responsiveness before and after a transplantation (Bentur et al. 2009), whose
+    # interval Fagerland, Lydersen and Laake give: Statistics in Medicine 33, 2850-2875, 2014.
+    counts = PairedCounts(both=1, only_first=1, only_second=7, neither=12)
+    assert counts.difference == pytest.approx(0.286, abs=5e-4)
+    assert counts.difference_interval() == pytest.approx((0.026, 0.507), abs=5e-4)
+    assert counts.p_value() == pytest.approx(2 * (1 + 8) / 2**8)  # of 8 pairs at most 1 that way
+
+
+def test_policies_that_never_differ_are_not_told_apart():
+    counts = PairedCounts(both=50, only_first=0, only_second=0, neither=0)
+    assert counts.p_value() == 1.0
+    low, high = counts.difference_interval()
+    assert low < 0.0 < high
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 50), (45, 50), (50, 50), (1, 3)])
