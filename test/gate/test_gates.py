@@ -7,19 +7,34 @@ import math
 import numpy as np
 import pytest
 
+from magma_ros.gate.confidence import AgreementModel, ExitModel, Yardstick
 from magma_ros.gate.gates import (
     GATES,
     AdaptiveGate,
+    ConsistencyGate,
     EntropyGate,
     FixedDepth,
     GateError,
+    OracleGate,
     make_gate,
 )
-from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading
+from magma_ros.gate.latency import LatencyModel
+from magma_ros.gate.loop import think
+from magma_ros.gate.shadow import read_all
+from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading, Reason
+
+YARDSTICK = Yardstick((1.0,) * 7, steps=2)
 
 
-def reading(*, disagreement=1.0, entropy=1.0, depth=2):
-    chunk = ActionChunk(0.0, 0.1, np.zeros((4, 7)), depth)
+def by_feature(bias, **weights):
+    """A model of two exits below the deepest that both weigh the same features."""
+    order = ("disagreement", "deviation", "entropy", "margin", "change", "overlap")
+    exit_model = ExitModel(bias, tuple(weights.get(name, 0.0) for name in order))
+    return AgreementModel(YARDSTICK, (exit_model, exit_model))
+
+
+def reading(*, disagreement=1.0, entropy=1.0, depth=2, stamp=0.0, value=0.0):
+    chunk = ActionChunk(stamp, 0.1, np.full((4, 7), value), depth)
     return ExitReading(chunk, Confidence(disagreement, entropy, 0.0), depth, 0, 0)
 
 
@@ -27,14 +42,59 @@ def budget(risk=0.0):
     return Budget(deadline=0.0, risk=risk)
 
 
-def test_the_adaptive_gate_wants_two_exits_to_agree():
+def test_without_a_model_the_adaptive_gate_wants_two_exits_to_agree():
     gate = AdaptiveGate(tolerance=0.05)
     assert gate.confident(reading(disagreement=0.05, entropy=0.9), budget())
     assert not gate.confident(reading(disagreement=0.051, entropy=0.0), budget())
 
 
-def test_the_first_exit_never_agrees_with_anything():
+def test_without_a_model_the_first_exit_never_agrees_with_anything():
     assert not AdaptiveGate(tolerance=1.0).confident(reading(disagreement=math.inf), budget())
+
+
+def test_with_a_model_the_adaptive_gate_wants_probable_agreement():
+    gate = AdaptiveGate(threshold=0.8, model=by_feature(2.0, entropy=-2.0))
+    assert gate.confident(reading(entropy=0.3, depth=1, disagreement=math.inf), budget())
+    assert gate.probability == pytest.approx(1.0 / (1.0 + math.exp(-1.4)))
+    assert not gate.confident(reading(entropy=0.4), budget())
+
+
+def test_risk_raises_the_probability_demanded():
+    gate = AdaptiveGate(threshold=0.8, model=by_feature(math.log(9.0)))  # P = 0.9
+    assert gate.confident(reading(), budget(risk=0.0))
+    assert gate.confident(reading(), budget(risk=0.6))  # 0.89 demanded
+    assert not gate.confident(reading(), budget(risk=1.0))  # 0.95 demanded
+
+
+def test_with_a_model_the_deepest_exit_is_no_matter_of_confidence():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
+    assert not gate.confident(reading(depth=3), budget())
+    assert gate.probability == 1.0
+
+
+def test_the_adaptive_gate_compares_with_the_previous_exit_of_the_same_observation():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(-1.0, deviation=-1.0))
+    assert not gate.confident(reading(depth=1, value=0.5), budget())
+    assert not gate.confident(reading(depth=2, value=0.7), budget())
+    assert gate.confident(reading(depth=2, value=0.701), budget())
+
+
+def test_the_adaptive_gate_compares_with_what_was_acted_on_before():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(-1.0, change=-1.0))
+    for depth, value in ((1, 0.2), (2, 0.5)):
+        assert not gate.confident(reading(depth=depth, value=value), budget())
+    assert gate.confident(reading(depth=1, stamp=0.1, value=0.501), budget())
+    assert not gate.confident(reading(depth=1, stamp=0.2, value=0.8), budget())
+    assert gate.confident(reading(depth=2, stamp=0.2, value=0.5011), budget())
+
+
+def test_after_a_reset_nothing_was_acted_on_before():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(-1.0, overlap=2.0))
+    gate.confident(reading(depth=1), budget())
+    assert gate.confident(reading(depth=1, stamp=0.1), budget())
+    gate.reset()
+    assert gate.probability is None
+    assert not gate.confident(reading(depth=1, stamp=0.2), budget())
 
 
 def test_the_entropy_gate_wants_sharp_distributions():
@@ -58,22 +118,58 @@ def test_a_fixed_gate_looks_at_nothing_but_depth():
     assert gate.confident(reading(depth=3), budget())
 
 
+def test_the_consistency_gate_has_a_threshold_for_each_exit():
+    gate = ConsistencyGate(thresholds=(0.0, 0.1, 0.3))
+    assert not gate.confident(reading(depth=1, disagreement=math.inf), budget())
+    assert gate.confident(reading(depth=2, disagreement=0.1), budget(risk=1.0))
+    assert not gate.confident(reading(depth=2, disagreement=0.2), budget())
+    assert gate.confident(reading(depth=3, disagreement=0.2), budget())
+    assert not gate.confident(reading(depth=4, disagreement=0.0), budget())
+
+
+@pytest.mark.parametrize(("epsilon", "depth"), [(0.4, 3), (0.6, 3), (1.0, 2)])
+def test_the_oracle_takes_the_first_exit_within_epsilon_of_the_deepest(
+    scripted, clock, epsilon, depth
+):
+    """The scripted chunks are filled with the number of their exit."""
+    gate = OracleGate(epsilon=epsilon, model=by_feature(0.0))
+    replay = read_all(scripted())
+    gate.foresee(replay.readings)
+    verdict = think(replay, gate, LatencyModel(), Budget(math.inf), clock)
+    assert (verdict.reason, verdict.depth) == (Reason.CONFIDENT, depth)
+
+
+def test_the_oracle_does_not_guess():
+    gate = OracleGate(epsilon=0.1, model=by_feature(0.0))
+    with pytest.raises(GateError, match="must be shown every exit"):
+        gate.confident(reading(), budget())
+    gate.foresee([reading(stamp=0.0)])
+    with pytest.raises(GateError, match="must be shown every exit"):
+        gate.confident(reading(stamp=0.1), budget())
+
+
 def test_gates_are_made_by_name():
     assert make_gate("adaptive", tolerance=0.1) == AdaptiveGate(tolerance=0.1)
     assert make_gate("fixed", depth=3) == FixedDepth(depth=3)
     assert make_gate("entropy") == EntropyGate()
+    assert make_gate("consistency", thresholds=(0.0, 0.1)) == ConsistencyGate((0.0, 0.1))
     assert {name: gate.name for name, gate in GATES.items()} == {name: name for name in GATES}
 
 
 @pytest.mark.parametrize(
     ("name", "options", "phrase"),
     [
-        ("oracle", {}, "choose one of adaptive, entropy, fixed"),
+        ("psychic", {}, "choose one of adaptive, consistency, entropy, fixed, oracle"),
         ("fixed", {}, "takes depth, but was given nothing"),
-        ("adaptive", {"depth": 2}, "takes tolerance, but was given depth"),
+        ("oracle", {}, "takes epsilon, model, but was given nothing"),
+        ("adaptive", {"depth": 2}, "takes tolerance, threshold, model, but was given depth"),
         ("adaptive", {"tolerance": 0.0}, "tolerance of a gate must lie above 0"),
         ("adaptive", {"tolerance": math.nan}, "tolerance of a gate"),
+        ("adaptive", {"threshold": -0.5}, "threshold of a gate"),
         ("entropy", {"threshold": 1.5}, "threshold of a gate"),
+        ("consistency", {"thresholds": (0.0, -0.1)}, "must be 0 or more, not 0, -0.1"),
+        ("consistency", {"thresholds": (math.nan,)}, "must be 0 or more, not nan"),
+        ("oracle", {"epsilon": 0.0, "model": by_feature(0.0)}, "epsilon of a gate"),
         ("fixed", {"depth": 0}, "must be 1 or more"),
     ],
 )
@@ -87,3 +183,16 @@ def test_a_reset_changes_no_memoryless_judgement(gate):
     before = gate.confident(reading(), budget())
     gate.reset()
     assert gate.confident(reading(), budget()) == before
+
+
+def test_judging_an_exit_costs_microseconds(benchmark):
+    """Features, model and memory, for the second exit of an observation."""
+    gate = AdaptiveGate(threshold=0.99, model=by_feature(0.0, change=-1.0, deviation=-1.0))
+    first, second = reading(depth=1, stamp=0.1, value=0.1), reading(depth=2, stamp=0.1, value=0.2)
+    gate.confident(reading(depth=1), budget())
+
+    def judge():
+        gate.confident(first, budget())
+        return gate.confident(second, budget())
+
+    assert not benchmark(judge)

@@ -1,0 +1,60 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The gate that judges by calibrated probability, or by agreement where there is none yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from magma_ros.gate.confidence import AgreementModel
+from magma_ros.gate.interface import require_share, tightened
+from magma_ros.types import ActionChunk, Budget, ExitReading
+
+
+@dataclass(slots=True)
+class AdaptiveGate:
+    """Confident once thinking to the end would probably not change the action.
+
+    With a model, an exit is taken if its probability of agreement with full depth reaches the
+    threshold. Risk raises the threshold to ``1 - (1 - threshold) * (1 - 0.75 * risk)``. At the
+    deepest exit there is nothing to be judged, so it is never *confident* there.
+
+    Without a model, an exit is taken if it agrees with the one before (DeeR-VLA's criterion,
+    arXiv 2411.02359); the first exit has nothing to agree with.
+
+    Attributes:
+        tolerance: Without a model: largest disagreement accepted without risk, in units of the
+            normalised action range [-1, 1]; risk lowers it to ``tolerance * (1 - 0.75 * risk)``.
+        threshold: With a model: probability demanded without risk.
+        model: Gives the probability, or None.
+        probability: With a model: that of the reading judged last; None before the first one.
+    """
+
+    name: ClassVar[str] = "adaptive"
+    tolerance: float = 0.05
+    threshold: float = 1.0
+    model: AgreementModel | None = None
+    probability: float | None = field(default=None, init=False, compare=False)
+    _last: ExitReading | None = field(default=None, init=False, repr=False, compare=False)
+    _acted: ActionChunk | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        require_share("tolerance", self.tolerance)
+        require_share("threshold", self.threshold)
+
+    def reset(self) -> None:
+        """Forget the last action."""
+        self.probability = self._last = self._acted = None
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the exit probably, or apparently, agrees with full depth."""
+        if self.model is None:
+            return reading.confidence.disagreement <= tightened(self.tolerance, budget.risk)
+        previous = None if self._last is None else self._last.chunk
+        if reading.depth == 1:  # a new observation: what was read last has been acted on
+            self._acted, previous = previous, None
+        self._last = reading
+        self.probability = self.model.probability(reading, previous, self._acted)
+        demanded = 1.0 - tightened(1.0 - self.threshold, budget.risk)
+        return reading.depth <= len(self.model.exits) and self.probability >= demanded

@@ -1,0 +1,120 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Gates to compare with: one depth for all, entropy, agreement of exits, and perfect foresight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from magma_ros.gate.confidence import AgreementModel
+from magma_ros.gate.interface import GateError, Memoryless, require_share, tightened
+from magma_ros.types import ActionChunk, Budget, ExitReading
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDepth(Memoryless):
+    """Confident at one depth, whatever it sees.
+
+    Attributes:
+        depth: Exit to act on, 1 for the shallowest.
+    """
+
+    name: ClassVar[str] = "fixed"
+    depth: int
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise GateError(f"the depth of a fixed gate must be 1 or more, not {self.depth}")
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the depth is reached."""
+        del budget  # a baseline that the budget could move would be none
+        return reading.depth >= self.depth
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyGate(Memoryless):
+    """Confident once the bin distributions are sharp (BranchyNet's criterion, arXiv 1709.01686).
+
+    Attributes:
+        threshold: Largest mean entropy accepted without risk, as a share of the uniform
+            distribution's; risk lowers it to ``threshold * (1 - 0.75 * risk)``.
+    """
+
+    name: ClassVar[str] = "entropy"
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_share("threshold", self.threshold)
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the exit's distributions are sharp enough."""
+        return reading.confidence.entropy <= tightened(self.threshold, budget.risk)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyGate(Memoryless):
+    """Confident once two exits in a row agree (DeeR-VLA's criterion, arXiv 2411.02359).
+
+    Attributes:
+        thresholds: For each exit, the largest disagreement with the one before it that is
+            accepted, in units of the normalised action range [-1, 1]; exits beyond go on. The
+            first exit has nothing to agree with and is never accepted. See
+            :func:`magma_ros.gate.budget.consistency_thresholds` for how to solve them.
+    """
+
+    name: ClassVar[str] = "consistency"
+    thresholds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not all(threshold >= 0.0 for threshold in self.thresholds):
+            raise GateError(
+                "the thresholds of a consistency gate must be 0 or more, not "
+                + ", ".join(f"{threshold:g}" for threshold in self.thresholds)
+            )
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the exit agrees closely enough with the one before it."""
+        del budget
+        if reading.depth > len(self.thresholds):
+            return False
+        return reading.confidence.disagreement <= self.thresholds[reading.depth - 1]
+
+
+@dataclass(slots=True)
+class OracleGate:
+    """Takes the cheapest exit within epsilon of full depth, because it knows full depth.
+
+    No gate can spend less and deviate no more. It works only where every exit has been read
+    beforehand, as :func:`magma_ros.gate.shadow.read_all` does.
+
+    Attributes:
+        epsilon: Deviation accepted, in shares of the action range.
+        model: Its yardstick measures the deviation.
+    """
+
+    name: ClassVar[str] = "oracle"
+    epsilon: float
+    model: AgreementModel
+    _full: ActionChunk | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        require_share("epsilon", self.epsilon)
+
+    def reset(self) -> None:
+        """Forget what was foreseen."""
+        self._full = None
+
+    def foresee(self, readings: Sequence[ExitReading]) -> None:
+        """Learn what every exit will say about the next observation."""
+        self._full = readings[-1].chunk
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the exit deviates from full depth by no more than epsilon."""
+        del budget
+        if self._full is None or self._full.stamp != reading.chunk.stamp:
+            raise GateError("the oracle must be shown every exit's reading before it is asked")
+        yardstick = self.model.yardstick
+        return yardstick.deviation(reading.chunk.actions, self._full.actions) <= self.epsilon

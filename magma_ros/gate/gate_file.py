@@ -1,0 +1,232 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``gate.yaml``: what calibration found out about one bundle, and what it guarantees.
+
+It lies in the bundle's folder, is written after the export, and names the checksum of the
+manifest, so that figures of one policy never judge another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from magma_ros.files import whole
+from magma_ros.gate.confidence import FEATURES, AgreementModel, ExitModel, Yardstick
+from magma_ros.gate.interface import GateError
+from magma_ros.types import ACTION_DIMS
+
+GATE_FILE = "gate.yaml"
+"""Its name inside a bundle."""
+
+MANIFEST = "bundle.yaml"
+"""The file of the bundle whose checksum stands for all of it."""
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Level = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Guarantee(_Entry):
+    """What holds, and for which episodes.
+
+    With confidence ``1 - alpha`` over the choice of the episodes, the expected share of an
+    episode's decisions that deviate from full depth by more than ``epsilon`` is at most ``delta``.
+
+    Attributes:
+        epsilon: Deviation accepted, in shares of the action range.
+        delta: Share of decisions that may deviate further.
+        alpha: Probability that the promise is wrong.
+        episodes: Episodes each threshold was tested on.
+        suites: Their task suites.
+        tasks: Their tasks.
+        split: Their variation of scenes and words.
+        seeds: First and last seed played for it.
+    """
+
+    epsilon: Level
+    delta: Level
+    alpha: Level
+    episodes: PositiveInt
+    suites: tuple[str, ...]
+    tasks: tuple[str, ...]
+    split: str
+    seeds: tuple[NonNegativeInt, NonNegativeInt]
+
+
+class Trial(_Entry):
+    """One threshold that was tested.
+
+    Attributes:
+        threshold: Probability of agreement demanded.
+        violations: Mean over the episodes of the share of decisions that deviated too far.
+        p_value: Of the hypothesis that the expected share exceeds delta.
+        depth: Mean exit acted on.
+        flops: Mean operations of a decision, as a share of full depth.
+    """
+
+    threshold: Share
+    violations: Share
+    p_value: Share
+    depth: PositiveFloat
+    flops: Share
+
+
+class ReliabilityBin(_Entry):
+    """How often an exit agreed when its model gave about the same probability.
+
+    Attributes:
+        count: Decisions.
+        predicted: Mean probability given.
+        observed: Share that agreed.
+    """
+
+    count: PositiveInt
+    predicted: Share
+    observed: Share
+
+
+class ExitEntry(_Entry):
+    """The model of one exit, and how far its probabilities can be trusted.
+
+    Attributes:
+        bias: See :class:`magma_ros.gate.confidence.ExitModel`.
+        weights: One for each of the file's features.
+        calibration_error: Expected calibration error on episodes it was not fitted on.
+        reliability: The bins behind it.
+    """
+
+    bias: float
+    weights: tuple[float, ...]
+    calibration_error: Share
+    reliability: tuple[ReliabilityBin, ...]
+
+
+class Solution(_Entry):
+    """Thresholds of the baselines that meet one compute budget on the same episodes.
+
+    Attributes:
+        flops: The budget: mean operations of a decision, as a share of full depth.
+        consistency: One for each exit but the deepest.
+        entropy: The one for all exits.
+    """
+
+    flops: Level
+    consistency: tuple[NonNegativeFloat, ...]
+    entropy: Share
+
+
+class GateFile(_Entry):
+    """Everything ``gate.yaml`` says.
+
+    Attributes:
+        schema_version: Layout of the file.
+        manifest_sha256: Checksum of the bundle's manifest.
+        guarantee: What holds.
+        threshold: The most liberal threshold that was certified.
+        trials: All that were tested, in order.
+        features: Names of what the models weigh.
+        ranges: Of the actions, for the yardstick.
+        steps: Steps of a chunk that count, for the yardstick.
+        exits: The models, for each exit but the deepest.
+        baselines: Thresholds of other gates.
+    """
+
+    schema_version: Literal[1] = 1
+    manifest_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    guarantee: Guarantee
+    threshold: Annotated[float, Field(gt=0.0, le=1.0)]
+    trials: Annotated[tuple[Trial, ...], Field(min_length=1)]
+    features: tuple[str, ...] = FEATURES
+    ranges: tuple[PositiveFloat, ...]
+    steps: PositiveInt
+    exits: tuple[ExitEntry, ...]
+    baselines: tuple[Solution, ...]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        if self.features != FEATURES:
+            raise ValueError(f"the features must be {', '.join(FEATURES)}, in this order")
+        if len(self.ranges) != len(ACTION_DIMS):
+            raise ValueError(f"ranges needs {len(ACTION_DIMS)} entries, found {len(self.ranges)}")
+        for depth, entry in enumerate(self.exits, start=1):
+            if len(entry.weights) != len(FEATURES):
+                raise ValueError(f"exit {depth} needs {len(FEATURES)} weights")
+        if self.threshold not in [trial.threshold for trial in self.trials]:
+            raise ValueError("threshold is none of those tested")
+        return self
+
+    def agreement_model(self) -> AgreementModel:
+        """The models, ready to judge."""
+        exits = tuple(ExitModel(entry.bias, entry.weights) for entry in self.exits)
+        return AgreementModel(Yardstick(self.ranges, self.steps), exits)
+
+
+def manifest_checksum(bundle: Path) -> str:
+    """SHA-256 of the manifest of the bundle in a folder.
+
+    Raises:
+        GateError: There is no manifest.
+    """
+    path = bundle / MANIFEST
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise GateError(f"{path} cannot be read ({error.strerror}); is it a bundle?") from None
+
+
+def find_gate_file(bundle: Path) -> GateFile | None:
+    """Read the ``gate.yaml`` of a bundle, or None if it was never calibrated.
+
+    Raises:
+        GateError: It is damaged or was made for another bundle.
+    """
+    path = bundle / GATE_FILE
+    if not path.is_file():
+        return None
+    try:
+        file = GateFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise GateError(f"{path} cannot be read as YAML ({reason})") from error
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "the file"
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise GateError(f"{path}: {where}: {reason}; run magma calibrate again") from error
+    if (found := manifest_checksum(bundle)) != file.manifest_sha256:
+        raise GateError(
+            f"{path} was made for a bundle with checksum {file.manifest_sha256[:12]}, but this one "
+            f"has {found[:12]}; run magma calibrate again, or remove the file"
+        )
+    return file
+
+
+def write_gate_file(bundle: Path, file: GateFile) -> Path:
+    """Write the ``gate.yaml`` of a bundle whole or not at all; returns its path.
+
+    Raises:
+        MagmaError: It cannot be written.
+    """
+    path = bundle / GATE_FILE
+    with whole(path) as draft:
+        content = yaml.safe_dump(file.model_dump(mode="json"), sort_keys=False, width=100)
+        draft.write_text(content, encoding="utf-8")
+    return path

@@ -1,0 +1,168 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is certified holds as often as promised, and what cannot be promised is refused."""
+
+import numpy as np
+import pytest
+
+from magma_ros.gate.calibration import (
+    TRIALS,
+    CalibrationError,
+    choose_sequence,
+    fewest_episodes,
+    first_exits,
+    p_value,
+    require_possible,
+    risk_interval,
+    run_sequence,
+)
+from magma_ros.gate.confidence import AgreementModel, ExitModel, Yardstick
+from magma_ros.gate.readings import EpisodeReadings
+
+DELTA, ALPHA, EPSILON = 0.1, 0.1, 0.2
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)
+
+
+def episode(violating):
+    """Every decision acts on exit 1; those that violate deviate by more than epsilon."""
+    deviations = np.where(violating, 2 * EPSILON, 0.0)[:, None]
+    count = len(violating)
+    return EpisodeReadings(np.zeros((count, 1, 6)), deviations, np.ones(count, int), success=True)
+
+
+def played(rng, episodes, rate):
+    """Episodes whose decisions depend on each other: each has a violation rate of its own."""
+    rates = rng.beta(2.0, 2.0 / rate - 2.0, episodes)
+    return [episode(rng.random(30) < rate) for rate in rates]
+
+
+def test_a_perfect_record_has_the_p_value_of_its_length():
+    assert p_value(0.0, 29, 0.1) == pytest.approx(0.9**29)
+
+
+def test_a_rate_at_or_above_delta_proves_nothing():
+    assert p_value(0.1, 100, 0.1) == p_value(0.3, 100, 0.1) == p_value(1.0, 5, 0.1) == 1.0
+
+
+def test_more_episodes_and_fewer_violations_prove_more():
+    assert p_value(0.05, 200, 0.1) < p_value(0.05, 100, 0.1)
+    assert p_value(0.03, 100, 0.1) < p_value(0.05, 100, 0.1)
+
+
+@pytest.mark.parametrize("kind", ["all or nothing", "spread"])
+def test_a_bad_threshold_passes_no_more_often_than_alpha(rng, kind):
+    """The expected loss is just above delta, so every certificate is wrong."""
+    rate = DELTA + 1e-3
+    losses = (
+        rng.random((4000, 60)) < rate
+        if kind == "all or nothing"
+        else rng.beta(0.5, 0.5 / rate - 0.5, (4000, 60))
+    )
+    wrong = np.mean([p_value(mean, 60, DELTA) <= ALPHA for mean in losses.mean(axis=1)])
+    assert wrong <= ALPHA
+
+
+@pytest.mark.parametrize(
+    ("delta", "alpha", "needed"), [(0.1, 0.1, 22), (0.1, 0.05, 29), (0.05, 0.05, 59), (0.5, 0.5, 1)]
+)
+def test_the_fewest_episodes_are_just_enough(delta, alpha, needed):
+    assert fewest_episodes(delta, alpha) == needed
+    assert p_value(0.0, needed, delta) <= alpha + 1e-12
+    assert needed == 1 or p_value(0.0, needed - 1, delta) > alpha
+
+
+def test_too_few_episodes_are_refused_with_the_number_needed():
+    require_possible(epsilon=0.1, delta=0.1, alpha=0.05, episodes=29)
+    with pytest.raises(
+        CalibrationError, match=r"28 episodes are too few .* at least 29 are needed"
+    ):
+        require_possible(epsilon=0.1, delta=0.1, alpha=0.05, episodes=28)
+
+
+@pytest.mark.parametrize("name", ["epsilon", "delta", "alpha"])
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.0, 7.0, float("nan")])
+def test_levels_must_lie_between_0_and_1(name, value):
+    levels = {"epsilon": 0.1, "delta": 0.1, "alpha": 0.1} | {name: value}
+    with pytest.raises(CalibrationError, match=f"{name} must lie between 0 and 1"):
+        require_possible(**levels, episodes=1000)
+
+
+def test_the_test_stops_at_the_first_threshold_that_fails(rng):
+    rates = {0.9: 0.02, 0.8: 0.04, 0.7: 0.2, 0.6: 0.01}
+    driven = []
+
+    def drive(threshold):
+        driven.append(threshold)
+        return played(rng, 200, rates[threshold])
+
+    tested = run_sequence(tuple(rates), drive, epsilon=EPSILON, delta=DELTA, alpha=ALPHA)
+    assert driven == [0.9, 0.8, 0.7]
+    assert [trial.p_value <= ALPHA for trial in tested] == [True, True, False]
+    assert tested[0].losses.mean() == pytest.approx(0.02, abs=0.01)
+
+
+def test_what_is_certified_is_wrong_no_more_often_than_alpha(rng):
+    """Of many calibrations, few certify a threshold whose true loss exceeds delta."""
+    rates = {0.9: 0.04, 0.8: 0.07, 0.7: 0.105, 0.6: 0.12}
+    wrong = 0
+    for _ in range(60):
+        tested = run_sequence(
+            tuple(rates),
+            lambda threshold: played(rng, 40, rates[threshold]),
+            epsilon=EPSILON,
+            delta=DELTA,
+            alpha=ALPHA,
+        )
+        wrong += any(t.p_value <= ALPHA and rates[t.threshold] > DELTA for t in tested)
+    assert wrong / 60 <= ALPHA
+
+
+def test_the_interval_holds_the_truth(rng):
+    rate, held = 0.15, 0
+    for _ in range(200):
+        mean = float(rng.beta(1.0, 1.0 / rate - 1.0, 80).mean())
+        low, high = risk_interval(mean, 80)
+        assert 0.0 <= low <= mean <= high <= 1.0
+        held += low <= rate <= high
+    assert held >= 0.95 * 200
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0])
+def test_an_interval_at_the_edge_stays_inside(mean):
+    low, high = risk_interval(mean, 50)
+    assert (low, high)[int(mean)] == mean
+    assert 0.02 < high - low < 0.2
+
+
+def test_the_first_accepted_exit_is_taken_or_the_deepest():
+    accepted = np.array([[True, True], [False, True], [False, False]])
+    assert first_exits(accepted).tolist() == [1, 2, 3]
+
+
+def test_the_sequence_goes_from_cautious_to_bold(rng):
+    """One exit whose feature tells exactly how probable agreement is."""
+    logit = rng.normal(2.0, 2.0, (100, 30))
+    agrees = rng.random((100, 30)) < 1.0 / (1.0 + np.exp(-logit))
+    features = np.zeros((100, 30, 1, 6))
+    features[..., 0, 2] = logit
+    episodes = [
+        EpisodeReadings(f, np.where(a, 0.0, 1.0)[:, None], np.full(30, 2), success=True)
+        for f, a in zip(features, agrees, strict=True)
+    ]
+    model = AgreementModel(Yardstick((1.0,) * 7, 2), (ExitModel(0.0, (0, 0, 1.0, 0, 0, 0)),))
+    sequence = choose_sequence(model, episodes, EPSILON, DELTA)
+    assert 2 <= len(sequence) <= TRIALS
+    assert list(sequence) == sorted(sequence, reverse=True)
+    boldest = np.mean(
+        [
+            e.violations(
+                EPSILON, first_exits(1 / (1 + np.exp(-e.feature("entropy"))) >= sequence[-1])
+            )
+            for e in episodes
+        ]
+    )
+    assert 0.5 * DELTA < boldest <= DELTA
