@@ -303,11 +303,12 @@ def test_several_suites_are_added_up_one_by_one(handmade):
 
 def test_trace_errors_are_summed_up_by_mark(handmade):
     rows = tuple((float(n), 2.0 * n) for n in range(1, 12))
-    evaluation = handmade(result(trace_errors=rows[:5]), result(trace_errors=rows[5:]))
+    made = handmade(result(trace_errors=rows[:5]), result(trace_errors=rows[5:]))
+    evaluation = replace(made, spec=EvaluationSpec(("tabletop",), ("reach",)))
     errors = evaluation.summary().trace_errors
     assert errors["gripper"] == TraceError(points=11, median=6.0, p90=10.0)
     assert errors["target"] == TraceError(points=11, median=12.0, p90=20.0)
-    assert "Traces" in shown(replace(evaluation, spec=replace(evaluation.spec, controls=False)))
+    assert "Traces" in shown(evaluation)
     assert evaluation.to_json()["episodes"][0]["trace_errors"] == {"gripper": 3.0, "target": 6.0}
 
 
