@@ -16,7 +16,7 @@ import onnxruntime as ort
 import torch
 
 from magma_ros.models.checkpoint import load_policy
-from magma_ros.models.graphs import example_inputs, run_stages, stage_graphs
+from magma_ros.models.graphs import example_inputs, run_stages
 from magma_ros.models.quantise import quantise
 from magma_ros.policy.bundle import session_options
 
@@ -69,7 +69,7 @@ def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = 200) -> list[Ti
     try:
         with tempfile.TemporaryDirectory() as scratch:
             scene = example_inputs(recipe.config.network)
-            for graph, given, _ in run_stages(stage_graphs(network), scene):
+            for graph, given, _ in run_stages(network.stage_graphs(), scene):
                 single, quantised = Path(scratch, "fp32.onnx"), Path(scratch, "int8.onnx")
                 graph.export(given, single)
                 quantise(single, quantised)

@@ -82,6 +82,8 @@ def _contract(manifest: Manifest) -> str:
         for camera in manifest.observation.cameras
     )
     action = manifest.action
+    binned = f"Magma's action format ({action.bins} bins on [-1, 1])"
+    said = binned if action.bins else "on [-1, 1]"
     ranges = [
         (name, f"{low:.4g}", f"{high:.4g}", "yes" if scaled else "passes through")
         for name, low, high, scaled in zip(
@@ -93,8 +95,7 @@ def _contract(manifest: Manifest) -> str:
         f"{', '.join(f'`{name}`' for name in manifest.observation.proprioception)} [m, 1]; an "
         f"instruction of at most {manifest.observation.max_tokens} words.\n\n"
         f"A plan of {action.chunk_length} steps of {action.step_period} s in the {action.frame} "
-        f"frame, Magma's action format ({action.bins} bins on [-1, 1]):\n\n"
-        + markdown_table(("dimension", "q01", "q99", "normalised"), ranges)
+        f"frame, {said}:\n\n" + markdown_table(("dimension", "q01", "q99", "normalised"), ranges)
     )
 
 
@@ -155,6 +156,7 @@ def _latency(timings: Sequence[Timing]) -> str:
         rows.append((stage, *(_milliseconds(found[runtime]) for runtime in runtimes)))
     sums = [sum(t.median for t in timings if t.runtime == runtime) for runtime in runtimes]
     rows.append(("sum of medians", *(f"{1e3 * total:.2f}" for total in sums)))
+    rows.append(("speed-up", *(f"{sums[0] / total:.2f}" for total in sums)))
     return f"Median and quartiles [ms], batch 1, {THREADS} threads, one run:\n\n" + markdown_table(
         ("stage", *runtimes), rows
     )

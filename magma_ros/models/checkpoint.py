@@ -21,9 +21,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from magma_ros.models.act import ActPolicy
 from magma_ros.models.config import TrainingConfig, differing_field
 from magma_ros.models.dataset import Statistics
-from magma_ros.models.network import MagmaPolicy
+from magma_ros.models.magma import MagmaPolicy
+from magma_ros.models.network_config import ActConfig
+from magma_ros.models.policy import Policy
 from magma_ros.models.words import make_tokenizer
 from magma_ros.types import MagmaError
 
@@ -56,9 +59,14 @@ class Recipe:
     vocabulary: tuple[str, ...]
     statistics: Statistics
 
-    def network(self) -> MagmaPolicy:
+    def network(self) -> Policy:
         """The network with fresh weights and the statistics of its inputs."""
-        network = MagmaPolicy(self.config.network, len(self.vocabulary) + 2)
+        shape, words = self.config.network, len(self.vocabulary) + 2
+        network: Policy
+        if isinstance(shape, ActConfig):
+            network = ActPolicy(shape, words)
+        else:
+            network = MagmaPolicy(shape, words)
         network.set_proprioception_statistics(
             torch.tensor(self.statistics.mean), torch.tensor(self.statistics.std)
         )
@@ -90,8 +98,8 @@ class TrainingState:
     """
 
     step: int
-    network: MagmaPolicy
-    average: MagmaPolicy
+    network: Policy
+    average: Policy
     optimiser: torch.optim.Optimizer
 
 
@@ -141,7 +149,7 @@ def _difference(known: Recipe, recipe: Recipe) -> str:
     return f"other demonstrations: {known.statistics.difference(recipe.statistics)}"
 
 
-def load_policy(folder: Path) -> tuple[MagmaPolicy, Recipe]:
+def load_policy(folder: Path) -> tuple[Policy, Recipe]:
     """The averaged network of a checkpoint, ready for inference, and its recipe.
 
     Args:

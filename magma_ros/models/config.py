@@ -10,19 +10,35 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from magma_ros.models.data_config import AggregationConfig, DataConfig
-from magma_ros.models.network_config import NetworkConfig
+from magma_ros.models.network_config import ActConfig, NetworkConfig, of_its_kind
 from magma_ros.models.schema import Fraction, Positive, Strict
 from magma_ros.types import MagmaError
 
 
 class ConfigError(MagmaError):
     """The training configuration cannot be used."""
+
+
+class GraftConfig(Strict):
+    """The start from trained parts: LLaVA-1.5's two phases; see :mod:`magma_ros.models.graft`.
+
+    Attributes:
+        towers: Checkpoint whose vision towers are taken.
+        decoder: Checkpoint from which everything else is taken but what joins the two.
+        steps: Optimiser steps in which only the joint is trained; then all weights are.
+        learning_rate: Peak of the learning rate until then.
+    """
+
+    towers: Path
+    decoder: Path
+    steps: Positive
+    learning_rate: float = Field(default=1e-3, gt=0.0)
 
 
 class OptimiserConfig(Strict):
@@ -54,7 +70,9 @@ class OptimiserConfig(Strict):
 
 
 class LossConfig(Strict):
-    """What is asked of the network; weights are relative to the cross-entropy.
+    """What is asked of the network.
+
+    Weights are relative to the cross-entropy; for kind ``act``, to the L1 error.
 
     Attributes:
         sigma: Width of the soft bin label [bins].
@@ -63,6 +81,7 @@ class LossConfig(Strict):
         heat: Weight of the heat-map cross-entropy.
         trace: Weight of the L1 distance of the traces.
         distillation: Weight of the cross-entropy of earlier exits with the last one.
+        divergence: Weight of the style's divergence from a normal distribution (kind ``act``).
     """
 
     sigma: float = Field(default=2.5, gt=0.0)
@@ -71,6 +90,7 @@ class LossConfig(Strict):
     heat: float = Field(default=0.1, ge=0.0)
     trace: float = Field(default=2.0, ge=0.0)
     distillation: float = Field(default=0.5, ge=0.0)
+    divergence: float = Field(default=10.0, ge=0.0)
 
 
 class TiltConfig(Strict):
@@ -119,6 +139,20 @@ class CheckConfig(Strict):
     episodes: Positive = 5
 
 
+class Phase(NamedTuple):
+    """A stretch of training with a rise and fall of the learning rate of its own.
+
+    Attributes:
+        first: Optimiser step before it.
+        last: Optimiser step after which it ends.
+        learning_rate: Peak.
+    """
+
+    first: int
+    last: int
+    learning_rate: float
+
+
 class TrainingConfig(Strict):
     """The whole recipe.
 
@@ -128,6 +162,7 @@ class TrainingConfig(Strict):
         seed: Seed of the initial weights, the order of samples and the augmentation.
         network: The network.
         data: The demonstrations.
+        graft: Trained parts to start from, or none.
         aggregation: A round in which the policy drives, or none.
         optimiser: How the weights move.
         loss: What is asked.
@@ -139,8 +174,9 @@ class TrainingConfig(Strict):
     name: str
     description: str
     seed: int
-    network: NetworkConfig
+    network: Annotated[NetworkConfig | ActConfig, BeforeValidator(of_its_kind)]
     data: DataConfig
+    graft: GraftConfig | None = None
     aggregation: AggregationConfig | None = None
     optimiser: OptimiserConfig
     loss: LossConfig = LossConfig()
@@ -148,29 +184,59 @@ class TrainingConfig(Strict):
     check: CheckConfig = CheckConfig()
     checkpoint_every: Positive = 500
 
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Grafting, training and what follows aggregation, as far as the recipe has them."""
+        peaks = [(0, self.optimiser.learning_rate)]
+        if self.graft is not None:
+            peaks = [(0, self.graft.learning_rate), (self.graft.steps, peaks[0][1])]
+        if self.aggregation is not None:
+            peaks.append((self.aggregation.after, self.aggregation.learning_rate))
+        ends = [*(first for first, _ in peaks[1:]), self.optimiser.steps]
+        return tuple(
+            Phase(first, last, rate) for (first, rate), last in zip(peaks, ends, strict=True)
+        )
+
     @model_validator(mode="after")
-    def _aggregates_before_the_end(self) -> TrainingConfig:
-        if self.aggregation and self.aggregation.after >= self.optimiser.steps:
-            raise ValueError("aggregation.after must be below optimiser.steps")
+    def _grafts_what_has_towers(self) -> TrainingConfig:
+        if self.graft is not None and not isinstance(self.network, NetworkConfig):
+            raise ValueError("graft joins parts of kind magma; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _phases_follow_one_another(self) -> TrainingConfig:
+        if any(phase.first >= phase.last for phase in self.phases):
+            raise ValueError(
+                "graft.steps, aggregation.after and optimiser.steps must increase in this order"
+            )
         return self
 
 
 def load_config(path: Path) -> TrainingConfig:
     """Read and check a recipe.
 
+    A recipe may name another, complete one as its ``base``, by a path relative to itself; the
+    sections that it leaves out are then those of its base.
+
     Raises:
         ConfigError: The file is missing, is not YAML, or a field is unknown or impossible.
     """
+    content = _read(path)
+    if isinstance(content, dict) and "base" in content:
+        content = _read(path.parent / str(content.pop("base"))) | content
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path.name}: {describe_first(error)}") from error
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read; give an existing training recipe") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    try:
-        return TrainingConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path.name}: {describe_first(error)}") from error
 
 
 def describe_first(error: ValidationError) -> str:

@@ -28,7 +28,7 @@ from magma_ros.models.actions import NORMALISED, normalise
 from magma_ros.models.data_config import DataConfig
 from magma_ros.models.losses import Batch, Labels
 from magma_ros.models.network import Inputs
-from magma_ros.models.network_config import CameraConfig, NetworkConfig, TraceConfig
+from magma_ros.models.network_config import CameraConfig, PolicyConfig, TraceConfig
 from magma_ros.models.shards import SCHEMA, DataError, find_shards, read_columns
 from magma_ros.models.words import encode
 from magma_ros.sim.simulation import PROPRIOCEPTION
@@ -145,7 +145,7 @@ class Demonstrations:
     traced: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, data: DataConfig, network: NetworkConfig, tokenizer: Tokenizer) -> Demonstrations:
+    def of(cls, data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
         """Read all that a recipe learns from; see :meth:`read`."""
         return cls.joined(
             [
@@ -158,7 +158,7 @@ class Demonstrations:
     def read(
         cls,
         folder: Path,
-        network: NetworkConfig,
+        network: PolicyConfig,
         tokenizer: Tokenizer,
         *,
         skip_damaged: bool = False,
@@ -216,7 +216,7 @@ class Demonstrations:
     def _read_shard(
         cls,
         path: Path,
-        network: NetworkConfig,
+        network: PolicyConfig,
         tokenizer: Tokenizer,
         images: dict[str, ImageArray],
     ) -> Demonstrations:
@@ -288,7 +288,7 @@ def steps_until(stops: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return np.minimum.accumulate(at[::-1])[::-1] - rows
 
 
-def _check(network: NetworkConfig) -> None:
+def _check(network: PolicyConfig) -> None:
     """Refuse a network that wants what is not recorded."""
     if network.proprioception != PROPRIOCEPTION:
         raise DataError(f"network.proprioception must be {', '.join(PROPRIOCEPTION)}")

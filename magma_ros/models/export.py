@@ -17,11 +17,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from magma_ros.models.actions import BINS, NORMALISED
+from magma_ros.models.actions import NORMALISED
 from magma_ros.models.card import Comparison, write_card
 from magma_ros.models.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.evidence import NOTHING, measure
-from magma_ros.models.graphs import StageGraph, run_stages, stage_graphs, tensor_spec
+from magma_ros.models.graphs import StageGraph, run_stages, tensor_spec
 from magma_ros.models.network_config import TraceConfig
 from magma_ros.models.parity import Deviation, ParityError, compare, observations
 from magma_ros.models.quantise import quantise, weight_bytes
@@ -82,7 +82,7 @@ def export(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        graphs = stage_graphs(network)
+        graphs = network.stage_graphs()
         scenes = observations(recipe.config, recipe.tokenizer())
         stages = _write_stages(graphs, scenes[0], scratch, precision)
         deviations, largest = compare(graphs, [scratch / s.file for s in stages], scenes)
@@ -90,7 +90,7 @@ def export(
         recipe.tokenizer().save(str(scratch / TOKENIZER))
         command = f"magma export --checkpoint {checkpoint} --out {out} --precision {precision}"
         command += f" --episodes {episodes}" if episodes else ""
-        manifest = _manifest(recipe, stages, scratch, command)
+        manifest = _manifest(recipe, network.bins, stages, scratch, command)
         write_manifest(scratch, manifest)
         StagedPolicy.load(scratch).warm_up(runs=1)
         evidence = NOTHING
@@ -148,6 +148,7 @@ def _judge(deviations: list[Deviation], largest: float, precision: Precision) ->
 
 def _manifest(
     recipe: Recipe,
+    bins: int | None,
     stages: list[StageSpec],
     folder: Path,
     command: str,
@@ -166,7 +167,7 @@ def _manifest(
             chunk_length=config.network.chunk_length,
             step_period=ENV_STEP,
             frame="base",
-            bins=BINS,
+            bins=bins,
             q01=statistics.q01,
             q99=statistics.q99,
             mask=NORMALISED,

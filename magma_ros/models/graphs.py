@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from magma_ros.models.actions import decode
-from magma_ros.models.network import FirstLookStage, LookStage, MagmaPolicy, ThinkStage
-from magma_ros.models.network_config import CameraConfig, NetworkConfig
+from magma_ros.models.network import FirstLookStage, LookStage, ThinkStage
+from magma_ros.models.network_config import CameraConfig, PolicyConfig
 from magma_ros.models.optimise import streamlined
 from magma_ros.models.quantise import save, tidy
 from magma_ros.policy.manifest import EXIT_OUTPUTS, TRACE_OUTPUT, TensorSpec
@@ -81,17 +81,16 @@ class StageGraph:
         save(tidy(program.model_proto), path)
 
 
-def stage_graphs(network: MagmaPolicy) -> list[StageGraph]:
-    """The stages of a network in the order in which they run.
+def stage_graphs(stages: nn.ModuleList) -> list[StageGraph]:
+    """The graphs of looks and thinks, which run in this order.
 
     The state after stage i is called ``state_i``; the last stage hands none on.
     """
-    network.eval()
-    later_look = any(isinstance(stage, LookStage) for stage in network.stages)
+    later_look = any(isinstance(stage, LookStage) for stage in stages)
     graphs: list[StageGraph] = []
     depth = 0
-    for index, stage in enumerate(network.stages):
-        last = index == len(network.stages) - 1
+    for index, stage in enumerate(stages):
+        last = index == len(stages) - 1
         before, after = f"state_{index - 1}", () if last else (f"state_{index}",)
         if isinstance(stage, ThinkStage):
             depth += stage.exit is not None
@@ -124,7 +123,7 @@ def stage_graphs(network: MagmaPolicy) -> list[StageGraph]:
     return graphs
 
 
-def example_inputs(config: NetworkConfig) -> dict[str, Tensor]:
+def example_inputs(config: PolicyConfig) -> dict[str, Tensor]:
     """Random graph inputs of an observation."""
     generator = torch.Generator().manual_seed(0)
 

@@ -57,27 +57,16 @@ class Batch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The terms, each a scalar; ``total`` is the weighted sum that is minimised.
+    """What is minimised, and what it is made of.
 
     Attributes:
-        total: The weighted sum.
-        cross_entropy: Mean over the exits.
-        error: L1 distance of the decoded normalised action, mean over the exits.
-        last_error: The same at the last exit.
-        position: L1 distance of the relative positions [m].
-        heat: Cross-entropy of the heat maps.
-        trace: L1 distance of the traces, as a share of the image, mean over the exits.
-        distillation: Cross-entropy of the earlier exits with the last one.
+        total: The weighted sum, a scalar.
+        terms: By name, the scalars that are written down; ``error``, the L1 distance of the
+            normalised action, is one of them for every kind of network.
     """
 
     total: Tensor
-    cross_entropy: Tensor
-    error: Tensor
-    last_error: Tensor
-    position: Tensor
-    heat: Tensor
-    trace: Tensor
-    distillation: Tensor
+    terms: dict[str, Tensor]
 
 
 def policy_losses(
@@ -90,6 +79,12 @@ def policy_losses(
         labels: What it should have said.
         views: Shapes of the heat maps, and which camera each of them reads.
         weights: Weights of the terms.
+
+    Returns:
+        The sum of the terms ``cross_entropy``; ``error``, of the decoded action; ``position``
+        [m]; ``heat``, the cross-entropy of the heat maps; ``trace``, the L1 distance as a share of
+        the image; and ``distillation``. Each is the mean over the exits that have it;
+        ``last_error`` is that of the last exit.
     """
     wanted = soft_labels(labels.actions, weights.sigma)
     share = labels.valid.float() / labels.valid.sum().clamp_min(1)
@@ -128,9 +123,16 @@ def policy_losses(
         + weights.trace * trace
         + weights.distillation * distillation
     )
-    return Losses(
-        total, cross_entropy, error, errors[-1], position * POSITION_UNIT, heat, trace, distillation
-    )
+    terms = {
+        "cross_entropy": cross_entropy,
+        "error": error,
+        "last_error": errors[-1],
+        "position": position * POSITION_UNIT,
+        "heat": heat,
+        "trace": trace,
+        "distillation": distillation,
+    }
+    return Losses(total, terms)
 
 
 def _cross_entropy(wanted: Tensor, log_share: Tensor) -> Tensor:

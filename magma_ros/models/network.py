@@ -14,7 +14,7 @@ the tokens of each look in the order in which they entered. A later look only ap
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,52 +83,6 @@ class PolicyOutput(NamedTuple):
 
     exits: list[ExitOutput]
     heat: dict[str, Tensor]
-
-
-class MagmaPolicy(nn.Module):
-    """The policy as a row of stages; each is exported to one graph.
-
-    Args:
-        config: Shape of the network.
-        vocabulary: Number of word ids, padding and unknown included.
-    """
-
-    def __init__(self, config: NetworkConfig, vocabulary: int) -> None:
-        super().__init__()
-        self.config = config
-        self.stages = nn.ModuleList()
-        length = config.chunk_length + 1 + config.max_tokens
-        for stage in config.stages:
-            if isinstance(stage, ThinkConfig):
-                self.stages.append(ThinkStage(config, stage, length))
-                continue
-            later = len(self.stages) > 0
-            look = LookStage(config, stage) if later else FirstLookStage(config, stage, vocabulary)
-            self.stages.append(look)
-            length += sum(tokens_of(config.view(name), config) for name in stage.look)
-
-    def forward(self, inputs: Inputs) -> PolicyOutput:
-        """Run every stage."""
-        exits: list[ExitOutput] = []
-        heat: dict[str, Tensor] = {}
-        first, *rest = self.stages
-        state, instruction, heat = first(inputs.images, inputs.proprioception, inputs.tokens)
-        for stage in rest:
-            if isinstance(stage, LookStage):
-                state, more = stage(inputs.images, state, instruction)
-                heat |= more
-                continue
-            think = cast("ThinkStage", stage)
-            state = think(state)
-            if think.exit is not None:
-                exits.append(think.exit(state))
-        return PolicyOutput(exits, heat)
-
-    def set_proprioception_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Fix the (P,) mean and standard deviation by which measured values are normalised."""
-        first = cast("FirstLookStage", self.stages[0])
-        first.proprioception_mean.copy_(mean)
-        first.proprioception_std.copy_(std.clamp_min(1e-3))
 
 
 def tokens_of(view: ViewConfig, config: NetworkConfig) -> int:
@@ -238,7 +192,8 @@ class TraceHead(nn.Module):
         """(B, H, 2, 2) from the queries (B, K, D)."""
         chosen = nn.functional.gelu(self.hidden(queries[:, self.queries]))
         places = chosen.unsqueeze(2) @ self.weight + self.bias
-        return places.unflatten(-1, (2, 2)).squeeze(2)
+        points: Tensor = places.unflatten(-1, (2, 2)).squeeze(2)
+        return points
 
 
 class InstructionEncoder(nn.Module):

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magma_ros.models.actions import decode, denormalise
+from magma_ros.models.actions import denormalise
 from magma_ros.models.checkpoint import Recipe
-from magma_ros.models.network import Inputs, MagmaPolicy
-from magma_ros.models.network_config import NetworkConfig
+from magma_ros.models.network import Inputs
+from magma_ros.models.network_config import PolicyConfig
+from magma_ros.models.policy import Policy
 from magma_ros.policy.manifest import CameraContract, ObservationContract
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import ENV_STEP, Simulation
@@ -32,7 +33,7 @@ class TorchPolicy:
         recipe: What it was trained with.
     """
 
-    def __init__(self, network: MagmaPolicy, recipe: Recipe) -> None:
+    def __init__(self, network: Policy, recipe: Recipe) -> None:
         self._network = network
         self._statistics = recipe.statistics
         contract = observation_contract(recipe.config.network)
@@ -43,13 +44,12 @@ class TorchPolicy:
         given = self._preprocess(simulation.observation())
         inputs = inputs_of({name: torch.from_numpy(value) for name, value in given.items()})
         with torch.inference_mode():
-            logits = self._network(inputs).exits[-1].logits
-        values = decode(logits).action[0].double().numpy()
+            values = self._network.plan(inputs)[0].double().numpy()
         statistics = self._statistics
         return denormalise(values, np.array(statistics.q01), np.array(statistics.q99))
 
 
-def observation_contract(config: NetworkConfig) -> ObservationContract:
+def observation_contract(config: PolicyConfig) -> ObservationContract:
     """What the network must be given, as the manifest of its bundle says it."""
     return ObservationContract(
         cameras=tuple(

@@ -44,12 +44,10 @@ class RunLog:
         """Count a step's losses; return a short note for the progress bar."""
         self._pending.append(losses)
         if step % EVERY == 0:
-            means = torch.tensor(self._pending).mean(dim=0).tolist()
+            means = _means(self._pending)
             rate = self._batch * len(self._pending) / (time.perf_counter() - self._since)
-            self._append(
-                LOSSES, step, {**dict(zip(Losses._fields, means, strict=True)), "rate": rate}
-            )
-            self._note = f"loss {means[0]:.3f}  error {means[3]:.4f}  {rate:.0f}/s"
+            self._append(LOSSES, step, means | {"rate": rate})
+            self._note = f"loss {means['total']:.3f}  error {means['error']:.4f}  {rate:.0f}/s"
             self._pending = []
             self._since = time.perf_counter()
         return self._note
@@ -66,10 +64,11 @@ class RunLog:
         figure = Figure(figsize=(10, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
         steps = [int(row["step"]) for row in rows]
-        for name in ("error", "last_error", "position", "heat", "trace"):
-            left.semilogy(steps, [float(row[name]) for row in rows], label=name.replace("_", " "))
+        for term in list(rows[0])[1:-1] if rows else ():
+            left.semilogy(steps, [float(row[term]) for row in rows], label=term.replace("_", " "))
         left.set(xlabel="step", title="training losses")
-        left.legend()
+        if rows:
+            left.legend()
         checks = _read(self._run / CHECKS) if (self._run / CHECKS).exists() else []
         for task in checks[0].keys() - {"step"} if checks else ():
             points = [(int(row["step"]), float(row[task])) for row in checks]
@@ -88,6 +87,12 @@ class RunLog:
             if new:
                 writer.writeheader()
             writer.writerow(row)
+
+
+def _means(losses: list[Losses]) -> dict[str, float]:
+    """The total and every term, each its mean over these steps."""
+    rows = [{"total": step.total, **step.terms} for step in losses]
+    return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
 
 
 def _read(path: Path) -> list[dict[str, str]]:

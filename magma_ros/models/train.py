@@ -12,9 +12,8 @@ import copy
 import logging
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +39,10 @@ from magma_ros.models.config import (
 from magma_ros.models.data import generate
 from magma_ros.models.data_config import AggregationConfig
 from magma_ros.models.dataset import Demonstrations, Statistics
-from magma_ros.models.losses import Batch, Labels, Losses, policy_losses
-from magma_ros.models.network import Inputs, MagmaPolicy, PolicyOutput
+from magma_ros.models.graft import Part, graft, train_only
+from magma_ros.models.losses import Batch, Labels, Losses
+from magma_ros.models.network import Inputs
+from magma_ros.models.policy import Policy
 from magma_ros.models.rollout import TorchPolicy, success_rate
 from magma_ros.models.runlog import RunLog
 from magma_ros.models.shards import CARD
@@ -106,7 +107,10 @@ class Trainer:
         self._workers = workers
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(self.config.seed)
-        network = recipe.network().to(self.device)
+        network = recipe.network()
+        if self.config.graft is not None and not checkpoints(run):
+            graft(network, recipe, self.config.graft)
+        network = network.to(self.device)
         self.state = TrainingState(
             step=0,
             network=network,
@@ -115,13 +119,18 @@ class Trainer:
         )
         if found := checkpoints(run):
             restore(found[-1], recipe, self.state)
-        self._forward = _compiled(network) if self.config.optimiser.compile else network
+        if self.config.optimiser.compile:
+            _compile(network)
         self._std = torch.tensor(recipe.statistics.std, device=self.device)
 
     def train(self) -> Path:
         """Take all steps that are left; return the last checkpoint."""
         self.run.mkdir(parents=True, exist_ok=True)
         log = RunLog(self.run, self.state.step, self.config.optimiser.batch)
+        if grafted := self.config.graft:
+            train_only(self.state.network, frozenset({Part.JOINT}))
+            self._train_until(grafted.steps, log)
+            train_only(self.state.network, frozenset(Part))
         if aggregation := self.config.aggregation:
             self._train_until(aggregation.after, log)
             self._aggregate(aggregation)
@@ -157,10 +166,11 @@ class Trainer:
 
     def next_batch(self) -> Batch:
         """The batch of the coming step, varied, on the device."""
-        step, seed = self.state.step, self.config.seed
-        rows = batch_rows(seed, step, self.config.optimiser.batch, len(self.data))
+        rows = batch_rows(
+            self.config.seed, self.state.step, self.config.optimiser.batch, len(self.data)
+        )
         batch = self.data.batch(rows, self.recipe.statistics)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(self._step_seed())
         trace = self.config.network.trace
         return augment(
             _to(batch, self.device),
@@ -173,6 +183,7 @@ class Trainer:
     def step(self, batch: Batch) -> Losses:
         """One optimiser step on this batch."""
         optimiser, config = self.state.optimiser, self.config.optimiser
+        torch.manual_seed(self._step_seed())
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(self.config, self.state.step)
         losses = self._losses(batch)
@@ -182,7 +193,8 @@ class Trainer:
         optimiser.step()
         self.state.step += 1
         self._update_average()
-        return Losses(*(term.detach() for term in losses))
+        terms = {name: term.detach() for name, term in losses.terms.items()}
+        return Losses(losses.total.detach(), terms)
 
     def check(self) -> dict[str, float]:
         """Success per task of the averaged weights on a few validation scenes."""
@@ -197,8 +209,7 @@ class Trainer:
     def _losses(self, batch: Batch) -> Losses:
         reduced = self.config.optimiser.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
-            output = self._forward(batch.inputs)
-        return policy_losses(output, batch.labels, self.config.network.views, self.config.loss)
+            return self.state.network.losses(batch, self.config.loss)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -207,9 +218,12 @@ class Trainer:
         averages, moving = (list(n.parameters()) for n in (self.state.average, self.state.network))
         get_ema_multi_avg_fn(factor)(averages, moving, self.state.step)
 
+    def _step_seed(self) -> int:
+        return self.config.seed * 1_000_003 + self.state.step
+
     def _due(self, every: int) -> bool:
-        last = self.state.step == self.config.optimiser.steps
-        return bool(every) and (last or self.state.step % every == 0)
+        ends = [phase.last for phase in self.config.phases]
+        return bool(every) and (self.state.step in ends or self.state.step % every == 0)
 
 
 def batch_rows(seed: int, step: int, size: int, count: int) -> npt.NDArray[np.int64]:
@@ -220,16 +234,12 @@ def batch_rows(seed: int, step: int, size: int, count: int) -> npt.NDArray[np.in
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Linear warm-up, then half a cosine; both once more after aggregation."""
-    optimiser, aggregation = config.optimiser, config.aggregation
-    peak, first, last = optimiser.learning_rate, 0, optimiser.steps
-    if aggregation is not None and step < aggregation.after:
-        last = aggregation.after
-    elif aggregation is not None:
-        peak, first = aggregation.learning_rate, aggregation.after
-    if step - first < optimiser.warm_up:
-        return peak * (step - first + 1) / optimiser.warm_up
-    progress = (step - first - optimiser.warm_up) / max(1, last - first - optimiser.warm_up)
+    """Linear warm-up, then half a cosine; once in every phase."""
+    first, last, peak = next(phase for phase in config.phases if step < phase.last)
+    warm_up = config.optimiser.warm_up
+    if step - first < warm_up:
+        return peak * (step - first + 1) / warm_up
+    progress = (step - first - warm_up) / max(1, last - first - warm_up)
     falling = 0.5 * (1.0 + math.cos(math.pi * progress))
     return peak * (LAST_RATE + (1.0 - LAST_RATE) * falling)
 
@@ -245,12 +255,12 @@ def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
 
 
-def _compiled(network: MagmaPolicy) -> Callable[[Inputs], PolicyOutput]:
-    """The network, fused by TorchInductor where a C++ compiler is installed."""
-    if not any(shutil.which(name) for name in ("g++", "clang++")):
+def _compile(network: Policy) -> None:
+    """Fuse the network's operations by TorchInductor where a C++ compiler is installed."""
+    if any(shutil.which(name) for name in ("g++", "clang++")):
+        network.compile()
+    else:
         _log.warning("there is no C++ compiler, so training runs uncompiled and a third slower")
-        return network
-    return cast("Callable[[Inputs], PolicyOutput]", torch.compile(network))
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

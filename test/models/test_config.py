@@ -69,3 +69,26 @@ def test_training_never_takes_evaluation_seeds(tmp_path: Path) -> None:
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read"):
         load_config(tmp_path / "nowhere.yaml")
+
+
+def test_a_recipe_takes_from_its_base_what_it_leaves_out(tmp_path: Path) -> None:
+    write(tmp_path, recipe_dict(tmp_path))
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump({"base": "recipe.yaml", "name": "other", "loss": {"trace": 0}}))
+    found, base = load_config(path), load_config(tmp_path / "recipe.yaml")
+    assert (found.name, found.loss.trace) == ("other", 0.0)
+    assert found.network == base.network
+    assert found.data == base.data
+
+
+def test_a_missing_base_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text("base: nothing.yaml")
+    with pytest.raises(ConfigError, match=r"nothing\.yaml cannot be read"):
+        load_config(path)
+
+
+def test_a_base_stands_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, recipe_dict(tmp_path) | {"base": "recipe.yaml"})
+    with pytest.raises(ConfigError, match="unknown field base"):
+        load_config(path)
