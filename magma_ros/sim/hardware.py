@@ -1,0 +1,250 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long a stage takes on a computer that is not here, and what it costs in another policy.
+
+A run of a stage consists of passes over its weights. Each takes the longer of its arithmetic and
+its reading of weights (the roofline model, Williams et al. 2009, CACM 52(4)), plus a fixed
+overhead. Repeated runs differ by a log-normal factor, and now and then one is slower still.
+
+Profiles are data: ``config/hardware/*.yaml`` for computers, ``config/costs/*.yaml`` for policies
+too large to be run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from magma_ros.policy.manifest import Manifest, StageSpec
+from magma_ros.share import share_directory, share_file
+from magma_ros.sim.schema import Data, SimulationError, read_yaml
+
+TAIL_DRAWS = 20_000
+"""Simulated runs from which a quantile of full depth is taken."""
+
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class _Profile(Data):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Efficiency(_Profile):
+    """How much of what the maker promises real networks reach.
+
+    Attributes:
+        flops: Share of the peak rate of arithmetic.
+        bandwidth: Share of the peak rate of memory.
+    """
+
+    flops: Share
+    bandwidth: Share
+
+
+class Jitter(_Profile):
+    """How runs of one stage differ.
+
+    Attributes:
+        sigma: Standard deviation of the logarithm of a run's duration.
+        tail_share: Share of runs that are slower still.
+        tail_factor: How many times slower these are.
+    """
+
+    sigma: NonNegativeFloat
+    tail_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    tail_factor: Annotated[float, Field(ge=1.0)]
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+        """Random factors; their median is about 1."""
+        factors = np.exp(self.sigma * rng.standard_normal(shape))
+        slow = rng.random(shape) < self.tail_share
+        return np.where(slow, self.tail_factor * factors, factors)
+
+
+class Pass(_Profile):
+    """One pass over the weights of a stage, made ``times`` times.
+
+    Attributes:
+        flops: Floating-point operations.
+        weight_bytes: Bytes of weights read.
+        times: How often it is made.
+    """
+
+    flops: NonNegativeFloat
+    weight_bytes: NonNegativeFloat
+    times: PositiveInt = 1
+
+    def scaled(self, share: float) -> Pass:
+        """The part of this pass that falls to a stage with that share of the work."""
+        return Pass(
+            flops=share * self.flops, weight_bytes=share * self.weight_bytes, times=self.times
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PricedStage:
+    """A stage and what it costs; all that the gate's forecast needs to know of it.
+
+    Attributes:
+        name: That of the bundle's stage.
+        passes: What a run consists of.
+    """
+
+    name: str
+    passes: tuple[Pass, ...]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one run."""
+        return round(sum(each.times * each.flops for each in self.passes))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights that one run reads."""
+        return round(sum(each.times * each.weight_bytes for each in self.passes))
+
+
+class CostTable(_Profile):
+    """What a whole policy costs, to be spread over the stages of a small one.
+
+    All looks together make the passes of ``look``, all thinks together those of ``think``; among
+    themselves they share them as they share the operations of the small policy.
+
+    Attributes:
+        description: Which policy, in a sentence.
+        look: Passes over vision.
+        think: Passes over the decoder.
+    """
+
+    description: str
+    look: Annotated[tuple[Pass, ...], Field(min_length=1)]
+    think: Annotated[tuple[Pass, ...], Field(min_length=1)]
+
+    def price(self, stages: Sequence[StageSpec]) -> tuple[PricedStage, ...]:
+        """The stages at the price of this table."""
+        totals = {
+            kind: sum(stage.flops for stage in stages if stage.kind == kind)
+            for kind in ("look", "think")
+        }
+        passes = {"look": self.look, "think": self.think}
+        return tuple(
+            PricedStage(
+                stage.name,
+                tuple(
+                    each.scaled(stage.flops / (totals[stage.kind] or 1))
+                    for each in passes[stage.kind]
+                ),
+            )
+            for stage in stages
+        )
+
+
+class Hardware(_Profile):
+    """A computer, by what decides how fast it runs a network.
+
+    Attributes:
+        description: Which one, and how it runs the network, in a sentence.
+        flops: Peak floating-point operations a second, in the precision used.
+        bandwidth: Peak bytes of weights read a second.
+        efficiency: How much of the two is reached.
+        overhead: Fixed cost of a pass [s].
+        jitter: How runs differ.
+    """
+
+    description: str
+    flops: PositiveFloat
+    bandwidth: PositiveFloat
+    efficiency: Efficiency
+    overhead: NonNegativeFloat
+    jitter: Jitter
+
+    def seconds(self, stage: PricedStage) -> float:
+        """Typical duration of one run [s]."""
+        rate = self.efficiency.flops * self.flops
+        bandwidth = self.efficiency.bandwidth * self.bandwidth
+        return sum(
+            each.times * (self.overhead + max(each.flops / rate, each.weight_bytes / bandwidth))
+            for each in stage.passes
+        )
+
+    def full_depth(self, stages: Sequence[PricedStage], quantile: float) -> float:
+        """Time that thinking to the end keeps within in that share of cases [s]."""
+        rng = np.random.default_rng(0)
+        typical = np.array([self.seconds(stage) for stage in stages])
+        runs = typical * self.jitter.draw(rng, (TAIL_DRAWS, len(stages)))
+        return float(np.quantile(runs.sum(axis=1), quantile))
+
+
+def price(manifest: Manifest, costs: str | None) -> tuple[PricedStage, ...]:
+    """The stages of a bundle at their own price, or at that of a cost table.
+
+    Raises:
+        SimulationError: There is no such table, or it is damaged.
+    """
+    if costs is not None:
+        return load_costs(costs).price(manifest.stages)
+    return tuple(
+        PricedStage(stage.name, (Pass(flops=stage.flops, weight_bytes=stage.weight_bytes),))
+        for stage in manifest.stages
+    )
+
+
+def repriced(manifest: Manifest, stages: Sequence[PricedStage]) -> Manifest:
+    """The manifest with other prices, for figures relative to full depth."""
+    update = tuple(
+        spec.model_copy(update={"flops": stage.flops, "weight_bytes": stage.weight_bytes})
+        for spec, stage in zip(manifest.stages, stages, strict=True)
+    )
+    return manifest.model_copy(update={"stages": update})
+
+
+@cache
+def load_hardware(name: str) -> Hardware:
+    """The profile of a computer.
+
+    Args:
+        name: One of :func:`hardware_names`, or the path of a YAML file.
+
+    Raises:
+        SimulationError: There is none, or a number is missing, negative or not finite.
+    """
+    return read_yaml(_find("hardware", name), Hardware)
+
+
+@cache
+def load_costs(name: str) -> CostTable:
+    """The cost table of a policy.
+
+    Args:
+        name: A file of ``config/costs``, without its ending, or the path of a YAML file.
+
+    Raises:
+        SimulationError: There is none, or a number is missing, negative or not finite.
+    """
+    return read_yaml(_find("costs", name), CostTable)
+
+
+def hardware_names() -> tuple[str, ...]:
+    """The computers that are described in ``config/hardware``."""
+    return _names("hardware")
+
+
+def _names(kind: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in (share_directory() / "config" / kind).glob("*.yaml")))
+
+
+def _find(kind: str, name: str) -> Path:
+    if name in _names(kind):
+        return share_file("config", kind, f"{name}.yaml")
+    if (path := Path(name).expanduser()).is_file():
+        return path
+    raise SimulationError(
+        f"there is no {kind} profile {name!r}; give a file, or one of: {', '.join(_names(kind))}"
+    )
