@@ -78,7 +78,8 @@ class ActionContract(_Contract):
         chunk_length: Steps K in a chunk.
         step_period: Duration of one step [s].
         frame: Frame of the displacements, for example ``base``.
-        bins: Bins a dimension on the normalised range [-1, 1].
+        bins: Bins a dimension on the normalised range [-1, 1], or None where the network gives
+            plain numbers.
         q01: 1st percentile of each dimension in the training data [m, rad]; maps to -1.
         q99: 99th percentile, maps to 1.
         mask: False where a dimension passes through without un-normalisation (the gripper).
@@ -88,7 +89,7 @@ class ActionContract(_Contract):
     chunk_length: PositiveInt
     step_period: PositiveFloat
     frame: Text
-    bins: Annotated[int, Field(ge=2)] = 255
+    bins: Annotated[int, Field(ge=2)] | None = 255
     q01: tuple[float, ...]
     q99: tuple[float, ...]
     mask: tuple[bool, ...]
