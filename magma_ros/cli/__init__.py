@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from magma_ros import __version__
+from magma_ros.cli.bench import bench_app
 from magma_ros.cli.bundle import bundle_app
+from magma_ros.cli.calibration import calibrate
 from magma_ros.cli.common import complaints
 from magma_ros.cli.data import data_app
 from magma_ros.cli.evaluation import eval_app
@@ -29,7 +31,18 @@ app = App(
     help="Vision-language-action policies that are never late.",
     version=__version__,
 )
-for command in (demo, launch, eval_app, data_app, train, export, bundle_app, doctor):
+for command in (
+    demo,
+    launch,
+    eval_app,
+    data_app,
+    train,
+    export,
+    calibrate,
+    bench_app,
+    bundle_app,
+    doctor,
+):
     app.command(command)
 
 

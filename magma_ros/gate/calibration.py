@@ -35,6 +35,9 @@ from magma_ros.gate.readings import Array, EpisodeReadings
 TRIALS = 6
 """Thresholds to test, at most."""
 
+LEAST_PROBABILITY = 0.5
+"""No threshold lies below: an exit that more probably deviates is never acted on."""
+
 CANDIDATES = 200
 """Thresholds among which those to test are looked for."""
 
@@ -96,12 +99,14 @@ def choose_sequence(
     """The thresholds to test, the most conservative first.
 
     They are those at which the loss predicted from ``episodes``, driven by something else and
-    used for nothing but this and fitting, is 1/6, 2/6, ... of ``delta``.
+    used for nothing but this and fitting, is 1/6, 2/6, ... of ``delta``; 1, which no exit but the
+    deepest reaches, where no other threshold is predicted to do.
     """
     given = [probabilities(model, episode) for episode in episodes]
     reached = np.unique(np.concatenate([p.ravel() for p in given]))
-    spaced = reached[np.linspace(0, len(reached) - 1, CANDIDATES).astype(int)]
-    candidates = np.append(spaced[(spaced > 0.0) & (spaced < 1.0)], 1.0)
+    usable = reached[(reached >= LEAST_PROBABILITY) & (reached < 1.0)]
+    spread = np.linspace(0, len(usable) - 1, min(CANDIDATES, len(usable))).astype(int)
+    candidates = np.append(usable[spread], 1.0)
     losses = [
         np.mean(
             [

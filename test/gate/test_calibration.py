@@ -166,3 +166,10 @@ def test_the_sequence_goes_from_cautious_to_bold(rng):
         ]
     )
     assert 0.5 * DELTA < boldest <= DELTA
+
+
+def test_where_no_exit_is_trusted_only_full_depth_is_tested():
+    """The model gives every exit a chance of one in ten."""
+    episodes = [episode(np.ones(20, bool))]
+    model = AgreementModel(Yardstick((1.0,) * 7, 2), (ExitModel(-np.log(9.0), (0.0,) * 6),))
+    assert choose_sequence(model, episodes, EPSILON, DELTA) == (1.0,)

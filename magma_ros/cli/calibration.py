@@ -1,0 +1,129 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``magma calibrate``: when a bundle's gate may stop thinking, with a guarantee."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from magma_ros.cli.common import Bundle, JsonFile, complaints, console
+from magma_ros.doctor import require
+from magma_ros.files import write_json
+from magma_ros.share import find_bundle
+from magma_ros.types import MagmaError
+
+CALIBRATION_SEED = 200_000
+"""First seed of the episodes to calibrate on, unless another is given."""
+
+CHECK_SEED = 400_000
+"""First seed of the episodes to check on, unless another is given."""
+
+
+def calibrate(
+    *,
+    bundle: Bundle = "magma-nano",
+    epsilon: float = 0.1,
+    delta: float = 0.1,
+    alpha: float = 0.05,
+    episodes: int = 100,
+    fit_episodes: int = 100,
+    suites: Annotated[str, Parameter(name=["--suites", "--suite"])] = "tabletop,moving",
+    tasks: str = "",
+    split: Literal["seen", "shift"] | None = None,
+    seed: int | None = None,
+    check: Annotated[bool, Parameter(negative="")] = False,
+    workers: int = 0,
+    json_file: JsonFile = None,
+) -> int:
+    """Find when the gate may act early, and write it to gate.yaml; or check what it promised.
+
+    The promise: with confidence 1 - alpha, on average at most delta of an episode's decisions
+    deviate from full depth by more than epsilon. With --check, exit status 1 says that the
+    measured share is above delta on episodes of the kind that the promise is about.
+
+    Args:
+        bundle: Policy bundle.
+        epsilon: Deviation accepted, in shares of the action range.
+        delta: Share of decisions that may deviate further.
+        alpha: Probability that the promise is wrong.
+        episodes: Episodes for each threshold tested, or to check with.
+        fit_episodes: Episodes to fit the models of confidence on.
+        suites: Task suites, separated by commas; to check with, those calibrated on.
+        tasks: Which of their tasks, separated by commas; all by default.
+        split: Variation of scene and words; seen by default, and to check with, the one
+            calibrated on.
+        seed: Seed of the first episode; 200000, or to check with, 400000 by default.
+        check: Measure the promised share on fresh episodes instead.
+        workers: Parallel processes; 0 for one a core.
+        json_file: Also write the result there.
+    """
+    require("sim")
+    folder = find_bundle(bundle)
+    if episodes < 1:
+        raise MagmaError(f"episodes must be at least 1, not {episodes}")
+    workers = workers or os.cpu_count() or 1
+    if check:
+        first = CHECK_SEED if seed is None else seed
+        return _check(
+            folder,
+            split=split,
+            episodes=episodes,
+            seed=first,
+            workers=workers,
+            json_file=json_file,
+        )
+
+    from magma_ros.gate.gate_file import write_gate_file
+    from magma_ros.sim.calibration import CalibrationSpec
+    from magma_ros.sim.calibration import calibrate as run_calibration
+    from magma_ros.sim.calibration_report import calibration_tables, write_card_section
+    from magma_ros.sim.readings import Ground
+
+    spec = CalibrationSpec(
+        ground=Ground(_names(suites), _names(tasks), split or "seen"),
+        epsilon=epsilon,
+        delta=delta,
+        alpha=alpha,
+        episodes=episodes,
+        fit_episodes=fit_episodes,
+        seed=CALIBRATION_SEED if seed is None else seed,
+        workers=workers,
+    )
+    file = run_calibration(spec, folder, complaints)
+    for table in calibration_tables(file):
+        console.print(table)
+    if json_file is not None:
+        write_json(file.model_dump(mode="json"), json_file)
+    path = write_gate_file(folder, file)
+    write_card_section(folder, file)
+    console.print(f"{path} is written; magma calibrate --check measures it on fresh episodes")
+    return 0
+
+
+def _check(
+    folder: Path,
+    *,
+    split: str | None,
+    episodes: int,
+    seed: int,
+    workers: int,
+    json_file: Path | None,
+) -> int:
+    from magma_ros.sim.calibration import check as run_check
+    from magma_ros.sim.calibration_report import check_table
+
+    found = run_check(
+        folder, split=split, episodes=episodes, seed=seed, workers=workers, console=complaints
+    )
+    console.print(check_table(found))
+    if json_file is not None:
+        write_json(found.to_json(), json_file)
+    return 0 if found.kept or not found.exchangeable else 1
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())
