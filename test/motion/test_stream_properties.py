@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from magma_ros.motion import ChunkStream, StreamConfig, StreamState
+from magma_ros.motion import ChunkError, ChunkStream, StreamConfig, StreamState
 from magma_ros.types import ActionChunk
 
 CONFIG = StreamConfig()
@@ -111,3 +115,121 @@ def test_replanning_the_same_smooth_path_is_followed(latency, every, seed):
         length += float(np.linalg.norm(path(now + CONFIG.period) - path(now)))
     error = np.linalg.norm(position - (path(now + CONFIG.period) - path(0.0)))
     assert error <= 0.02 * length + 0.002
+
+
+class Traffic(RuleBasedStateMachine):
+    """Chunks that come late, early, twice, damaged or not at all, in any order.
+
+    Every command is checked against the one before it, whatever happened in between.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.stream = ChunkStream(CONFIG)
+        self.now = 0.0
+        self.last = np.zeros(6)
+        self.state = StreamState.IDLE
+        self.chunks = []
+        self.pushed = False
+
+    @rule(
+        latency=st.floats(-0.3, 2.0),
+        steps=st.integers(1, 8),
+        period=st.floats(0.02, 0.3),
+        reach=st.floats(0.0, 30.0),
+        seed=st.integers(0, 2**32 - 1),
+        lost=st.booleans(),
+    )
+    def observe(self, latency, steps, period, reach, seed, lost):
+        """A chunk is made, of steps up to ``reach`` times what is usual; it may get lost."""
+        rows = random_chunk(0.0, steps, seed).actions
+        rows[:, :6] *= reach
+        self.chunks.append(ActionChunk(self.now - latency, period, rows, 1))
+        if not lost:
+            self.deliver(self.chunks[-1])
+
+    @precondition(lambda self: self.chunks)
+    @rule(which=st.integers(0, 100))
+    def repeat(self, which):
+        """One of those made so far comes, again or at last."""
+        self.deliver(self.chunks[which % len(self.chunks)])
+
+    @precondition(lambda self: self.chunks)
+    @rule()
+    def damage(self):
+        rows = self.chunks[-1].actions.copy()
+        rows[-1, 2] = np.inf
+        with pytest.raises(ChunkError):
+            self.stream.push(ActionChunk(self.now, STEP, rows, 1), self.now)
+
+    @rule(waits=st.lists(st.floats(0.0, 0.5), min_size=1, max_size=10))
+    def go_on(self, waits):
+        for wait in waits:
+            self.now += wait
+            self.check(wait, self.stream.sample(self.now))
+
+    @rule(ticks=st.integers(1, 60))
+    def run_regularly(self, ticks):
+        self.go_on([CONFIG.period] * ticks)
+
+    def deliver(self, chunk):
+        self.pushed |= self.stream.push(chunk, self.now).accepted
+
+    def check(self, wait, sample):
+        twist, change = sample.twist, sample.twist - self.last
+        held = min(wait, 2.0 * CONFIG.period)  # a gap in sampling earns no larger step
+        assert np.linalg.norm(twist[:3]) <= CONFIG.linear_speed + 1e-9
+        assert np.linalg.norm(twist[3:]) <= CONFIG.angular_speed + 1e-9
+        assert np.linalg.norm(change[:3]) <= CONFIG.linear_acceleration * held + 1e-9
+        assert np.linalg.norm(change[3:]) <= CONFIG.angular_acceleration * held + 1e-9
+        if self.state is not StreamState.PLAYING and not self.pushed:
+            # Nothing has come since the last chunk ended: it only ever gets slower.
+            for part in (slice(0, 3), slice(3, 6)):
+                assert np.linalg.norm(twist[part]) <= np.linalg.norm(self.last[part]) + 1e-9
+        self.last, self.state, self.pushed = twist, sample.state, False
+
+
+TestTraffic = Traffic.TestCase
+TestTraffic.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+TICKS = round(STEP / CONFIG.period)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 40),  # ticks since the last arrival
+            st.integers(0, 50),  # ticks since its observation
+            st.integers(1, 8),  # steps
+            st.booleans(),  # whether it gets lost
+        ),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_a_chunk_is_entered_at_the_step_reached_by_what_was_really_played(plan):
+    """The gripper tells which step is played; the states tell how much was played since."""
+    stream, tick, states = ChunkStream(CONFIG), 0, []
+    for pause, latency, steps, lost in plan:
+        for _ in range(pause):
+            states.append(stream.sample(tick * CONFIG.period).state)
+            tick += 1
+        seen = max(tick - latency, 0)
+        if lost:
+            continue
+        rows = np.zeros((steps, 7))
+        rows[:, 6] = np.arange(steps) / 10.0
+        chunk = ActionChunk(seen * CONFIG.period, STEP, rows, 1)
+        answer = stream.push(chunk, tick * CONFIG.period)
+        if not answer.accepted:
+            continue
+        since = states[seen:tick]
+        played = since.count(StreamState.PLAYING)
+        ends = sum(a is StreamState.PLAYING is not b for a, b in pairwise(since))
+        sample = stream.sample(tick * CONFIG.period)
+        states.append(sample.state)
+        tick += 1
+        # Rounding may add a tick at every end of a chunk, and decides on the border of two steps.
+        reached = {min(max(played + slip, 0) // TICKS, steps - 1) for slip in range(-ends - 1, 2)}
+        assert round(10.0 * sample.gripper) in reached
