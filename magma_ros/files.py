@@ -30,6 +30,18 @@ def whole(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make sure that there is such a folder.
+
+    Raises:
+        MagmaError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MagmaError(f"cannot make the folder {folder}: {error.strerror}") from None
+
+
 def write_json(content: Any, path: Path) -> None:
     """Write plain data, keys sorted.
 

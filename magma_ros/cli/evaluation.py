@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from magma_ros.cli.common import Bundle, JsonFile, complaints, console
 from magma_ros.doctor import require
-from magma_ros.files import write_json
+from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
 from magma_ros.types import MagmaError
 
@@ -29,13 +29,18 @@ def run_evaluation(
     episodes: int = 50,
     seed: int = 1000,
     split: Literal["seen", "shift"] = "seen",
-    clock: Literal["ideal", "wall"] = "ideal",
+    clock: Literal["ideal", "modelled", "wall"] = "ideal",
     bundle: Bundle = "magma-nano",
     gate: str = "adaptive",
     depth: int | None = None,
     per_exit: Flag = False,
     execute: int | None = None,
     deadline: float = 0.08,
+    hardware: str = "cpu-2core",
+    load: str = "steady",
+    costs: str | None = None,
+    slowness: float | None = None,
+    patient: Flag = False,
     controls: Flag = False,
     workers: int = 0,
     json_file: JsonFile = None,
@@ -51,27 +56,34 @@ def run_evaluation(
         episodes: Episodes a task.
         seed: Seed of the first episode; the others follow. The same seeds give the same result.
         split: Variation of scene and words.
-        clock: ideal waits for the policy (the upper bound); wall does not.
+        clock: ideal waits for the policy (the upper bound); wall does not, and modelled does not
+            either, but as if the policy ran on another computer.
         bundle: Policy bundle.
         gate: Gate that decides when to act.
         depth: Act at this exit always, instead of the gate.
         per_exit: Play everything at each exit in turn, instead of the gate.
         execute: Steps of a chunk to execute before the next is planned; by default what the suite
             says: 2 where the world is still, 1 where it moves.
-        deadline: Time from observation to action under the wall clock [s].
+        deadline: Time from observation to action, under a clock that does not wait [s].
+        hardware: Modelled computer: a name of config/hardware, or a file.
+        load: What else it is busy with: steady, bursts, thermal or co-running.
+        costs: Cost table of another policy: a name of config/costs, or a file.
+        slowness: Scale the computer until full depth takes so many periods at its 99th percentile.
+        patient: Think on past the deadline until the gate is confident, as if there were no clock.
         controls: Repeat everything with black cameras, and with the instruction swapped; with
             --per-exit at the deepest exit alone.
-        workers: Parallel processes (ideal clock only); 0 for one a core.
+        workers: Parallel processes (not under the wall clock); 0 for one a core.
         json_file: Also write the result there.
         out: Folder for a report: figures as JSON, a page, plots.
-        sheet: Put a contact sheet of the failures into the report (ideal clock only).
-        videos: Seeds, separated by commas, whose episodes become clips in the report (ideal clock
-            only).
+        sheet: Put a contact sheet of the failures into the report (not under the wall clock).
+        videos: Seeds, separated by commas, whose episodes become clips in the report (not under the
+            wall clock).
     """
     from magma_ros.sim.eval_exits import evaluate_exits, report_tables
     from magma_ros.sim.eval_replay import Pictures
-    from magma_ros.sim.eval_report import make_folder, write_report
+    from magma_ros.sim.eval_report import write_report
     from magma_ros.sim.evaluation import EvaluationSpec, evaluate
+    from magma_ros.sim.modelled import Conditions
 
     require("sim")
     if per_exit and depth is not None:
@@ -83,6 +95,8 @@ def run_evaluation(
         episodes=episodes,
         seed=seed,
         clock=clock,
+        conditions=Conditions(hardware, load, costs, slowness),
+        patient=patient,
         gate=gate,
         execute=execute,
         deadline=deadline,

@@ -4,6 +4,8 @@
 
 - ``ideal``: it waits. Thinking costs nothing, so this is the upper bound of what a policy can do;
   the outcome depends on the scenes and the weights alone.
+- ``modelled``: it goes on for as long as the policy would need on another computer, described by a
+  hardware profile. Stages really run, but the time they take is drawn by seed.
 - ``wall``: it goes on. Physics follows the wall clock while the policy runs in a process of its
   own, and actions reach the arm through the same 50 Hz stream as on a robot. A late action is late.
 """
@@ -11,16 +13,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from magma_ros.motion import ChunkStream, StreamConfig, StreamState
-from magma_ros.sim.eval_actors import Actor, ActorProcess, Thinker
+from magma_ros.sim.eval_actors import Actor, Thinker
 from magma_ros.sim.eval_episode import INSTANT, Episode
+from magma_ros.sim.modelled import ModelledComputer, ModelledThinker, SimulatedTime
 from magma_ros.sim.simulation import ENV_STEP
 from magma_ros.types import GRIPPER, ActionChunk, Clock, FloatArray, MonotonicClock
 
@@ -54,15 +55,6 @@ class WorldClock(Protocol):
     waits: ClassVar[bool]
     repeats: ClassVar[bool]
 
-    @classmethod
-    def start(cls, load_actor: Callable[[int], Actor]) -> Self:
-        """Load the actor and be ready.
-
-        Args:
-            load_actor: Makes the actor for a number of threads, 0 for its own choice; picklable.
-        """
-        ...
-
     def play(self, episode: Episode, pace: Pace) -> None:
         """Play an episode from its beginning to its end."""
         ...
@@ -80,11 +72,6 @@ class IdealClock:
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
-
-    @classmethod
-    def start(cls, load_actor: Callable[[int], Actor]) -> Self:
-        """See :class:`WorldClock`; one thread, because episodes run side by side."""
-        return cls(load_actor(1))
 
     def play(self, episode: Episode, pace: Pace) -> None:
         """Observe, decide, execute, in lock step; without a decision the arm rests."""
@@ -112,11 +99,6 @@ class WallClock:
     def __init__(self, thinker: Thinker, clock: Clock | None = None) -> None:
         self._thinker = thinker
         self._clock = clock or MonotonicClock()
-
-    @classmethod
-    def start(cls, load_actor: Callable[[int], Actor]) -> Self:
-        """See :class:`WorldClock`; the actor lives in a process of its own."""
-        return cls(ActorProcess(partial(load_actor, 0)))
 
     def play(self, episode: Episode, pace: Pace) -> None:
         """Stream commands at 50 Hz; observe when it is time and the policy is free."""
@@ -149,6 +131,30 @@ class WallClock:
             stream.push(verdict.chunk, episode.time)
 
 
+class ModelledClock:
+    """The world goes on while the policy thinks on a modelled computer.
+
+    The command stream is that of the wall clock, in simulated time.
+
+    Args:
+        actor: Decides, on ``computer``.
+        computer: What its stages run on.
+    """
+
+    waits: ClassVar[bool] = False
+    repeats: ClassVar[bool] = True
+
+    def __init__(self, actor: Actor, computer: ModelledComputer) -> None:
+        self._actor = actor
+        self._computer = computer
+
+    def play(self, episode: Episode, pace: Pace) -> None:
+        """Play an episode from its beginning to its end; the computer starts anew with it."""
+        self._computer.begin(episode.scene, pace.execute * ENV_STEP)
+        time = SimulatedTime()
+        WallClock(ModelledThinker(self._actor, self._computer, time), time).play(episode, pace)
+
+
 _REST: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
 
 
@@ -166,5 +172,9 @@ def _command(action: FloatArray) -> tuple[FloatArray, float | None]:
     return action[:GRIPPER] / ENV_STEP, float(action[GRIPPER])
 
 
-CLOCKS: dict[str, type[WorldClock]] = {"ideal": IdealClock, "wall": WallClock}
+CLOCKS: dict[str, type[WorldClock]] = {
+    "ideal": IdealClock,
+    "wall": WallClock,
+    "modelled": ModelledClock,
+}
 """Every clock by its name."""

@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol, Self
 
-from magma_ros.gate.gates import Gate
+from magma_ros.gate.gates import Gate, OracleGate
 from magma_ros.gate.latency import LatencyModel
-from magma_ros.gate.loop import think
+from magma_ros.gate.loop import Inference, think
+from magma_ros.gate.shadow import read_all
 from magma_ros.policy.runtime import StagedPolicy
-from magma_ros.types import Budget, MagmaError, MonotonicClock, Observation, Verdict
+from magma_ros.types import Budget, Clock, MagmaError, MonotonicClock, Observation, Verdict
 
 
 class ActorError(MagmaError):
@@ -55,6 +58,36 @@ class Thinker(Protocol):
         ...
 
 
+class Computer(Protocol):
+    """What the stages of a policy run on."""
+
+    @property
+    def clock(self) -> Clock:
+        """Tells how long they take."""
+        ...
+
+    @property
+    def latency(self) -> LatencyModel:
+        """What is known about that."""
+        ...
+
+    def host(self, inference: Inference) -> Inference:
+        """The same inference, run on this computer."""
+        ...
+
+
+class ThisComputer:
+    """The one that this process runs on."""
+
+    def __init__(self) -> None:
+        self.clock = MonotonicClock()
+        self.latency = LatencyModel()
+
+    def host(self, inference: Inference) -> Inference:
+        """The inference as it is."""
+        return inference
+
+
 class PolicyActor:
     """A staged policy and the gate that tells it when to stop.
 
@@ -62,17 +95,37 @@ class PolicyActor:
         policy: The policy, warm.
         gate: When to stop thinking.
         deepest: Deepest exit allowed, or None for no cap.
+        patient: Think on past the deadline until the gate is confident, as policies do that know
+            no clock; such a decision is late.
+        computer: What the stages run on; this computer by default.
     """
 
-    def __init__(self, policy: StagedPolicy, gate: Gate, deepest: int | None) -> None:
+    def __init__(
+        self,
+        policy: StagedPolicy,
+        gate: Gate,
+        deepest: int | None,
+        *,
+        patient: bool = False,
+        computer: Computer | None = None,
+    ) -> None:
         self._policy = policy
         self._gate = gate
         self._deepest = deepest
-        self._latency = LatencyModel()
-        self._clock = MonotonicClock()
+        self._patient = patient
+        self._computer = computer or ThisComputer()
 
     @classmethod
-    def load(cls, folder: Path, gate: Gate, deepest: int | None, threads: int) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        gate: Gate,
+        deepest: int | None,
+        threads: int,
+        *,
+        patient: bool = False,
+        computer: Computer | None = None,
+    ) -> Self:
         """Load the bundle in ``folder`` and warm it up.
 
         Raises:
@@ -80,7 +133,7 @@ class PolicyActor:
         """
         policy = StagedPolicy.load(folder, threads=threads)
         policy.warm_up()
-        return cls(policy, gate, deepest)
+        return cls(policy, gate, deepest, patient=patient, computer=computer)
 
     def reset(self) -> None:
         """Forget the last episode, but not how long stages take."""
@@ -92,9 +145,20 @@ class PolicyActor:
         Raises:
             ObservationError: The observation is not what the policy takes.
         """
+        computer = self._computer
+        inference = computer.host(self._begin(observation))
+        limit = math.inf if self._patient else deadline
+        budget = Budget(deadline=limit, deepest=self._deepest)
+        verdict = think(inference, self._gate, computer.latency, budget, computer.clock)
+        return replace(verdict, slack=deadline - computer.clock.now())
+
+    def _begin(self, observation: Observation) -> Inference:
         inference = self._policy.start(observation)
-        budget = Budget(deadline=deadline, deepest=self._deepest)
-        return think(inference, self._gate, self._latency, budget, self._clock)
+        if not isinstance(self._gate, OracleGate):
+            return inference
+        replay = read_all(inference)
+        self._gate.foresee(replay.readings)
+        return replay
 
 
 class ActorProcess:

@@ -200,21 +200,26 @@ def _pairings(pairs: list[tuple[RecordedEpisode, RecordedEpisode]]) -> Iterable[
             yield _pairing(control, ALL, chosen)
 
 
+def paired_counts(pairs: Sequence[tuple[RecordedEpisode, RecordedEpisode]]) -> PairedCounts:
+    """How two policies fared in the same episodes."""
+    outcomes = [(first.followed, second.followed) for first, second in pairs]
+    return PairedCounts(
+        both=outcomes.count((True, True)),
+        only_first=outcomes.count((True, False)),
+        only_second=outcomes.count((False, True)),
+        neither=outcomes.count((False, False)),
+    )
+
+
 def _pairing(
     control: Control, task: str, pairs: list[tuple[RecordedEpisode, RecordedEpisode]]
 ) -> Pairing:
-    outcomes = [(a.followed, b.followed) for a, b in pairs]
     flops_a, depth_a = _costs([a for a, _ in pairs])
     flops_b, depth_b = _costs([b for _, b in pairs])
     return Pairing(
         control=control,
         task=task,
-        counts=PairedCounts(
-            both=outcomes.count((True, True)),
-            only_first=outcomes.count((True, False)),
-            only_second=outcomes.count((False, True)),
-            neither=outcomes.count((False, False)),
-        ),
+        counts=paired_counts(pairs),
         flops_ratio=ratio(flops_b, flops_a) if flops_a and flops_b else None,
         mean_depths=(depth_a, depth_b),
     )

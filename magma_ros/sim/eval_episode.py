@@ -108,6 +108,7 @@ class Episode:
     step limit.
 
     Attributes:
+        scene: Which episode it is.
         simulation: The world, for actors that know more than a policy may.
         stalls: As in :class:`EpisodeResult`; counted by the clock.
         lag: As in :class:`EpisodeResult`; measured by the clock.
@@ -120,9 +121,9 @@ class Episode:
         self.simulation = Simulation(
             scene.task, suite=scene.suite, split=scene.split, seed=scene.seed
         )
+        self.scene = scene
         self.stalls = 0
         self.lag = 0.0
-        self._scene = scene
         self._told_about = (
             self.simulation.swapped_target_name
             if scene.control is Control.SWAPPED
@@ -161,7 +162,7 @@ class Episode:
     def look(self) -> Observation:
         """What the policy is given now."""
         observation = self.simulation.observation()
-        match self._scene.control:
+        match self.scene.control:
             case Control.NONE:
                 return observation
             case Control.BLACKOUT:
@@ -196,7 +197,7 @@ class Episode:
         """What became of the episode."""
         simulation, verdicts = self.simulation, self._verdicts
         return EpisodeResult(
-            scene=self._scene,
+            scene=self.scene,
             success=simulation.succeeded(),
             swapped_success=simulation.served(simulation.swapped_target_name),
             failure=self._watch.failure(),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from magma_ros.files import whole, write_json
+from magma_ros.files import make_folder, whole, write_json
 from magma_ros.sim.eval_exits import ExitStudy, report_tables
 from magma_ros.sim.eval_replay import Pictures, write_clips, write_sheet
-from magma_ros.sim.evaluation import Evaluation, EvaluationError
+from magma_ros.sim.evaluation import Evaluation, EvaluationSpec
 from magma_ros.sim.failures import Failure
 
 CONTENT = "evaluation.json"
@@ -70,18 +71,6 @@ def write_report(
         draft.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def make_folder(folder: Path) -> None:
-    """Make sure that there is such a folder.
-
-    Raises:
-        EvaluationError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvaluationError(f"cannot make the folder {folder}: {error.strerror}") from None
-
-
 def _introduction(evaluation: Evaluation, bundle: Path, *, every_exit: bool) -> str:
     """Which policy it was, and the command that plays the same again."""
     spec = evaluation.spec
@@ -97,12 +86,25 @@ def _introduction(evaluation: Evaluation, bundle: Path, *, every_exit: bool) -> 
     else:
         words += ["--gate", spec.gate]
     words += [] if spec.execute is None else ["--execute", str(spec.execute)]
+    words += _conditions(spec) if spec.clock == "modelled" else []
+    words += ["--patient"] if spec.patient else []
     words += ["--controls"] if spec.controls else []
     return (
         f"# {evaluation.manifest.name}\n\n"
         f"Manifest `{evaluation.checksum}`. Played again with:\n\n"
         f"```bash\n{' '.join(words)}\n```"
     )
+
+
+def _conditions(spec: EvaluationSpec) -> list[str]:
+    """The options that choose the modelled computer."""
+    given = asdict(spec.conditions) | {"deadline": spec.deadline}
+    return [
+        word
+        for name, value in given.items()
+        if value is not None
+        for word in (f"--{name}", str(value))
+    ]
 
 
 def _glossary() -> str:

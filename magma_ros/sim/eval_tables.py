@@ -174,7 +174,7 @@ def _rows(evaluation: Evaluation, control: Control) -> Iterator[tuple[str, Summa
 
 
 def _gate(evaluation: Evaluation) -> str:
-    options = ", ".join(f"{name} {value:g}" for name, value in evaluation.spec.gate_options)
+    options = ", ".join(f"{name} {value}" for name, value in evaluation.spec.gate_options)
     return f"{evaluation.spec.gate} ({options})" if options else evaluation.spec.gate
 
 

@@ -47,14 +47,27 @@ def spread(
     Raises:
         WorkerError: A worker died.
     """
-    outcomes = track(
+    return tuple(
+        outcomes(function, items, workers=workers, console=console, description=description)
+    )
+
+
+def outcomes(
+    function: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    console: Console | None,
+    description: str,
+) -> Iterator[Outcome]:
+    """The same as :func:`spread`, one by one, as soon as each is there."""
+    yield from track(
         _outcomes(function, items, min(workers, len(items))),
         description=description,
         total=len(items),
         console=console,
         disable=console is None,
     )
-    return tuple(outcomes)
 
 
 def _outcomes(

@@ -3,28 +3,29 @@
 """How good a policy is: many seeded episodes, played side by side, and what they add up to.
 
 Episode ``i`` of every task and control has seed ``seed + i``, so evaluations of different policies
-can be compared pair by pair. Under the ideal clock the same specification and the same bundle give
-the same result to the last byte, on however many workers.
+can be compared pair by pair. Under a clock that repeats, the same specification and the same bundle
+give the same result to the last byte, on however many workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from magma_ros.gate.gates import make_gate
+from magma_ros.gate.gates import OracleGate, make_gate
 from magma_ros.policy.manifest import MANIFEST, BundleError, Manifest, read_manifest, sha256_of
-from magma_ros.sim.clocks import CLOCKS, Pace, WorldClock
-from magma_ros.sim.eval_actors import PolicyActor
+from magma_ros.sim.clocks import CLOCKS, IdealClock, ModelledClock, Pace, WallClock, WorldClock
+from magma_ros.sim.eval_actors import ActorProcess, PolicyActor
 from magma_ros.sim.eval_episode import Control, Episode, EpisodeResult, Scene
 from magma_ros.sim.eval_summary import Honesty, Summary, judge_honesty, summarise
 from magma_ros.sim.eval_workers import spread
+from magma_ros.sim.hardware import price, repriced
+from magma_ros.sim.modelled import Conditions, ModelledComputer
 from magma_ros.sim.schema import SimulationError, choose
 from magma_ros.sim.simulation import ENV_STEP, TRAINING_SEEDS
 from magma_ros.sim.suite import load_suite
@@ -51,13 +52,15 @@ class EvaluationSpec:
         split: Variation of scenes and words.
         episodes: Episodes a task.
         seed: Seed of the first one.
-        clock: ``ideal`` or ``wall``; see :mod:`magma_ros.sim.clocks`.
+        clock: ``ideal``, ``modelled`` or ``wall``; see :mod:`magma_ros.sim.clocks`.
+        conditions: Where the policy runs under the modelled clock.
+        patient: Whether the policy thinks on past a deadline, until its gate is confident.
         gate: Name of the gate.
         gate_options: Its options by name, for example ``(("tolerance", 0.05),)``.
         deepest: Deepest exit allowed, or None for no cap.
         execute: Steps of a chunk (0.1 s each) that are executed before the next observation; None
             for what each suite says.
-        deadline: Time from observation to decision under the wall clock [s].
+        deadline: Time from observation to decision under a clock that does not wait [s].
         controls: Whether to play all episodes again with the cameras black, and again with the
             instruction naming another object.
         workers: Processes that play side by side, where the clock admits it; no result depends
@@ -73,8 +76,10 @@ class EvaluationSpec:
     episodes: int = 50
     seed: int = 1000
     clock: str = "ideal"
+    conditions: Conditions = field(default_factory=Conditions)
+    patient: bool = False
     gate: str = "adaptive"
-    gate_options: tuple[tuple[str, float], ...] = ()
+    gate_options: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
     deepest: int | None = None
     execute: int | None = None
     deadline: float = 0.08
@@ -109,7 +114,8 @@ class EvaluationSpec:
         if twice := sorted({task for task in played if played.count(task) > 1}):
             raise EvaluationError(f"task {twice[0]} comes twice; name every suite and task once")
         choose("clock", self.clock, CLOCKS)
-        make_gate(self.gate, **self.options)
+        if self.gate != OracleGate.name:  # that one needs the bundle's calibration
+            make_gate(self.gate, **self.options)
 
     @property
     def chosen(self) -> tuple[tuple[str, str], ...]:
@@ -199,6 +205,8 @@ class Evaluation:
             "suites": self.suites,
         }
         del spec["workers"]
+        if self.spec.clock != "modelled":
+            del spec["conditions"]
         content = {
             "format": FORMAT,
             "spec": spec,
@@ -243,20 +251,32 @@ def evaluate(
         SimulationError: PyBullet is missing.
     """
     manifest = read_manifest(bundle_folder)
-    _require_match(spec, manifest)
+    require_match(spec, manifest)
+    make_gate(spec.gate, bundle=bundle_folder, **spec.options)
     checksum = sha256_of(bundle_folder / MANIFEST)
     results = spread(
-        partial(_play, spec, bundle_folder),
+        partial(play_scene, spec, bundle_folder),
         spec.scenes(),
         workers=spec.workers if CLOCKS[spec.clock].repeats else 1,
         console=console,
         description=f"evaluating {manifest.name}",
     )
-    return Evaluation(spec, manifest, checksum, results)
+    return Evaluation(spec, priced(spec, manifest), checksum, results)
 
 
-def _require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
-    """Refuse what this bundle cannot do."""
+def priced(spec: EvaluationSpec, manifest: Manifest) -> Manifest:
+    """The manifest, with the costs of its stages under the conditions of ``spec``."""
+    if spec.clock != "modelled":
+        return manifest
+    return repriced(manifest, price(manifest, spec.conditions.costs))
+
+
+def require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
+    """Refuse what this bundle cannot do.
+
+    Raises:
+        MagmaError: It plans too few steps, of another length, or has not the exits asked for.
+    """
     contract = manifest.action
     if contract.step_period != ENV_STEP:
         raise BundleError(
@@ -274,19 +294,26 @@ def _require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
         raise EvaluationError(f"{manifest.name} has exits 1 to {manifest.exits}; choose among them")
 
 
-def _play(spec: EvaluationSpec, bundle: Path, scene: Scene) -> EpisodeResult:
+def play_scene(spec: EvaluationSpec, bundle: Path, scene: Scene) -> EpisodeResult:
     """Play one scene in this process."""
     with Episode(scene) as episode:
         start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite))
         return episode.result()
 
 
-@cache
+@lru_cache(maxsize=1)
 def start_clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
-    """The clock of this process, with the policy loaded once."""
-    gate = make_gate(spec.gate, **spec.options)
-    load: Callable[[int], PolicyActor] = partial(PolicyActor.load, bundle, gate, spec.deepest)
-    return CLOCKS[spec.clock].start(load)
+    """The clock of this process, with the policy loaded once for all episodes of ``spec``."""
+    gate = make_gate(spec.gate, bundle=bundle, **spec.options)
+    load = partial(PolicyActor.load, bundle, gate, spec.deepest, patient=spec.patient)
+    match spec.clock:
+        case "ideal":
+            return IdealClock(load(1))  # one thread, because episodes run side by side
+        case "modelled":
+            computer = ModelledComputer(read_manifest(bundle), spec.conditions)
+            return ModelledClock(load(1, computer=computer), computer)
+        case _:
+            return WallClock(ActorProcess(partial(load, 0)))
 
 
 def pace_of(spec: EvaluationSpec, suite: str) -> Pace:
