@@ -1,0 +1,80 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``magma bench``: what a gate is worth where the world does not wait."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from magma_ros.cli.common import Bundle, complaints, console
+from magma_ros.doctor import require
+from magma_ros.share import find_bundle
+
+bench_app = App(name="bench", help="Compare gates where the world does not wait.")
+
+
+@bench_app.command
+def gate(
+    *,
+    bundle: Bundle = "magma-nano",
+    out: Path = Path("runs/bench"),
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    episodes: int | None = None,
+    suite: str = "tabletop,moving",
+    tasks: str = "",
+    seed: int = 600_000,
+    hardware: str = "",
+    workers: int = 0,
+) -> int:
+    """Compare gates on modelled computers: success, late decisions, compute; tables and plots.
+
+    What has been played is kept in the folder, so an interrupted run goes on where it was.
+
+    Args:
+        bundle: Policy bundle.
+        out: Folder for the report and for what has been played.
+        quick: A few episodes of the most important comparisons, for an impression.
+        episodes: Episodes a task for what is claimed, with fewer for the rest; 100, or 4 with
+            --quick.
+        suite: Task suites, separated by commas.
+        tasks: Which of their tasks, separated by commas; all by default.
+        seed: Seed of the first episode.
+        hardware: Computers to model, separated by commas: names of config/hardware, or files; all
+            those by default.
+        workers: Parallel processes; 0 for one a core.
+    """
+    require("sim")
+    from magma_ros.sim.bench import run_bench
+    from magma_ros.sim.bench_plan import BenchSpec, Counts
+    from magma_ros.sim.bench_report import bench_tables, write_bench
+    from magma_ros.sim.hardware import hardware_names
+
+    count = episodes if episodes is not None else (4 if quick else 100)
+    spec = BenchSpec(
+        suites=_names(suite),
+        tasks=_names(tasks),
+        counts=Counts(count, count, max(1, count // 2)) if quick else Counts.of(count),
+        seed=seed,
+        hardware=_names(hardware) or hardware_names(),
+        brief=quick,
+    )
+    bench = run_bench(
+        spec,
+        find_bundle(bundle),
+        out,
+        workers=workers or os.cpu_count() or 1,
+        console=complaints,
+    )
+    write_bench(bench, out)
+    for table in bench_tables(bench):
+        console.print(table)
+    console.print(f"report in {out}")
+    return 0
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())
