@@ -38,13 +38,21 @@ def generate(*, config: Path, out: Path | None = None, workers: int = 0) -> int:
 
 
 @data_app.command
-def aggregate(*, config: Path, checkpoint: Path, out: Path | None = None, workers: int = 0) -> int:
+def aggregate(
+    *,
+    config: Path,
+    checkpoint: Path,
+    round_number: Annotated[int, Parameter(name="--round")] = 1,
+    out: Path | None = None,
+    workers: int = 0,
+) -> int:
     """Let a policy and the expert drive in turn, and record what the expert says (DAgger).
 
     Args:
         config: Recipe that the policy was trained with; its aggregation section says who drives
             for how long.
         checkpoint: Folder that ``magma train`` wrote.
+        round_number: Which of the recipe's rounds to play.
         out: Folder of the new demonstrations; <data.folder>-aggregated by default. Name it under
             data.more of a recipe to learn from it.
         workers: Processes; 0 for one a core.
@@ -54,10 +62,13 @@ def aggregate(*, config: Path, checkpoint: Path, out: Path | None = None, worker
     from magma_ros.models.config import ConfigError, load_config
 
     recipe = load_config(config)
-    if recipe.aggregation is None:
-        raise ConfigError(f"{config.name} has no aggregation section; add one")
+    rounds = len(recipe.aggregation)
+    if not 1 <= round_number <= rounds:
+        raise ConfigError(f"{config.name} has {rounds} rounds of aggregation, no {round_number}")
     folder = out or recipe.data.folder.with_name(f"{recipe.data.folder.name}-aggregated")
-    run_aggregation(checkpoint, recipe.data, recipe.aggregation, folder, workers=workers)
+    run_aggregation(
+        checkpoint, recipe.data, recipe.aggregation[round_number - 1], folder, workers=workers
+    )
     console.print(f"demonstrations are in {folder}; name it under data.more to learn from it")
     return 0
 

@@ -28,9 +28,6 @@ from magma_ros.policy.manifest import sha256_of
 from magma_ros.sim.simulation import Simulation
 from magma_ros.types import FloatArray
 
-SEED_OFFSET = 500_000
-"""Distance of the first seed from that of the demonstrations."""
-
 TOLERANCE = 0.01
 """Largest difference of statistics that is passed over: other machines round differently."""
 
@@ -74,7 +71,7 @@ def aggregate(
         update={
             "folder": folder,
             "episodes": aggregation.episodes,
-            "seed": data.seed + SEED_OFFSET,
+            "seed": data.seed + aggregation.seed_offset,
         }
     )
     make_driver = MakeTurns(checkpoint, aggregation)

@@ -163,7 +163,7 @@ class TrainingConfig(Strict):
         network: The network.
         data: The demonstrations.
         graft: Trained parts to start from, or none.
-        aggregation: A round in which the policy drives, or none.
+        aggregation: Rounds in which the policy drives, in order.
         optimiser: How the weights move.
         loss: What is asked.
         augmentation: What is varied.
@@ -177,7 +177,7 @@ class TrainingConfig(Strict):
     network: Annotated[NetworkConfig | ActConfig, BeforeValidator(of_its_kind)]
     data: DataConfig
     graft: GraftConfig | None = None
-    aggregation: AggregationConfig | None = None
+    aggregation: tuple[AggregationConfig, ...] = ()
     optimiser: OptimiserConfig
     loss: LossConfig = LossConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -186,12 +186,11 @@ class TrainingConfig(Strict):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Grafting, training and what follows aggregation, as far as the recipe has them."""
+        """Grafting, training and what follows each aggregation, as far as the recipe has them."""
         peaks = [(0, self.optimiser.learning_rate)]
         if self.graft is not None:
             peaks = [(0, self.graft.learning_rate), (self.graft.steps, peaks[0][1])]
-        if self.aggregation is not None:
-            peaks.append((self.aggregation.after, self.aggregation.learning_rate))
+        peaks += [(turn.after, turn.learning_rate) for turn in self.aggregation]
         ends = [*(first for first, _ in peaks[1:]), self.optimiser.steps]
         return tuple(
             Phase(first, last, rate) for (first, rate), last in zip(peaks, ends, strict=True)

@@ -94,6 +94,7 @@ class AggregationConfig(Strict):
 
     Attributes:
         after: Optimiser step after which the round runs.
+        seed_offset: Distance of its first seed from that of the demonstrations.
         episodes: Episodes by suite and task.
         drive: Shortest and longest stretch that the policy drives [steps].
         execute: Steps of a plan that the policy executes before it looks again.
@@ -102,6 +103,7 @@ class AggregationConfig(Strict):
     """
 
     after: Positive
+    seed_offset: Annotated[int, Field(ge=100_000, lt=900_000)] = 500_000
     episodes: Episodes
     drive: Span = (4, 16)
     execute: Positive = 2

@@ -131,9 +131,9 @@ class Trainer:
             train_only(self.state.network, frozenset({Part.JOINT}))
             self._train_until(grafted.steps, log)
             train_only(self.state.network, frozenset(Part))
-        if aggregation := self.config.aggregation:
+        for number, aggregation in enumerate(self.config.aggregation, start=1):
             self._train_until(aggregation.after, log)
-            self._aggregate(aggregation)
+            self._aggregate(aggregation, self.run / AGGREGATED / f"round-{number}")
         self._train_until(self.config.optimiser.steps, log)
         return checkpoints(self.run)[-1]
 
@@ -155,9 +155,8 @@ class Trainer:
                     save_checkpoint(self.run, self.recipe, self.state)
                     log.draw()
 
-    def _aggregate(self, aggregation: AggregationConfig) -> None:
+    def _aggregate(self, aggregation: AggregationConfig, folder: Path) -> None:
         """Let the policy drive, and learn from what the expert says to that as well."""
-        folder = self.run / AGGREGATED
         if not (folder / CARD).exists():
             checkpoint = save_checkpoint(self.run, self.recipe, self.state)
             aggregate(checkpoint, self.config.data, aggregation, folder, workers=self._workers)

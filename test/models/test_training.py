@@ -87,23 +87,29 @@ def test_one_command_leads_from_nothing_to_a_checkpoint_that_acts(tmp_path: Path
 def test_aggregation_adds_what_the_expert_says_to_the_policys_driving(
     recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
-    aggregation = AggregationConfig(
-        after=2, episodes={"tabletop": {"reach": 1}}, learning_rate=1e-4
+    rounds = tuple(
+        AggregationConfig(
+            after=after, seed_offset=offset, episodes={"tabletop": {"reach": 1}}, learning_rate=1e-4
+        )
+        for after, offset in ((2, 500_000), (3, 600_000))
     )
-    longer = replace(recipe, config=recipe.config.model_copy(update={"aggregation": aggregation}))
+    longer = replace(recipe, config=recipe.config.model_copy(update={"aggregation": rounds}))
     trainer = Trainer(longer, demonstrations, tmp_path, workers=1)
     trainer.train()
-    (shard,) = (tmp_path / AGGREGATED).glob("*.parquet")
-    table = read_columns(shard)
-    assert len(trainer.data) == len(demonstrations) + len(table)
-    astray = table.column("astray").to_pylist()
+    shards = sorted((tmp_path / AGGREGATED).glob("*/*.parquet"))
+    assert [shard.parent.name for shard in shards] == ["round-1", "round-2"]
+    tables = [read_columns(shard) for shard in shards]
+    assert len(trainer.data) == len(demonstrations) + sum(map(len, tables))
+    seeds = [set(table.column("seed").to_pylist()) for table in tables]
+    assert seeds == [{1_500_000}, {1_600_000}]
+    astray = tables[0].column("astray").to_pylist()
     assert astray[0]
     assert not all(astray)
-    content = shard.read_bytes()
+    contents = [shard.read_bytes() for shard in shards]
     resumed = Trainer(longer, demonstrations, tmp_path, workers=1)
     resumed.train()
     assert len(resumed.data) == len(trainer.data)
-    assert shard.read_bytes() == content
+    assert [shard.read_bytes() for shard in shards] == contents
 
 
 def test_resuming_with_other_demonstrations_names_the_column(
