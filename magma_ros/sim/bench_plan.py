@@ -37,7 +37,7 @@ LARGE_EXECUTE = 6
 """Steps executed between observations where the policy is that large: 0.6 s, as on real arms."""
 
 BUDGETS = 3
-"""Settings of each gate that has a threshold."""
+"""Settings tried of each gate that has a threshold."""
 
 
 class Section(Enum):
@@ -59,22 +59,20 @@ class Contender:
         family: What it is called in plots.
         gate: Name of its gate.
         options: Its gate's options.
+        setting: What these are called in tables, where the family has several.
         patient: Whether it thinks on past a deadline, as policies do that know no clock.
     """
 
     family: str
     gate: str
     options: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
+    setting: str = ""
     patient: bool = True
 
     @property
     def label(self) -> str:
-        """What it is called in tables: the family, and the setting where there are several."""
-        if self.gate == "fixed" or not self.options:
-            return self.family
-        value = self.options[0][1]
-        shown = value if isinstance(value, tuple) else (value,)
-        return f"{self.family} {' '.join(f'{number:.3g}' for number in shown)}"
+        """What it is called in tables."""
+        return f"{self.family} {self.setting}".rstrip()
 
 
 ADAPTIVE = Contender("adaptive", "adaptive", patient=False)
@@ -260,26 +258,40 @@ def _computers(spec: BenchSpec, full: Contender, execute: int) -> Iterator[_Step
 
 def _budgets(exits: int, file: GateFile | None, *, brief: bool) -> Iterator[Contender]:
     """Every fixed exit, and each gate at several thresholds."""
-    if file is None:
-        adaptive = [("tolerance", value) for value in (0.02, 0.05, 0.1)]
-        entropy = [0.1, 0.2, 0.3]
-        consistency = [(value,) * (exits - 1) for value in (0.02, 0.05, 0.1)]
-    else:
-        adaptive = [("threshold", trial.threshold) for trial in spaced(file.trials)]
-        entropy = [solution.entropy for solution in spaced(file.baselines)]
-        consistency = [solution.consistency for solution in spaced(file.baselines)]
-    keep = slice(None, None, 2 if brief else 1)
     for depth in range(1, exits):
         yield fixed(depth)
-    for option in adaptive[keep]:
-        yield Contender("adaptive", "adaptive", (option,), patient=False)
-    for threshold in entropy[keep]:
-        if threshold > 0.0:
-            yield Contender("entropy", "entropy", (("threshold", threshold),))
-    for thresholds in consistency[keep]:
-        yield Contender("consistency", "consistency", (("thresholds", thresholds),))
+    gates = _uncalibrated(exits) if file is None else _calibrated(file)
+    for settings in gates:
+        yield from spaced(settings)[:: 2 if brief else 1]
     if file is not None:
         yield Contender("oracle", "oracle")
+
+
+def _uncalibrated(exits: int) -> Iterator[list[Contender]]:
+    """Gates at thresholds out of the air."""
+    yield [_adaptive("tolerance", value) for value in (0.02, 0.05, 0.1)]
+    yield [_entropy(value, f"{value:g}") for value in (0.1, 0.2, 0.3)]
+    yield [_consistency((value,) * (exits - 1), f"{value:g}") for value in (0.02, 0.05, 0.1)]
+
+
+def _calibrated(file: GateFile) -> Iterator[list[Contender]]:
+    """Gates at the thresholds that calibration tried or solved, the latter named by budget."""
+    yield [_adaptive("threshold", trial.threshold) for trial in file.trials]
+    solved = [(each, f"for {each.flops:.0%}") for each in file.baselines]
+    yield [_entropy(each.entropy, setting) for each, setting in solved if each.entropy > 0.0]
+    yield [_consistency(each.consistency, setting) for each, setting in solved]
+
+
+def _adaptive(option: str, value: float) -> Contender:
+    return Contender("adaptive", "adaptive", ((option, value),), f"{value:.3g}", patient=False)
+
+
+def _entropy(threshold: float, setting: str) -> Contender:
+    return Contender("entropy", "entropy", (("threshold", threshold),), setting)
+
+
+def _consistency(thresholds: tuple[float, ...], setting: str) -> Contender:
+    return Contender("consistency", "consistency", (("thresholds", thresholds),), setting)
 
 
 def spaced(entries: Sequence[Entry]) -> list[Entry]:

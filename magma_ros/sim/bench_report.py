@@ -58,14 +58,14 @@ def write_bench(bench: Bench, folder: Path) -> None:
 
 def bench_tables(bench: Bench) -> Iterator[Grid]:
     """What is claimed, then every section."""
-    yield _claims(bench)
+    yield claims_table(bench)
     for section in Section:
         if rows := [row for suite in bench.suites for row in bench.select(section, suite)]:
             yield _section_table(section, rows)
-    yield _budget_table(bench)
+    yield budget_table(bench)
 
 
-def _claims(bench: Bench) -> Grid:
+def claims_table(bench: Bench) -> Grid:
     """One line for each aim that these figures can judge."""
     lines: list[tuple[str, str, str, str]] = []
     for suite in bench.suites:
@@ -140,7 +140,7 @@ def _section_table(section: Section, rows: Sequence[Row]) -> Grid:
     )  # fmt: skip
 
 
-def _budget_table(bench: Bench) -> Grid:
+def budget_table(bench: Bench) -> Grid:
     """Best success that each family reaches within the compute of each fixed exit."""
     lines = []
     for suite in bench.suites:

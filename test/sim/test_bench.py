@@ -18,7 +18,7 @@ from magma_ros.types import MagmaError
 SPEC = BenchSpec(
     suites=("tabletop",),
     tasks=("reach",),
-    counts=Counts(2, 1, 1),
+    counts=Counts(1, 1, 1),
     seed=40,
     hardware=("cpu-2core", "orin-agx"),
     brief=True,
