@@ -92,7 +92,13 @@ def test_demo_does_the_task_and_leaves_a_report_and_a_readable_recording(tmp_pat
         twist = next(c for c in bag.connections if c.topic == "/servo_node/delta_twist_cmds")
         _, _, data = next(bag.messages([twist]))
         assert bag.deserialize(data, twist.msgtype).header.frame_id == "base_link"
-    for topic in ("/camera/front/image_raw", "/policy/twist", "/guard/mode", "/ee_pose"):
+    for topic in (
+        "/camera/front/image_raw",
+        "/policy/twist",
+        "/policy/trace",
+        "/guard/mode",
+        "/ee_pose",
+    ):
         assert counts[topic] > 0, topic
 
 
