@@ -38,7 +38,7 @@ def gate(
         bundle: Policy bundle.
         out: Folder for the report and for what has been played.
         quick: A few episodes of the most important comparisons, for an impression.
-        episodes: Episodes a task for what is claimed, with fewer for the rest; 100, or 4 with
+        episodes: Episodes a task for what is claimed, with fewer for the rest; 100, or 3 with
             --quick.
         suite: Task suites, separated by commas.
         tasks: Which of their tasks, separated by commas; all by default.
@@ -53,11 +53,11 @@ def gate(
     from magma_ros.sim.bench_report import budget_table, claims_table, write_bench
     from magma_ros.sim.hardware import hardware_names
 
-    count = episodes if episodes is not None else (4 if quick else 100)
+    count = episodes if episodes is not None else (3 if quick else 100)
     spec = BenchSpec(
         suites=_names(suite),
         tasks=_names(tasks),
-        counts=Counts(count, count, max(1, count // 2)) if quick else Counts.of(count),
+        counts=Counts.of(count, brief=quick),
         seed=seed,
         hardware=_names(hardware) or hardware_names(),
         brief=quick,

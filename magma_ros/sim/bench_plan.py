@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 from typing import TypeVar
 
 from magma_ros.gate.gate_file import GateFile
 from magma_ros.policy.manifest import Manifest
 from magma_ros.sim.evaluation import EvaluationSpec
+from magma_ros.sim.hardware import load_hardware, price
 from magma_ros.sim.load import LOADS
 from magma_ros.sim.modelled import Conditions
 from magma_ros.sim.simulation import ENV_STEP
@@ -32,6 +34,9 @@ HEADLINE = 2.0
 
 LARGE_POLICY = "magma-8b"
 """Cost table of the policy too large to be run here."""
+
+PATIENCE = 5.0
+"""Longest typical decision of the large policy worth modelling [s]; an episode takes 5 to 12."""
 
 LARGE_EXECUTE = 6
 """Steps executed between observations where the policy is that large: 0.6 s, as on real arms."""
@@ -127,9 +132,10 @@ class Counts:
     probe: int
 
     @classmethod
-    def of(cls, episodes: int) -> Counts:
-        """As many as ``episodes`` for what is claimed, a fifth for curves, a tenth for the rest."""
-        return cls(episodes, -(-episodes // 5), -(-episodes // 10))
+    def of(cls, episodes: int, *, brief: bool) -> Counts:
+        """``episodes`` for what is claimed, and a share for the rest: larger where all are few."""
+        sweep, probe = (0.6, 0.3) if brief else (0.15, 0.1)
+        return cls(episodes, ceil(sweep * episodes), ceil(probe * episodes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +223,7 @@ def _steps(spec: BenchSpec, manifest: Manifest, gate_file: GateFile | None) -> I
         busy = Conditions(load=load, slowness=1.0)
         for contender in (ADAPTIVE, full):
             yield _Step(Section.LOADS, f"{load}, 1 x", contender, counts.probe, busy)
-    yield from _computers(spec, full, min(LARGE_EXECUTE, manifest.action.chunk_length))
+    yield from _computers(spec, manifest)
     for contender in _budgets(exits, gate_file, brief=spec.brief):
         yield _Step(Section.BUDGETS, fast.hardware, contender, counts.sweep, fast)
 
@@ -240,20 +246,22 @@ def _slowness(spec: BenchSpec, exits: int) -> Iterator[_Step]:
             )
 
 
-def _computers(spec: BenchSpec, full: Contender, execute: int) -> Iterator[_Step]:
-    """This policy and a large one on every computer; in brief only the large one on the last."""
-    for name in spec.hardware[-1:] if spec.brief else spec.hardware:
-        for costs in (LARGE_POLICY,) if spec.brief else (None, LARGE_POLICY):
-            place = f"{name}, {costs}" if costs else name
-            for contender in (ADAPTIVE, full) if costs else (ADAPTIVE,):
-                yield _Step(
-                    Section.COMPUTERS,
-                    place,
-                    contender,
-                    spec.counts.probe,
-                    Conditions(name, costs=costs),
-                    execute if costs else None,
-                )
+def _computers(spec: BenchSpec, manifest: Manifest) -> Iterator[_Step]:
+    """This policy and a large one on every computer; in brief only the large one."""
+    full, probe = full_depth(manifest.exits), spec.counts.probe
+    if not spec.brief:
+        for name in spec.hardware:
+            yield _Step(Section.COMPUTERS, name, ADAPTIVE, probe, Conditions(name))
+    large = price(manifest, LARGE_POLICY)
+    able = [
+        name for name in spec.hardware if load_hardware(name).full_depth(large, 0.5) <= PATIENCE
+    ]
+    execute = min(LARGE_EXECUTE, manifest.action.chunk_length)
+    for name in able[:1] if spec.brief else able:
+        conditions = Conditions(name, costs=LARGE_POLICY)
+        for contender in (ADAPTIVE, full):
+            place = f"{name}, {LARGE_POLICY}"
+            yield _Step(Section.COMPUTERS, place, contender, probe, conditions, execute)
 
 
 def _budgets(exits: int, file: GateFile | None, *, brief: bool) -> Iterator[Contender]:
