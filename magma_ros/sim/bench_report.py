@@ -22,15 +22,15 @@ PAGE = "bench.md"
 SLOWNESS_PLOT = "slowness.png"
 COMPUTE_PLOT = "compute.png"
 
-MARKERS = {
-    "adaptive": "o",
-    "full depth": "s",
-    "as deep as fits": "^",
-    "entropy": "v",
-    "consistency": "D",
-    "oracle": "*",
+LOOKS = {
+    "adaptive": ("o", "tab:blue"),
+    "full depth": ("s", "tab:red"),
+    "as deep as fits": ("^", "tab:orange"),
+    "entropy": ("v", "tab:green"),
+    "consistency": ("D", "tab:purple"),
+    "oracle": ("*", "black"),
 }
-"""How families look in plots; exits are crosses."""
+"""Marker and colour of each family in plots; exits are grey crosses."""
 
 
 def write_bench(bench: Bench, folder: Path) -> None:
@@ -196,6 +196,8 @@ def _plot_slowness(bench: Bench, suite: str, axes: Axes) -> None:
     (reference,) = bench.select(Section.REFERENCE, suite)
     axes.axhline(_success(reference), color="0.4", linestyle=":", label="full depth, no latency")
     axes.set_xscale("log", base=2)
+    places = sorted({_slowness(row) for row in rows})
+    axes.set_xticks(places, [f"{place:g}" for place in places])
     axes.set_xlabel("full depth, 99 % [periods]")
 
 
@@ -213,11 +215,13 @@ def _errorbar(axes: Axes, places: Sequence[float], rows: Sequence[Row], label: s
     rates = np.array([_success(row) for row in rows])
     low, high = 100.0 * np.array([row.played.sums.interval for row in rows]).T
     spans = np.clip([rates - low, high - rates], 0.0, None)
+    marker, colour = LOOKS.get(label, ("x", "0.5"))
     axes.errorbar(
         places,
         rates,
         yerr=spans,
-        marker=MARKERS.get(label, "x"),
+        marker=marker,
+        color=colour,
         linewidth=1.0,
         elinewidth=0.6,
         capsize=2,
