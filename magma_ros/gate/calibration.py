@@ -53,21 +53,20 @@ def p_value(mean_loss: float, episodes: int, delta: float) -> float:
     ``exp(-n h(min(r, delta), delta))``, where ``h(a, b) = a log(a / b) + (1 - a) log((1 - a) /
     (1 - b))``, and ``e P(Binomial(n, delta) <= ceil(n r))``; Bates et al., arXiv 2101.02703.
     """
-    rate = min(mean_loss, delta)
-    divergence = _xlog(rate, delta) + _xlog(1.0 - rate, 1.0 - delta)
-    hoeffding = math.exp(-episodes * divergence)
+    hoeffding = math.exp(-episodes * _divergence(min(mean_loss, delta), delta))
     # A sum of losses may end a little above a whole number by rounding alone.
     worst = math.ceil(episodes * mean_loss - 1e-9)
     bentkus = math.e * float(bdtr(worst, episodes, delta)) if worst < episodes else 1.0
     return min(1.0, hoeffding, bentkus)
 
 
-def fewest_episodes(delta: float, alpha: float) -> int:
-    """Episodes without which not even a loss of zero could be certified.
+def fewest_episodes(delta: float, alpha: float, mean_loss: float = 0.0) -> int:
+    """Episodes with which a mean loss below ``delta`` is certified.
 
-    Then the p-value is ``(1 - delta)^n``, so ``n >= log(alpha) / log(1 - delta)``.
+    By Hoeffding's part of :func:`p_value`, ``n >= log(alpha) / -h(mean_loss, delta)``; without
+    any loss that is ``log(alpha) / log(1 - delta)``, and fewer could not do.
     """
-    return math.ceil(math.log(alpha) / math.log1p(-delta) - 1e-9)
+    return math.ceil(math.log(alpha) / -_divergence(mean_loss, delta) - 1e-9)
 
 
 def require_possible(*, epsilon: float, delta: float, alpha: float, episodes: int) -> None:
@@ -130,7 +129,7 @@ def first_exits(accepted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tested:
+class Evidence:
     """One threshold and the episodes that its gate drove.
 
     Attributes:
@@ -146,6 +145,29 @@ class Tested:
     episodes: Sequence[EpisodeReadings]
 
 
+def require_certified(
+    tested: Sequence[Evidence], *, epsilon: float, delta: float, alpha: float
+) -> Evidence:
+    """The most liberal threshold that was certified.
+
+    Raises:
+        CalibrationError: There is none; the sentence says what it would have taken.
+    """
+    certified = [trial for trial in tested if trial.p_value <= alpha]
+    if certified:
+        return certified[-1]
+    loss = float(tested[0].losses.mean())
+    remedy = (
+        f"play {fewest_episodes(delta, alpha, loss)} episodes, or ask for a larger epsilon or delta"
+        if loss < delta
+        else "ask for a larger epsilon or delta"
+    )
+    raise CalibrationError(
+        f"no threshold could be certified: with the most cautious one {loss:.1%} of the decisions "
+        f"deviate by more than {epsilon:g}; {remedy}"
+    )
+
+
 def run_sequence(
     thresholds: Sequence[float],
     drive: Callable[[float], Sequence[EpisodeReadings]],
@@ -153,7 +175,7 @@ def run_sequence(
     epsilon: float,
     delta: float,
     alpha: float,
-) -> tuple[Tested, ...]:
+) -> tuple[Evidence, ...]:
     """Test thresholds in order until one cannot be certified.
 
     Args:
@@ -167,18 +189,23 @@ def run_sequence(
         All that were tested; every one but possibly the last is certified, with a p-value of at
         most ``alpha``.
     """
-    tested: list[Tested] = []
+    tested: list[Evidence] = []
     for threshold in thresholds:
         episodes = drive(threshold)
         losses = np.array([episode.violations(epsilon) for episode in episodes])
         p = p_value(float(losses.mean()), len(losses), delta)
-        tested.append(Tested(threshold, losses, p, episodes))
+        tested.append(Evidence(threshold, losses, p, episodes))
         if p > alpha:
             break
     return tuple(tested)
 
 
-def _xlog(share: float, reference: float) -> float:
+def _divergence(share: float, reference: float) -> float:
+    """Kullback-Leibler divergence of two Bernoulli distributions."""
+    return _term(share, reference) + _term(1.0 - share, 1.0 - reference)
+
+
+def _term(share: float, reference: float) -> float:
     return share * math.log(share / reference) if share > 0.0 else 0.0
 
 

@@ -24,8 +24,9 @@ from magma_ros.gate.budget import consistency_thresholds, entropy_threshold
 from magma_ros.gate.calibration import (
     TRIALS,
     CalibrationError,
-    Tested,
+    Evidence,
     choose_sequence,
+    require_certified,
     require_possible,
     risk_interval,
     run_sequence,
@@ -132,21 +133,15 @@ def calibrate(spec: CalibrationSpec, bundle: Path, console: Console | None = Non
         delta=spec.delta,
         alpha=spec.alpha,
     )
-    certified = [trial for trial in tested if trial.p_value <= spec.alpha]
-    if not certified:
-        raise CalibrationError(
-            f"no threshold could be certified: at the most cautious one "
-            f"{tested[0].losses.mean():.1%} of the decisions deviate by more than "
-            f"{spec.epsilon:g}; ask for a larger epsilon or delta, or play more episodes"
-        )
+    chosen = require_certified(tested, epsilon=spec.epsilon, delta=spec.delta, alpha=spec.alpha)
     return GateFile(
         manifest_sha256=manifest_checksum(bundle),
         guarantee=_guarantee(spec),
-        threshold=certified[-1].threshold,
+        threshold=chosen.threshold,
         trials=tuple(_trial(trial, manifest) for trial in tested),
         ranges=yardstick.ranges,
         steps=yardstick.steps,
-        exits=_exit_entries(model, certified[-1].episodes, spec.epsilon),
+        exits=_exit_entries(model, chosen.episodes, spec.epsilon),
         baselines=_solve_baselines(recorded, manifest),
     )
 
@@ -281,7 +276,7 @@ def _guarantee(spec: CalibrationSpec) -> Guarantee:
     )
 
 
-def _trial(tested: Tested, manifest: Manifest) -> Trial:
+def _trial(tested: Evidence, manifest: Manifest) -> Trial:
     return Trial(
         threshold=tested.threshold,
         violations=float(tested.losses.mean()),

@@ -8,10 +8,12 @@ import pytest
 from magma_ros.gate.calibration import (
     TRIALS,
     CalibrationError,
+    Evidence,
     choose_sequence,
     fewest_episodes,
     first_exits,
     p_value,
+    require_certified,
     require_possible,
     risk_interval,
     run_sequence,
@@ -173,3 +175,26 @@ def test_where_no_exit_is_trusted_only_full_depth_is_tested():
     episodes = [episode(np.ones(20, bool))]
     model = AgreementModel(Yardstick((1.0,) * 7, 2), (ExitModel(-np.log(9.0), (0.0,) * 6),))
     assert choose_sequence(model, episodes, EPSILON, DELTA) == (1.0,)
+
+
+def evidence_at(loss, p):
+    return Evidence(0.9, np.array([loss]), p, [])
+
+
+def test_the_most_liberal_certified_threshold_is_taken():
+    trials = [evidence_at(0.01, 0.001), evidence_at(0.03, 0.09), evidence_at(0.05, 0.2)]
+    assert require_certified(trials, epsilon=0.1, delta=DELTA, alpha=ALPHA) is trials[1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "remedy"),
+    [(0.05, "play 138 episodes, or ask for a larger"), (0.2, "0.1; ask for a larger epsilon")],
+)
+def test_a_promise_that_cannot_be_made_comes_with_a_remedy(loss, remedy):
+    with pytest.raises(CalibrationError, match=remedy):
+        require_certified([evidence_at(loss, 0.3)], epsilon=0.1, delta=DELTA, alpha=ALPHA)
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.09])
+def test_the_episodes_named_suffice(loss):
+    assert p_value(loss, fewest_episodes(DELTA, ALPHA, loss), DELTA) <= ALPHA + 1e-12
