@@ -157,7 +157,9 @@ class Observer(nn.Module):
         body = self.proprioception(self.normalise(proprioception))
         seen = [self.trunk(image) for image in images.values()]
         alone = torch.stack([self.style(style), body], dim=1)
-        return self.encoder(torch.cat([alone, self.words(tokens), *seen], dim=1) + self.position)
+        known = torch.cat([alone, self.words(tokens), *seen], dim=1)
+        memory: Tensor = self.encoder(known + self.position)
+        return memory
 
 
 class Actor(nn.Module):

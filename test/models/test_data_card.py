@@ -87,7 +87,7 @@ def test_wrong_requests_about_data_get_one_sentence(
     aggregate = ["data", "aggregate", "--config", str(recipe), "--checkpoint", str(tmp_path)]
     for words, sentence in (
         (["data", "inspect", str(tmp_path)], "holds no demonstrations; generate them first"),
-        (aggregate, "recipe.yaml has no aggregation section; add one"),
+        (aggregate, "recipe.yaml has 0 rounds of aggregation, no 1"),
     ):
         assert main(words) == 2
         complaint = " ".join(capsys.readouterr().err.split())
