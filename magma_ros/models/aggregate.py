@@ -75,7 +75,9 @@ def aggregate(
         }
     )
     make_driver = MakeTurns(checkpoint, aggregation)
-    write_shards(plan_shards(config, folder, make_driver), workers, "aggregation")
+    write_shards(
+        plan_shards(config, folder, make_driver, aggregation.split), workers, "aggregation"
+    )
     origin = Origin(
         story="A policy and the scripted expert drive in turn, and the expert labels every step "
         f"(DAgger). SHA-256 of the policy's weights: {policy}.",

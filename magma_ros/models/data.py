@@ -64,22 +64,28 @@ def origin_of(config: DataConfig) -> Origin:
 
 
 def plan_shards(
-    config: DataConfig, folder: Path, make_driver: Callable[[str, int], Driver]
+    config: DataConfig,
+    folder: Path,
+    make_driver: Callable[[str, int], Driver],
+    split: str = "seen",
 ) -> list[Shard]:
     """Divide the episodes of every task among files.
 
     Raises:
-        SimulationError: There is no such suite or task.
+        SimulationError: There is no such suite, task or split.
     """
     shards = []
     for suite, task in config.tasks:
-        load_suite(suite).task(task)  # a wrong name is told here, not by a worker
+        # A wrong name is told here, not by a worker.
+        load_suite(suite).task(task)
+        load_suite(suite).split(split)
         seeds = range(config.seed, config.seed + config.episodes[suite][task])
         shards += [
             Shard(
                 path=folder / f"{suite}-{task}-{first:05d}.parquet",
                 suite=suite,
                 task=task,
+                split=split,
                 seeds=tuple(seeds[first : first + config.shard]),
                 tail=config.tail,
                 make_driver=make_driver,

@@ -95,6 +95,7 @@ class AggregationConfig(Strict):
     Attributes:
         after: Optimiser step after which the round runs.
         seed_offset: Distance of its first seed from that of the demonstrations.
+        split: Variation of scenes and words.
         episodes: Episodes by suite and task.
         drive: Shortest and longest stretch that the policy drives [steps].
         execute: Steps of a plan that the policy executes before it looks again.
@@ -104,6 +105,7 @@ class AggregationConfig(Strict):
 
     after: Positive
     seed_offset: Annotated[int, Field(ge=100_000, lt=900_000)] = 500_000
+    split: str = "seen"
     episodes: Episodes
     drive: Span = (4, 16)
     execute: Positive = 2

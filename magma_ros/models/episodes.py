@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +46,7 @@ class Shard:
         path: The file.
         suite: Task suite.
         task: Task.
+        split: Variation of scenes and words.
         seeds: One episode each.
         tail: Steps recorded after success.
         make_driver: Called with (task, seed) in the worker; says who drives that episode.
@@ -53,6 +55,7 @@ class Shard:
     path: Path
     suite: str
     task: str
+    split: str
     seeds: tuple[int, ...]
     tail: int
     make_driver: Callable[[str, int], Driver]
@@ -105,34 +108,30 @@ def write_shard(shard: Shard) -> int:
     """Make one shard; return its number of steps."""
     rows: list[dict[str, Any]] = []
     for seed in shard.seeds:
-        driver = shard.make_driver(shard.task, seed)
-        rows.extend(episode(shard.suite, shard.task, seed, driver, shard.tail))
+        driver, origin = shard.make_driver(shard.task, seed), {"suite": shard.suite, "seed": seed}
+        scene = Simulation(shard.task, suite=shard.suite, split=shard.split, seed=seed)
+        with closing(scene):
+            rows.extend(origin | row for row in episode(scene, driver, shard.tail))
     unfinished = shard.path.with_suffix(".tmp")
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), unfinished, compression="none")
     unfinished.replace(shard.path)
     return len(rows)
 
 
-def episode(
-    suite: str, task: str, seed: int, driver: Driver, tail: int
-) -> Iterator[dict[str, Any]]:
+def episode(simulation: Simulation, driver: Driver, tail: int) -> Iterator[dict[str, Any]]:
     """The rows of one episode: the expert labels every step, ``driver`` may execute another."""
-    simulation = Simulation(task, suite=suite, seed=seed)
     expert = Expert()
-    try:
-        for step in range(simulation.task.step_limit):
-            label = expert.act(simulation)
-            row = {"suite": suite, "seed": seed, "step": step} | _row(simulation, label)
-            executed = driver(simulation, label)
-            yield row | {"astray": executed is not None}
-            action = label if executed is None else executed
-            simulation.command(action[:GRIPPER] / ENV_STEP, action[GRIPPER])
-            simulation.step(ENV_STEP)
-            tail -= simulation.succeeded()
-            if tail < 0:
-                return
-    finally:
-        simulation.close()
+    for step in range(simulation.task.step_limit):
+        label = expert.act(simulation)
+        row = _row(simulation, label) | {"step": step}
+        executed = driver(simulation, label)
+        yield row | {"astray": executed is not None}
+        action = label if executed is None else executed
+        simulation.command(action[:GRIPPER] / ENV_STEP, action[GRIPPER])
+        simulation.step(ENV_STEP)
+        tail -= simulation.succeeded()
+        if tail < 0:
+            return
 
 
 def episode_rng(task: str, seed: int) -> np.random.Generator:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -27,6 +28,7 @@ from magma_ros.models.shards import DataError, find_shards, read_columns
 from magma_ros.models.words import make_tokenizer
 from magma_ros.sim.language import vocabulary
 from magma_ros.sim.schema import SimulationError
+from magma_ros.sim.simulation import Simulation
 
 
 def test_the_same_seed_gives_the_same_bytes(
@@ -53,6 +55,14 @@ def test_demonstrations_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
     claim_folder(tmp_path, "one")
     with pytest.raises(DataError, match="other settings"):
         claim_folder(tmp_path, "another")
+
+
+@pytest.fixture
+def reach() -> Iterator[Simulation]:
+    """A scene of the simplest task."""
+    simulation = Simulation("reach", seed=1_000_000)
+    yield simulation
+    simulation.close()
 
 
 @pytest.fixture
@@ -167,9 +177,9 @@ def test_clean_episodes_are_never_disturbed() -> None:
     assert np.abs(rough(None, np.zeros(7))).max() > 0.0
 
 
-def test_the_expert_reaches_its_goal_in_spite_of_disturbances(config: TrainingConfig) -> None:
+def test_the_expert_reaches_its_goal_in_spite_of_disturbances(reach: Simulation) -> None:
     rough = DisturbanceConfig(clean=0.0, chance=0.3)
-    rows = list(episode("tabletop", "reach", 1_000_000, MakeBursts(rough)("reach", 1_000_000), 1))
+    rows = list(episode(reach, MakeBursts(rough)("reach", 1_000_000), 1))
     assert any(row["astray"] for row in rows)
     assert rows[-1]["success"]
 
@@ -207,9 +217,9 @@ def test_a_trace_is_where_tool_and_target_are_later_in_the_image(
     assert 0 < demonstrations.traced.sum() < demonstrations.traced.size
 
 
-def test_a_tool_that_has_reached_its_target_is_above_it_in_the_image() -> None:
+def test_a_tool_that_has_reached_its_target_is_above_it_in_the_image(reach: Simulation) -> None:
     clean = MakeBursts(DisturbanceConfig(clean=1.0))("reach", 1_000_000)
-    last = list(episode("tabletop", "reach", 1_000_000, clean, 1))[-1]
+    last = list(episode(reach, clean, 1))[-1]
     tool, target = last["tool_pixel_front"], last["target_pixel_front"]
     assert abs(tool[0] - target[0]) < 0.1
     assert target[1] - 0.35 < tool[1] < target[1]
