@@ -204,6 +204,7 @@ class Reason(Enum):
 
     CONFIDENT = "The exits agree, so thinking deeper would not change the action."
     DEADLINE = "The next stage would not finish before the deadline."
+    OVERRUN = "The deadline struck while the next stage was still running."
     DEEPEST = "The deepest exit was reached."
     CAPPED = "The budget allows no deeper exit."
     NO_TIME = "Not even the first exit fits before the deadline."

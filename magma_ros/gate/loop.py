@@ -9,7 +9,8 @@ exit it asks whether going on is worth it. Whatever happens, the answer is a ver
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from magma_ros.gate.gates import Gate
@@ -60,6 +61,7 @@ def think(
     clock: Clock,
     *,
     headroom: float = HEADROOM,
+    hold: Callable[[Verdict], None] | None = None,
 ) -> Verdict:
     """Think as deep as is worth it and fits before ``budget.deadline``.
 
@@ -73,6 +75,8 @@ def think(
         budget: What the decision may cost.
         clock: The clock on which the deadline lies; should it jump back, it counts as stopped.
         headroom: Share of each forecast that must be left over besides, 0 or more.
+        hold: Given, before each stage after the first exit, the verdict to act on should the
+            deadline strike while that stage runs (OVERRUN); see :mod:`magma_ros.gate.handover`.
 
     Returns:
         The deepest reading's chunk and why thinking stopped there. The verdict has no chunk if
@@ -89,6 +93,8 @@ def think(
             if left > 0.0:
                 latency.forgive(stages)
             return ledger.verdict(Reason.NO_TIME)
+        if hold is not None and ledger.reading is not None:
+            hold(ledger.overrun(stages[0]))
         try:
             reading = inference.advance()
         except MagmaError as error:
@@ -139,6 +145,12 @@ class _Ledger:
         # A clock that jumps back counts as stopped, so that no duration is negative.
         self._now = max(self._now, self._clock.now())
         return self._now
+
+    def overrun(self, stage: Stage) -> Verdict:
+        """The answer in hand, ``stage`` paid for but not waited for."""
+        verdict = self.verdict(Reason.OVERRUN)
+        flops, weight_bytes = self._flops + stage.flops, self._weight_bytes + stage.weight_bytes
+        return replace(verdict, flops=flops, weight_bytes=weight_bytes)
 
     def verdict(self, reason: Reason, detail: str = "") -> Verdict:
         """The answer, with the deepest reading's chunk unless the policy failed."""

@@ -111,6 +111,19 @@ def test_a_missed_deadline_is_no_reason_to_forget_a_slow_run(scripted, stages, c
     assert latency.forecast(stages) < 25.0
 
 
+def test_before_each_further_stage_it_holds_out_what_it_would_act_on(scripted, latency, clock):
+    held = []
+    think(scripted(), NEVER, latency, within(clock, 1.0), clock, hold=held.append)
+    assert [(verdict.reason, verdict.depth) for verdict in held] == [
+        (Reason.OVERRUN, 1),
+        (Reason.OVERRUN, 2),
+        (Reason.OVERRUN, 2),
+    ]
+    assert [verdict.chunk.depth for verdict in held] == [1, 2, 2]
+    # What the running stage costs is spent, whether it is waited for or not.
+    assert [verdict.flops for verdict in held] == [3000, 4000, 5000]
+
+
 def test_headroom_is_left_over_besides_the_forecast(scripted, latency, clock):
     """After exit 2, 21 ms are left for 20 ms of work."""
     verdict = think(scripted(), NEVER, latency, within(clock, 0.051), clock, headroom=0.1)

@@ -1,0 +1,68 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where thinking leaves its answers and acting takes them: when the deadline strikes at the latest.
+
+A stage that runs cannot be called back, and now and then one outlasts every forecast. So before
+each stage the answer in hand is left here. If the deadline strikes while the stage still runs, that
+answer is acted on, and what the stage comes to is dropped. A decision can be late only if not even
+the first exit was there in time.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from magma_ros.types import Verdict
+
+
+class Handover:
+    """One observation at a time, between the thread that thinks and the one that acts.
+
+    Args:
+        lead: How long before the deadline the answer in hand is given out [s]; what it takes to
+            act on it, or how far apart the looks for it are.
+    """
+
+    def __init__(self, lead: float = 0.0) -> None:
+        self._lead = lead
+        self._lock = threading.Lock()
+        self._deadline = 0.0
+        self._busy = False
+        self._served = True
+        self._in_hand: Verdict | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an observation is still being thought about, its answer taken or not."""
+        return self._busy
+
+    def begin(self, deadline: float) -> None:
+        """Start on an observation that must be acted on by ``deadline`` [s]."""
+        with self._lock:
+            self._deadline = deadline
+            self._busy, self._served, self._in_hand = True, False, None
+
+    def hold(self, verdict: Verdict) -> None:
+        """Leave what is to be acted on should the deadline strike during the next stage."""
+        with self._lock:
+            self._in_hand = verdict
+
+    def finish(self, verdict: Verdict) -> None:
+        """Leave the last word."""
+        with self._lock:
+            self._busy, self._in_hand = False, verdict
+
+    def take(self, now: float) -> Verdict | None:
+        """What to act on now, once for each observation; None while it is not due.
+
+        The last word is given out as soon as it is there. The answer in hand is given out when the
+        deadline strikes; its slack is then what is left of the lead.
+        """
+        with self._lock:
+            if self._served or self._in_hand is None:
+                return None
+            if self._busy and now < self._deadline - self._lead:
+                return None
+            verdict, self._served = self._in_hand, True
+            return replace(verdict, slack=self._deadline - now) if self._busy else verdict
