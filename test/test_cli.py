@@ -31,6 +31,8 @@ from magma_ros.cli import main
         (["eval", "--clock", "modelled", "--load", "quake"], "there is no load 'quake'"),
         (["bench", "gate", "--hardware", "abacus"], "there is no hardware profile 'abacus'"),
         (["bench", "gate", "--episodes", "0"], "episodes must be at least 1"),
+        (["calibrate", "--check", "--tasks", "pick"], "leave out --suites and --tasks"),
+        (["calibrate", "--episodes", "0"], "episodes must be at least 1"),
         (["bundle", "inspect", "nope"], "there is no bundle 'nope'"),
         (["launch", "nope.launch.yaml"], "nope.launch.yaml is not among the shared files"),
         (["launch", "robot.launch.yaml"], "argument 'robot' is required"),

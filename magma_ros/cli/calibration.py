@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console
+from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import write_json
 from magma_ros.share import find_bundle
@@ -31,7 +31,7 @@ def calibrate(
     alpha: float = 0.05,
     episodes: int = 200,
     fit_episodes: int = 200,
-    suites: Annotated[str, Parameter(name=["--suites", "--suite"])] = "tabletop,moving",
+    suites: Annotated[str | None, Parameter(name=["--suites", "--suite"])] = None,
     tasks: str = "",
     split: Literal["seen", "shift"] | None = None,
     seed: int | None = None,
@@ -52,7 +52,8 @@ def calibrate(
         alpha: Probability that the promise is wrong.
         episodes: Episodes for each threshold tested, or to check with.
         fit_episodes: Episodes to fit the models of confidence on.
-        suites: Task suites, separated by commas; to check with, those calibrated on.
+        suites: Task suites, separated by commas; tabletop,moving by default. What is checked are
+            those calibrated on.
         tasks: Which of their tasks, separated by commas; all by default.
         split: Variation of scene and words; seen by default, and to check with, the one
             calibrated on.
@@ -67,6 +68,11 @@ def calibrate(
         raise MagmaError(f"episodes must be at least 1, not {episodes}")
     workers = workers or os.cpu_count() or 1
     if check:
+        if suites is not None or tasks:
+            raise MagmaError(
+                "--check measures the suites and tasks that gate.yaml promises something about; "
+                "leave out --suites and --tasks"
+            )
         first = CHECK_SEED if seed is None else seed
         return _check(
             folder,
@@ -84,7 +90,7 @@ def calibrate(
     from magma_ros.sim.readings import Ground
 
     spec = CalibrationSpec(
-        ground=Ground(_names(suites), _names(tasks), split or "seen"),
+        ground=Ground(names(suites or "tabletop,moving"), names(tasks), split or "seen"),
         epsilon=epsilon,
         delta=delta,
         alpha=alpha,
@@ -123,7 +129,3 @@ def _check(
     if json_file is not None:
         write_json(found.to_json(), json_file)
     return 0 if found.kept or not found.exchangeable else 1
-
-
-def _names(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())

@@ -17,3 +17,8 @@ complaints = Console(stderr=True)
 
 JsonFile = Annotated[Path | None, Parameter(name="--json", help="Also write the result here.")]
 Bundle = Annotated[str, Parameter(help="A shipped bundle's name, or a folder.")]
+
+
+def names(words: str) -> tuple[str, ...]:
+    """The words of an option that takes several, separated by commas."""
+    return tuple(word.strip() for word in words.split(",") if word.strip())

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console
+from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
@@ -89,8 +89,8 @@ def run_evaluation(
     if per_exit and depth is not None:
         raise MagmaError("--per-exit plays every exit, so --depth has nothing to choose")
     spec = EvaluationSpec(
-        suites=_names(suite),
-        tasks=_names(tasks),
+        suites=names(suite),
+        tasks=names(tasks),
         split=split,
         episodes=episodes,
         seed=seed,
@@ -142,12 +142,8 @@ def compare(first: Path, second: Path, *, json_file: JsonFile = None) -> int:
     return 0
 
 
-def _names(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())
-
-
 def _seeds(words: str) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in _names(words))
+        return tuple(int(word) for word in names(words))
     except ValueError:
         raise MagmaError(f"--videos takes seeds separated by commas, not {words!r}") from None

@@ -20,7 +20,7 @@ from magma_ros.sim.markdown import markdown_table
 CARD = "MODEL_CARD.md"
 
 LIMITS = """\
-- It knows one simulated arm, one table, cubes in five colours, and the words listed in
+- It knows one simulated arm, one table, small prisms in five colours, and the words listed in
   `tokenizer.json`. It has never seen a real camera image.
 - It has no memory: each plan follows from one observation.
 - Its figures come from the simulator it was trained in. They say nothing about another robot.

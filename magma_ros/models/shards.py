@@ -33,7 +33,7 @@ COLUMNS = {
     "proprioception": f"measured before the step: {', '.join(PROPRIOCEPTION)} [m, 1]",
     "action": "the expert's action in this state: dx dy dz droll dpitch dyaw [m, rad], gripper",
     "astray": "whether something else than that action was executed",
-    "target_position": "centre of the cube that the instruction names [m]",
+    "target_position": "centre of the object that the instruction names [m]",
     "goal_position": "where the task wants it (reach: the tool) [m]",
     "tool_pixel_front": "column and row of the tool centre in the front image, 0 to 1 across it",
     "target_pixel_front": "column and row of the target in the front image, 0 to 1 across it",

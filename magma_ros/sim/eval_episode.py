@@ -104,7 +104,7 @@ class EpisodeResult:
 class Episode:
     """An episode while it is played; a context manager that releases the world.
 
-    It ends when the task is done to the cube that the policy was *told* about, or at the task's
+    It ends when the task is done to the object that the policy was *told* about, or at the task's
     step limit.
 
     Attributes:

@@ -38,7 +38,7 @@ class Failure(Enum):
     - ``OUT_OF_REACH``: the object is outside the arm's workspace, or below the table.
     - ``NEVER_APPROACHED``: the tool was never near.
     - ``MISSED_GRASP`` (tasks with a grasp): near, but never engaged.
-    - ``DROPPED`` (tasks with a grasp): engaged once, not at the end; so a cube let go of beside
+    - ``DROPPED`` (tasks with a grasp): engaged once, not at the end; so an object let go of beside
       the tray is dropped.
     - ``LOST`` (tasks without one): engaged once, and at the end not even near.
     - ``TIMED_OUT``: none of these; the robot was still at it when the time was up.

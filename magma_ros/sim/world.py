@@ -128,7 +128,7 @@ class World:
         return len(self._contacts(name)) > 0
 
     def held(self, name: str) -> bool:
-        """Whether the fingers press on a cube or a drawer from opposite sides."""
+        """Whether the fingers press on an object or a drawer from opposite sides."""
         touching = self._contacts(name)
         left, right = (
             [np.array(contact[7]) for contact in touching if contact[3] == finger]
@@ -233,7 +233,7 @@ class World:
         ]
 
     def _contacts(self, name: str) -> Sequence[tuple[Any, ...]]:
-        """Where the robot (body A) touches a cube or a drawer (B), as Bullet tells it."""
+        """Where the robot (body A) touches an object or a drawer (B), as Bullet tells it."""
         if self._cabinet is not None and name in self._cabinet:
             return self._cabinet.contacts(name, self.arm.body)
         contacts: Sequence[tuple[Any, ...]] = self._bullet.getContactPoints(

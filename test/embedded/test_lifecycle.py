@@ -95,6 +95,8 @@ def test_a_managed_publisher_speaks_only_while_active(counter) -> None:
     assert counter.change(label="configure")
     while not counter.node.count_publishers("/count"):
         rclpy.spin_once(counter.node, timeout_sec=0.1)
+    counter.process.wait_for("counted to three")
+    rclpy.spin_once(counter.node, timeout_sec=0.1)
     assert heard == []
     assert counter.change(label="activate")
     while not heard:
@@ -106,7 +108,7 @@ def test_a_managed_publisher_speaks_only_while_active(counter) -> None:
     for _ in range(20):
         rclpy.spin_once(counter.node, timeout_sec=0.02)
     assert len(heard) == count
-    assert heard[0].data > 1
+    assert heard[0].data > 3
 
 
 def test_a_node_that_fails_to_configure_stays_unconfigured(counter) -> None:

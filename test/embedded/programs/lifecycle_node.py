@@ -19,6 +19,8 @@ class Counter(LifecycleNode):
 
     def publish(self):
         self.count += 1
+        if self.count == 3:
+            print("counted to three", flush=True)
         self.publisher.publish(Int32(data=self.count))
 
     def behave(self, callback, state):
