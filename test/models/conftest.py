@@ -7,15 +7,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 
 pytest.importorskip("pybullet")
 
-from magma_ros.models.checkpoint import Recipe
+from magma_ros.models.checkpoint import Recipe, load_policy
 from magma_ros.models.config import TrainingConfig
 from magma_ros.models.data import generate
 from magma_ros.models.dataset import Demonstrations, Statistics
+from magma_ros.models.graphs import example_inputs, run_stages
 from magma_ros.models.words import make_tokenizer
 from magma_ros.sim.language import vocabulary
 from magma_ros.sim.simulation import PROPRIOCEPTION
@@ -29,6 +32,19 @@ def camera(name: str, side: int) -> dict[str, Any]:
 
 def view(name: str, side: int) -> dict[str, Any]:
     return camera(name, side) | {"camera": name, "depths": [1, 1], "channels": [8, 16]}
+
+
+def check_graphs(checkpoint: Path, folder: Path) -> None:
+    """Export every stage to ``folder`` and compare what it says with PyTorch."""
+    network, recipe = load_policy(checkpoint)
+    scene = example_inputs(recipe.config.network)
+    for graph, given, wanted in run_stages(network.stage_graphs(), scene):
+        path = folder / f"{graph.name}.onnx"
+        graph.export(given, path)
+        session = ort.InferenceSession(path)
+        found = session.run(list(graph.outputs), {n: given[n].numpy() for n in graph.inputs})
+        for name, value in zip(graph.outputs, found, strict=True):
+            np.testing.assert_allclose(value, wanted[name].numpy(), atol=1e-4, err_msg=name)
 
 
 def recipe_dict(folder: Path) -> dict[str, Any]:

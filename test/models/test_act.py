@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 import torch
 import yaml
@@ -29,7 +28,7 @@ from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.share import share_file
 from magma_ros.sim.simulation import Simulation
 
-from .conftest import recipe_dict
+from .conftest import check_graphs, recipe_dict
 
 
 def act_dict(folder: Path) -> dict[str, Any]:
@@ -157,15 +156,7 @@ def test_acting_needs_no_style(checkpoint: Path) -> None:
 
 
 def test_every_fp32_graph_equals_its_stage(checkpoint: Path, tmp_path: Path) -> None:
-    network, recipe = load_policy(checkpoint)
-    scene = example_inputs(recipe.config.network)
-    for graph, given, wanted in run_stages(network.stage_graphs(), scene):
-        path = tmp_path / f"{graph.name}.onnx"
-        graph.export(given, path)
-        session = ort.InferenceSession(path)
-        found = session.run(list(graph.outputs), {n: given[n].numpy() for n in graph.inputs})
-        for name, value in zip(graph.outputs, found, strict=True):
-            np.testing.assert_allclose(value, wanted[name].numpy(), atol=1e-4, err_msg=name)
+    check_graphs(checkpoint, tmp_path)
 
 
 def test_the_stages_together_are_the_network(checkpoint: Path) -> None:

@@ -28,7 +28,7 @@ from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.sim.simulation import Simulation
 
-from .conftest import recipe_dict
+from .conftest import check_graphs, recipe_dict
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,7 @@ def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_fp32_graph_equals_its_stage(checkpoint: Path, tmp_path: Path) -> None:
-    network, recipe = load_policy(checkpoint)
-    scene = example_inputs(recipe.config.network)
-    for graph, given, wanted in run_stages(network.stage_graphs(), scene):
-        path = tmp_path / f"{graph.name}.onnx"
-        graph.export(given, path)
-        session = ort.InferenceSession(path)
-        found = session.run(list(graph.outputs), {n: given[n].numpy() for n in graph.inputs})
-        for name, value in zip(graph.outputs, found, strict=True):
-            np.testing.assert_allclose(value, wanted[name].numpy(), atol=1e-4, err_msg=name)
+    check_graphs(checkpoint, tmp_path)
 
 
 def test_the_stages_together_are_the_network(checkpoint: Path) -> None:
