@@ -5,7 +5,9 @@
 The loss of an episode is the share of its decisions that deviate from full depth by more than
 epsilon. Decisions of one episode depend on each other; episodes do not, so they are what is
 counted. A threshold is certified if the hypothesis "its expected loss exceeds delta" is refuted
-by a Hoeffding-Bentkus p-value of at most alpha. Thresholds are tested from conservative to
+by a p-value of at most alpha, which comes from betting against it (Waudby-Smith & Ramdas 2020,
+arXiv 2010.09686): with losses that vary little, a fraction of the episodes suffices that bounds of
+Hoeffding's kind ask for. Thresholds are tested from conservative to
 liberal, and the first one that fails ends the test (fixed-sequence testing), so all that were
 certified hold together with probability ``1 - alpha``, without correction for their number.
 
@@ -19,20 +21,24 @@ The promise is about episodes exchangeable with the tested ones: same tasks, sam
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
-from scipy.special import bdtr
 
 from magma_ros.gate.confidence import AgreementModel
 from magma_ros.gate.fitting import probabilities
 from magma_ros.gate.interface import GateError
 from magma_ros.gate.readings import Array, EpisodeReadings
 
-TRIALS = 6
+TARGETS = (0.3, 0.5, 0.65, 0.75, 0.85, 0.95)
+"""Predicted losses of the thresholds to test, in units of delta: closer where it gets tight."""
+
+TRIALS = len(TARGETS)
 """Thresholds to test, at most."""
 
 LEAST_PROBABILITY = 0.5
@@ -46,27 +52,44 @@ class CalibrationError(GateError):
     """A calibration was asked for that cannot give what it promises."""
 
 
-def p_value(mean_loss: float, episodes: int, delta: float) -> float:
-    """Hoeffding-Bentkus p-value of the hypothesis that the expected loss exceeds ``delta``.
+def p_value(losses: Array, delta: float, *, alpha: float) -> float:
+    """P-value of the hypothesis that the expected loss exceeds ``delta``.
 
-    For independent losses in [0, 1] with mean ``r`` over ``n`` episodes it is the smaller of
-    ``exp(-n h(min(r, delta), delta))``, where ``h(a, b) = a log(a / b) + (1 - a) log((1 - a) /
-    (1 - b))``, and ``e P(Binomial(n, delta) <= ceil(n r))``; Bates et al., arXiv 2101.02703.
+    Whoever bets a share ``nu`` of the capital that the next loss stays below ``delta``, and gets
+    ``1 + nu (delta - loss)`` times the stake, cannot expect to win if the hypothesis is true, so
+    the capital ever exceeds ``1 / p`` with probability at most ``p`` (Ville's inequality). Shares
+    are chosen before each loss is seen, from the variance so far, as in Bates et al., Distribution-
+    free risk-controlling prediction sets (arXiv 2101.02703), section 3.1.3.
+
+    Args:
+        losses: (n,) of independent episodes, each in [0, 1].
+        delta: Expected loss that is to be refuted.
+        alpha: Level that the bets are tuned to; the p-value holds for any.
     """
-    hoeffding = math.exp(-episodes * _divergence(min(mean_loss, delta), delta))
-    # A sum of losses may end a little above a whole number by rounding alone.
-    worst = math.ceil(episodes * mean_loss - 1e-9)
-    bentkus = math.e * float(bdtr(worst, episodes, delta)) if worst < episodes else 1.0
-    return min(1.0, hoeffding, bentkus)
+    turn = np.arange(1, len(losses) + 1)
+    mean = (0.5 + np.cumsum(losses)) / (1 + turn)
+    variance = (0.25 + np.cumsum((losses - mean) ** 2)) / (1 + turn)
+    known = np.concatenate([[0.25], variance[:-1]])
+    share = np.minimum(1.0, np.sqrt(2.0 * math.log(1.0 / alpha) / (len(losses) * known)))
+    capital = np.cumsum(np.log1p(share * (delta - losses)))
+    return min(1.0, math.exp(-float(capital.max())))
 
 
-def fewest_episodes(delta: float, alpha: float, mean_loss: float = 0.0) -> int:
-    """Episodes with which a mean loss below ``delta`` is certified.
+def fewest_episodes(delta: float, alpha: float, losses: npt.ArrayLike = 0.0) -> int:
+    """Episodes with which an expected loss below ``delta`` is certified.
 
-    By Hoeffding's part of :func:`p_value`, ``n >= log(alpha) / -h(mean_loss, delta)``; without
-    any loss that is ``log(alpha) / log(1 - delta)``, and fewer could not do.
+    Args:
+        delta: Loss accepted.
+        alpha: Probability that the certificate is wrong.
+        losses: What to expect, over and over; none at all by default. Their mean lies below
+            ``delta``.
     """
-    return math.ceil(math.log(alpha) / -_divergence(mean_loss, delta) - 1e-9)
+
+    def enough(episodes: int) -> bool:
+        return p_value(np.resize(losses, episodes), delta, alpha=alpha) <= alpha
+
+    most = next(episodes for episodes in (2**power for power in count()) if enough(episodes))
+    return bisect_left(range(most), x=True, lo=max(1, most // 2), key=enough)
 
 
 def require_possible(*, epsilon: float, delta: float, alpha: float, episodes: int) -> None:
@@ -86,10 +109,10 @@ def require_possible(*, epsilon: float, delta: float, alpha: float, episodes: in
         )
 
 
-def risk_interval(mean_loss: float, episodes: int, confidence: float = 0.95) -> tuple[float, float]:
+def risk_interval(losses: Array, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided interval of the expected loss, by inverting :func:`p_value` on both sides."""
     tail = (1.0 - confidence) / 2.0
-    return 1.0 - _upper(1.0 - mean_loss, episodes, tail), _upper(mean_loss, episodes, tail)
+    return 1.0 - _upper(1.0 - losses, tail), _upper(losses, tail)
 
 
 def choose_sequence(
@@ -98,7 +121,7 @@ def choose_sequence(
     """The thresholds to test, the most conservative first.
 
     They are those at which the loss predicted from ``episodes``, driven by something else and
-    used for nothing but this and fitting, is 1/6, 2/6, ... of ``delta``; 1, which no exit but the
+    used for nothing but this and fitting, is one of :data:`TARGETS`; 1, which no exit but the
     deepest reaches, where no other threshold is predicted to do.
     """
     given = [probabilities(model, episode) for episode in episodes]
@@ -117,8 +140,7 @@ def choose_sequence(
     ]
     # At or above a candidate, no threshold is predicted to lose more than this.
     worst = np.maximum.accumulate(losses[::-1])[::-1]
-    targets = delta * np.arange(1, TRIALS + 1) / TRIALS
-    chosen = [candidates[np.argmax(worst <= target)] for target in targets]
+    chosen = [candidates[np.argmax(worst <= target * delta)] for target in TARGETS]
     return tuple(dict.fromkeys(map(float, chosen)))
 
 
@@ -158,7 +180,8 @@ def require_certified(
         return certified[-1]
     loss = float(tested[0].losses.mean())
     remedy = (
-        f"play {fewest_episodes(delta, alpha, loss)} episodes, or ask for a larger epsilon or delta"
+        f"play {fewest_episodes(delta, alpha, tested[0].losses)} episodes, or ask for a larger "
+        "epsilon or delta"
         if loss < delta
         else "ask for a larger epsilon or delta"
     )
@@ -193,29 +216,17 @@ def run_sequence(
     for threshold in thresholds:
         episodes = drive(threshold)
         losses = np.array([episode.violations(epsilon) for episode in episodes])
-        p = p_value(float(losses.mean()), len(losses), delta)
+        p = p_value(losses, delta, alpha=alpha)
         tested.append(Evidence(threshold, losses, p, episodes))
         if p > alpha:
             break
     return tuple(tested)
 
 
-def _divergence(share: float, reference: float) -> float:
-    """Kullback-Leibler divergence of two Bernoulli distributions."""
-    return _term(share, reference) + _term(1.0 - share, 1.0 - reference)
-
-
-def _term(share: float, reference: float) -> float:
-    return share * math.log(share / reference) if share > 0.0 else 0.0
-
-
-def _upper(mean_loss: float, episodes: int, tail: float) -> float:
+def _upper(losses: Array, tail: float) -> float:
     """The largest expected loss that is not refuted at level ``tail``."""
 
     def excess(delta: float) -> float:
-        return p_value(mean_loss, episodes, delta) - tail
+        return p_value(losses, delta, alpha=tail) - tail
 
-    almost = 1.0 - 1e-9
-    if mean_loss >= almost or excess(almost) > 0.0:
-        return 1.0
-    return float(brentq(excess, max(mean_loss, 1e-9), almost))
+    return float(brentq(excess, 0.0, 1.0)) if excess(1.0) < 0.0 else 1.0

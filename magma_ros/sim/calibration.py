@@ -239,7 +239,7 @@ def check(
         console=console,
         description=f"checking {manifest.name} on {ground.split}",
     )
-    violations = float(np.mean([episode.violations(promise.epsilon) for episode in played]))
+    losses = np.array([episode.violations(promise.epsilon) for episode in played])
     successes = sum(episode.success for episode in played)
     diagrams = _reliabilities(model, played, promise.epsilon)
     return Check(
@@ -247,8 +247,8 @@ def check(
         guarantee=promise,
         seed=seed,
         episodes=episodes,
-        violations=violations,
-        interval=risk_interval(violations, episodes),
+        violations=float(losses.mean()),
+        interval=risk_interval(losses),
         depth=_mean_depth(played),
         flops=_mean_cost(played, manifest),
         successes=successes,
