@@ -167,6 +167,12 @@ class Guard:
         """Decelerate and wait for a person."""
         return self._hold(now, reason)
 
+    def request_help(self, now: float, why: str) -> Answer:
+        """The policy asks a person for help: while it drives, decelerate and wait for one."""
+        if self._driver is not Source.POLICY:
+            return Answer(accepted=False, sentence="The policy asks for help, but does not drive.")
+        return self._hold(now, StopReason.HELP_REQUESTED, why)
+
     def stop(self, now: float, reason: StopReason = StopReason.OPERATOR_STOP) -> Answer:
         """Halt, from any mode."""
         return self._change(now, Request.STOP, reason)

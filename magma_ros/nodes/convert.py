@@ -14,6 +14,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point, PoseStamped, TwistStamped
+from nav_msgs.msg import Path as PathMessage
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import ImageMarker
@@ -21,6 +22,7 @@ from visualization_msgs.msg import ImageMarker
 from magma_ros.perception import overlay
 from magma_ros.types import (
     TRACE_MARKS,
+    ActionChunk,
     FloatArray,
     ImageArray,
     MagmaError,
@@ -163,6 +165,18 @@ def joint_states_message(
         position=[float(v) for v in positions],
         velocity=[float(v) for v in velocities],
     )
+
+
+def chunk_to_path(chunk: ActionChunk, pose: Pose, frame_id: str) -> PathMessage:
+    """Where the steps of ``chunk`` lead the end effector from ``pose``."""
+    header = Header(stamp=to_stamp(chunk.stamp), frame_id=frame_id)
+    positions = pose.position + np.cumsum(chunk.actions[:, :3], axis=0)
+    path = PathMessage(header=header)
+    for x, y, z in positions:
+        point = PoseStamped(header=header)
+        point.pose.position = Point(x=float(x), y=float(y), z=float(z))
+        path.poses.append(point)
+    return path
 
 
 def trace_to_markers(trace: Trace, image: ImageArray, header: Header) -> list[ImageMarker]:

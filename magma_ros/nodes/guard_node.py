@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState, Range
-from std_msgs.msg import Float64, Header
+from std_msgs.msg import Float64, Header, String
 from std_srvs.srv import Trigger
 
 from magma_ros.guard import Guard, GuardConfig, GuardOutput, Limits, Workspace
@@ -118,6 +118,7 @@ class GuardNode(ManagedNode):
         ):
             subscribe(TwistStamped, twist, lambda m, s=source: self._on_twist(m, s), qos.STATE)
             subscribe(Float64, gripper, lambda m, s=source: self._on_gripper(m, s), qos.STATE)
+        subscribe(String, names.POLICY_HELP, self._on_help, qos.EVENTS)
         subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.STATE)
         subscribe(Range, names.CLEARANCE, self._on_clearance, qos.IMAGES)
         for name, act in (
@@ -137,6 +138,10 @@ class GuardNode(ManagedNode):
 
     def _on_gripper(self, message: Float64, source: Source) -> None:
         self._core.submit_gripper(float(message.data), source)
+
+    def _on_help(self, message: String) -> None:
+        answer = self._core.request_help(time.monotonic(), message.data[:200])
+        self.get_logger().info(f"help: {answer.sentence}")
 
     def _on_pose(self, message: PoseStamped) -> None:
         now = time.monotonic()

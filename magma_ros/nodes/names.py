@@ -13,6 +13,7 @@ POLICY_GRIPPER = "policy/gripper"
 POLICY_PLAN = "policy/plan"
 POLICY_TRACE = "policy/trace"
 POLICY_STATUS = "policy/status"
+POLICY_HELP = "policy/help"
 
 TELEOP_TWIST = "teleop/twist"
 TELEOP_GRIPPER = "teleop/gripper"

@@ -5,26 +5,32 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Path as PathMessage
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Range
 from std_msgs.msg import Float64, Header, String
 from visualization_msgs.msg import ImageMarker
 
-from magma_ros.gate.gates import make_gate
 from magma_ros.gate.latency import LatencyModel
-from magma_ros.gate.loop import think
+from magma_ros.gate.loop import HEADROOM, think
+from magma_ros.gate.selftest import self_test
 from magma_ros.motion import ChunkStream, StreamConfig
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.circumstances import CircumstanceError, Circumstances
+from magma_ros.nodes.doubt import Doubt
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode, run
+from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
 from magma_ros.nodes.senses import NotReadyError, Senses
 from magma_ros.nodes.settings import Setting
-from magma_ros.nodes.worker import Worker
+from magma_ros.nodes.thinker import Hold, Thinker
+from magma_ros.nodes.tuned_gate import GATE_SETTINGS, TunedGate
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.share import find_bundle
 from magma_ros.types import (
@@ -39,11 +45,9 @@ from magma_ros.types import (
     Verdict,
 )
 
-GATE_OPTION = {"adaptive": "tolerance", "entropy": "threshold", "fixed": "depth"}
-"""The parameter that each gate takes."""
-
-Job = tuple[Observation, Budget]
-Thought = tuple[Observation, Verdict]
+LEAD = 0.002
+"""How long before the deadline the answer in hand is acted on, if there is no better one yet [s]:
+what a waking executor and a published command take."""
 
 
 class PolicyNode(ManagedNode):
@@ -53,12 +57,17 @@ class PolicyNode(ManagedNode):
         Setting("bundle", "magma-nano", "Policy bundle: a name below models/, or a folder."),
         Setting("providers", ["CPUExecutionProvider"], "ONNX Runtime providers, best first."),
         Setting("threads", 2, "Threads for inference.", 1, 128),
-        Setting("gate", "adaptive", "Gate that decides when to act.", choices=tuple(GATE_OPTION)),
-        Setting("tolerance", 0.05, "Adaptive gate: disagreement that is agreement.", 0.001, 1.0),
-        Setting("threshold", 0.5, "Entropy gate: largest entropy to act on.", 0.001, 1.0),
-        Setting("depth", 1, "Fixed gate: exit to act on.", 1, 64),
+        Setting(
+            "self_test", 1.0, "Time spent on measuring the stages at the start [s].", 0.0, 10.0
+        ),
+        *GATE_SETTINGS,
         Setting("deepest", 0, "Deepest exit allowed, 0 for no cap.", 0, 64, live=True),
         Setting("deadline", 0.08, "Time from image stamp to action [s].", 0.005, 10.0, live=True),
+        Setting(
+            "headroom", HEADROOM, "Share of a forecast left over besides.", 0.0, 2.0, live=True
+        ),
+        Setting("risk_horizon", 1.0, "Time to contact without risk [s].", 0.0, 60.0, live=True),
+        Setting("help_after", 3.0, "Doubt until HOLD [s], 0 for never.", 0.0, 3600.0, live=True),
         Setting("max_plan_rate", 10.0, "Fastest planning [Hz].", 0.1, 100.0, live=True),
         Setting("command_rate", 50.0, "Rate of the command stream [Hz].", 20.0, 200.0),
         Setting("transport", "raw", "Image transport.", choices=("raw", "compressed")),
@@ -70,58 +79,73 @@ class PolicyNode(ManagedNode):
     def __init__(self) -> None:
         """Declare parameters; the bundle is loaded on configure."""
         super().__init__("policy")
-        self._worker: Worker[Job, Thought] | None = None
-        self._thought_ready = self.create_guard_condition(self._on_thought)
+        self._thinker: Thinker | None = None
+        self._answer_ready = self.create_guard_condition(self._act)
         self._monotonic = MonotonicClock()
 
     # Lifecycle
 
     def setup(self) -> None:
-        """Load and warm up the bundle, open the topics."""
+        """Load, warm up and measure the bundle, open the topics."""
+        folder = find_bundle(self.settings["bundle"])
+        self._gate = TunedGate(self.settings, folder)
         self._policy = StagedPolicy.load(
-            find_bundle(self.settings["bundle"]),
+            folder,
             providers=tuple(self.settings["providers"]),
             threads=self.settings["threads"],
         )
-        self._policy.warm_up()
-        name = self.settings["gate"]
-        option = GATE_OPTION[name]
-        self._gate = make_gate(name, **{option: self.settings[option]})
-        self._latency = LatencyModel()
-        self._full_flops = sum(stage.flops for stage in self._policy.manifest.stages)
+        self._measure()
         self._gripper = GripperJoint.from_settings(self.settings)
         contract = self._policy.manifest.observation
         cameras = [camera.name for camera in contract.cameras]
         self._senses = Senses(cameras, contract.proprioception, self.settings["max_age"])
         self._camera_frames: dict[str, str] = {}
+        self._circumstances = Circumstances()
         self._stream = ChunkStream(StreamConfig(period=1.0 / self.settings["command_rate"]))
         self._mode = Mode.AUTO
-        self._planned_stamp = -math.inf
-        self._plans = self._late = self._skipped = 0
+        self._doubt = Doubt()
+        self._tally = Tally()
+        self._planned_stamp = self._skipped_stamp = -math.inf
+        self._planned_instruction = ""
         self._open_inputs(cameras)
         self._open_outputs()
 
     def start(self) -> None:
         """Begin to plan and to stream."""
         self._gate.reset()
-        self._worker = Worker(self._think, self._thought_ready.trigger)
+        self._thinker = Thinker(self._think, self._answer_ready.trigger, LEAD)
         rate = self.settings["command_rate"]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._deadline_timer = self.create_timer(
+            LEAD, self._on_deadline, clock=steady, autostart=False
+        )
         self._activities = [
+            self._deadline_timer,
             self.create_timer(1.0 / rate, self._stream_commands),
             self.create_timer(1.0, self._publish_diagnostics),
         ]
-        name = self._policy.manifest.name
-        self.get_logger().info(f"{name} is ready: {self._policy.manifest.exits} exits")
+        manifest = self._policy.manifest
+        self.get_logger().info(
+            f"{manifest.name} is ready: {manifest.exits} exits, {self._gate.sentence}"
+        )
 
     def stop(self) -> None:
         """End planning, then leave a zero twist behind: the last word is a safe one."""
         for timer in self._activities:
             self.destroy_timer(timer)
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        if self._thinker is not None:
+            self._thinker.close()
+            self._thinker = None
         self._stream.clear()
         self._publish_twist(np.zeros(6))
+
+    def _measure(self) -> None:
+        """Let the forecasts learn how fast this machine is, before the first plan needs them."""
+        self._policy.warm_up()
+        self._latency = LatencyModel()
+        if (seconds := self.settings["self_test"]) > 0.0:
+            self_test(self._policy.rehearse, self._latency, self._monotonic, seconds)
+        self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)
 
     # Inputs: keep the newest, plan when the cameras have something new
 
@@ -136,6 +160,8 @@ class PolicyNode(ManagedNode):
         subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.STATE)
         subscribe(String, names.INSTRUCTION, self._on_instruction, qos.LATCHED)
         subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
+        subscribe(Range, names.CLEARANCE, self._on_clearance, qos.IMAGES)
+        subscribe(BatteryState, names.BATTERY, self._on_battery, qos.IMAGES)
 
     def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
         decode = (
@@ -166,7 +192,6 @@ class PolicyNode(ManagedNode):
 
     def _on_instruction(self, message: String) -> None:
         self._senses.instruction = message.data
-        self._gate.reset()
         self.get_logger().info(f"told to: {message.data[:200]!r}")
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
@@ -174,9 +199,22 @@ class PolicyNode(ManagedNode):
         if self._mode is not Mode.AUTO:
             self._stream.clear()
 
-    # Thinking: on the worker's thread, one observation at a time
+    def _on_clearance(self, message: Range) -> None:
+        try:
+            self._circumstances.report_clearance(float(message.range), self._monotonic.now())
+        except CircumstanceError as error:
+            self._complain(str(error))
+
+    def _on_battery(self, message: BatteryState) -> None:
+        try:
+            self._circumstances.report_battery(float(message.percentage))
+        except CircumstanceError as error:
+            self._complain(str(error))
+
+    # Thinking: on a thread of its own, one observation at a time
 
     def _plan(self) -> None:
+        self._act()  # what waits to be acted on comes before what comes next
         now = self._now()
         if now < self._planned_stamp - self.settings["max_age"]:
             self._on_clock_jump()
@@ -189,42 +227,100 @@ class PolicyNode(ManagedNode):
         except NotReadyError as error:
             self._complain(str(error))
             return
-        age = now - observation.stamp
-        deadline = self._monotonic.now() + self.settings["deadline"] - age
-        budget = Budget(deadline=deadline, deepest=self.settings["deepest"] or None)
-        if self._worker is not None and self._worker.offer((observation, budget)):
+        if self._begin(observation, now - observation.stamp):
             self._planned_stamp = newest
-        else:
-            self._skipped += 1
+        elif newest > self._skipped_stamp:
+            self._skipped_stamp = newest
+            self._tally.skipped += 1
 
-    def _think(self, job: Job) -> Thought:
-        observation, budget = job
+    def _begin(self, observation: Observation, age: float) -> bool:
+        """Let ``observation`` be thought about; False while another still is."""
+        if self._thinker is None or not self._thinker.idle:
+            return False
+        # Gate, forecasts and headroom are this thread's only now, between two decisions.
+        self._gate.tune()
+        if observation.instruction != self._planned_instruction:
+            self._planned_instruction = observation.instruction
+            self._gate.reset()
+            self._doubt.clear()
+        self._headroom = self.settings["headroom"]
+        self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)
+        self._budget = self._make_budget(age)
+        left = self._budget.deadline - LEAD - self._monotonic.now()
+        self._deadline_timer.timer_period_ns = max(1, int(left * convert.NANOSECONDS))
+        self._deadline_timer.reset()
+        return self._thinker.offer(observation, self._budget)
+
+    def _make_budget(self, age: float) -> Budget:
+        now = self._monotonic.now()
+        return Budget(
+            deadline=now + self.settings["deadline"] - age,
+            risk=self._circumstances.risk(now, self.settings["risk_horizon"]),
+            energy=self._circumstances.energy,
+            deepest=self.settings["deepest"] or None,
+        )
+
+    def _think(self, observation: Observation, budget: Budget, hold: Hold) -> Verdict:
+        clock = self._monotonic
         try:
             inference = self._policy.start(observation)
         except MagmaError as error:
-            slack = budget.deadline - self._monotonic.now()
-            return observation, Verdict(None, Reason.FAULT, 0, (), slack, detail=str(error))
-        return observation, think(inference, self._gate, self._latency, budget, self._monotonic)
+            slack = budget.deadline - clock.now()
+            return Verdict(None, Reason.FAULT, 0, (), slack, detail=str(error))
+        return think(
+            inference, self._gate, self._latency, budget, clock, headroom=self._headroom, hold=hold
+        )
 
-    def _on_thought(self) -> None:
-        thought = None if self._worker is None else self._worker.take()
-        if thought is None:
+    # Acting: as soon as there is a last word, and when the deadline strikes at the latest
+
+    def _on_deadline(self) -> None:
+        self._deadline_timer.cancel()
+        self._act()
+
+    def _act(self) -> None:
+        now = self._monotonic.now()
+        taken = None if self._thinker is None else self._thinker.take(now)
+        if taken is None:
             return
-        observation, verdict = thought
-        self._plans += 1
-        self._late += verdict.slack < 0.0
+        observation, verdict = taken
+        self._deadline_timer.cancel()
         if verdict.chunk is not None and self._mode is Mode.AUTO:
             self._stream.push(verdict.chunk, self._now())
             self._publish_plan(verdict.chunk)
         if verdict.trace is not None:
             self._publish_trace(observation, verdict.trace)
-        self._publish_status(observation, verdict)
+        # What counts is when it was acted on, not when thinking ended.
+        verdict = replace(verdict, slack=self._budget.deadline - now)
+        self._tally.count(verdict)
+        self._report(observation, verdict)
+
+    def _report(self, observation: Observation, verdict: Verdict) -> None:
+        unsure = self._doubt.lasts(verdict, self.settings["tolerance"], self._monotonic.now())
+        report = PlanReport(
+            verdict,
+            self._budget,
+            self._outlook,
+            probability=self._gate.probability(verdict.depth),
+            age=self._now() - observation.stamp,
+            unsure=unsure,
+        )
+        self._publish_status(report)
+        if self._mode is not Mode.AUTO:
+            self._doubt.clear()
+        elif 0.0 < self.settings["help_after"] <= unsure:
+            self._ask_for_help(unsure)
+
+    def _ask_for_help(self, unsure: float) -> None:
+        why = f"Its deepest exit has disagreed with the one before it for {unsure:.1f} s."
+        self._help_publisher.publish(String(data=why))
+        self.get_logger().warning(f"asks for help: {why}")
+        self._doubt.clear()
 
     def _on_clock_jump(self) -> None:
         self.get_logger().warning("the clock jumped back; old images and plans are dropped")
         self._senses.forget()
         self._stream.clear()
-        self._planned_stamp = -math.inf
+        self._planned_stamp = self._skipped_stamp = -math.inf
 
     # Outputs
 
@@ -235,10 +331,12 @@ class PolicyNode(ManagedNode):
         self._plan_publisher = publisher(PathMessage, names.POLICY_PLAN, qos.STATE)
         self._trace_publisher = publisher(ImageMarker, names.POLICY_TRACE, qos.EVENTS)
         self._status_publisher = publisher(DiagnosticStatus, names.POLICY_STATUS, qos.EVENTS)
+        self._help_publisher = publisher(String, names.POLICY_HELP, qos.EVENTS)
         self._diagnostics_publisher = publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
 
     def _stream_commands(self) -> None:
         sample = self._stream.sample(self._now())
+        self._circumstances.speed = float(np.linalg.norm(sample.twist[:3]))
         self._publish_twist(sample.twist)
         if sample.gripper is not None:
             self._gripper_publisher.publish(Float64(data=float(sample.gripper)))
@@ -249,20 +347,9 @@ class PolicyNode(ManagedNode):
         self._twist_publisher.publish(convert.twist_to_message(twist, frame, stamp))
 
     def _publish_plan(self, chunk: ActionChunk) -> None:
-        pose = self._senses.pose
-        if pose is None:
-            return
-        header = Header(stamp=convert.to_stamp(chunk.stamp), frame_id=self.settings["base_frame"])
-        path = PathMessage(header=header)
-        position = np.array(pose.position, float)
-        for displacement in chunk.actions[:, :3]:
-            position = position + displacement
-            point = PoseStamped(header=header)
-            point.pose.position.x, point.pose.position.y, point.pose.position.z = map(
-                float, position
-            )
-            path.poses.append(point)
-        self._plan_publisher.publish(path)
+        if (pose := self._senses.pose) is not None:
+            path = convert.chunk_to_path(chunk, pose, self.settings["base_frame"])
+            self._plan_publisher.publish(path)
 
     def _publish_trace(self, observation: Observation, trace: Trace) -> None:
         stamp = convert.to_stamp(observation.stamp)
@@ -271,50 +358,26 @@ class PolicyNode(ManagedNode):
         for marker in convert.trace_to_markers(trace, image, header):
             self._trace_publisher.publish(marker)
 
-    def _publish_status(self, observation: Observation, verdict: Verdict) -> None:
-        model_time = sum(verdict.stage_times)
-        age = self._now() - observation.stamp
-        values = {
-            "reason": verdict.reason.name,
-            "depth": verdict.depth,
-            "slack_ms": 1e3 * verdict.slack,
-            "model_ms": 1e3 * model_time,
-            "overhead_ms": 1e3 * (age - model_time),
-            "flops_fraction": verdict.flops / self._full_flops,
-            "weight_bytes": verdict.weight_bytes,
-            "late": self._late,
-            "skipped": self._skipped,
-            "plans": self._plans,
-        }
-        if verdict.confidence is not None:
-            confidence = verdict.confidence
-            values |= {
-                "disagreement": confidence.disagreement,
-                "entropy": confidence.entropy,
-                "margin": confidence.margin,
-            }
+    def _publish_status(self, report: PlanReport) -> None:
+        verdict = report.verdict
         usable = verdict.chunk is not None
         level = DiagnosticStatus.OK if usable else DiagnosticStatus.WARN
         text = verdict.detail or verdict.reason.sentence
-        self._status_publisher.publish(convert.status_message(level, "policy", text, values))
+        values = report.values(self._tally)
+        name = self._policy.manifest.name
+        status = convert.status_message(level, "policy", text, values, name)
+        self._status_publisher.publish(status)
+        self._diagnose(status)
         if not usable:
             self._complain(text)
 
     def _publish_diagnostics(self) -> None:
-        values: dict[str, float] = {
-            "plans": self._plans,
-            "late": self._late,
-            "skipped": self._skipped,
-        }
-        values |= {
-            f"p99_ms.{stage.name}": 1e3 * self._latency.forecast([stage])
-            for stage in self._policy.manifest.stages
-        }
-        level = DiagnosticStatus.WARN if self._late else DiagnosticStatus.OK
-        text = f"{self._late} of {self._plans} plans were late"
-        status = convert.status_message(
-            level, "policy: latency", text, values, self._policy.manifest.name
-        )
+        level = DiagnosticStatus.WARN if self._tally.late else DiagnosticStatus.OK
+        values = asdict(self._tally) | self._outlook.values()
+        text, name = self._tally.sentence, self._policy.manifest.name
+        self._diagnose(convert.status_message(level, "policy: latency", text, values, name))
+
+    def _diagnose(self, status: DiagnosticStatus) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
         self._diagnostics_publisher.publish(DiagnosticArray(header=header, status=[status]))
 

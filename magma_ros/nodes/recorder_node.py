@@ -27,7 +27,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import BatteryState, Image, JointState, Range
 from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import ImageMarker
@@ -44,11 +44,14 @@ TOPICS: tuple[tuple[str, Any, QoSProfile], ...] = (
     (names.INSTRUCTION, String, qos.LATCHED),
     (names.EE_POSE, PoseStamped, qos.EVENTS),
     (names.JOINT_STATES, JointState, qos.EVENTS),
+    (names.CLEARANCE, Range, qos.IMAGES),
+    (names.BATTERY, BatteryState, qos.IMAGES),
     (names.POLICY_TWIST, TwistStamped, qos.EVENTS),
     (names.POLICY_GRIPPER, Float64, qos.EVENTS),
     (names.POLICY_PLAN, PathMessage, qos.EVENTS),
     (names.POLICY_TRACE, ImageMarker, qos.EVENTS),
     (names.POLICY_STATUS, DiagnosticStatus, qos.EVENTS),
+    (names.POLICY_HELP, String, qos.EVENTS),
     (names.TELEOP_TWIST, TwistStamped, qos.EVENTS),
     (names.TELEOP_GRIPPER, Float64, qos.EVENTS),
     (names.ROBOT_TWIST, TwistStamped, qos.EVENTS),

@@ -62,6 +62,26 @@ def test_start_in_auto_waits_for_the_first_command_without_tripping():
     assert (cell.out.source, cell.out.scale, cell.out.detail) == (Source.POLICY, 1.0, "")
 
 
+def test_a_policy_that_asks_for_help_while_it_drives_makes_the_arm_hold():
+    cell = Cell()
+    cell.run(0.5, policy=FORWARD)
+    assert cell.guard.request_help(cell.now, "Its exits disagree.").accepted
+    cell.run(0.5, policy=FORWARD)
+    assert (cell.out.mode, cell.out.reason) == (Mode.HOLD, StopReason.HELP_REQUESTED)
+    assert cell.out.detail == "Its exits disagree."
+    assert not cell.out.twist.any()
+
+
+def test_a_policy_that_asks_for_help_takes_nothing_from_a_person():
+    cell = Cell()
+    cell.run(0.5, policy=FORWARD)
+    assert cell.guard.take_over(cell.now).accepted
+    cell.run(0.5, policy=FORWARD, teleop=FORWARD)
+    assert not cell.guard.request_help(cell.now, "Its exits disagree.").accepted
+    cell.run(0.1, policy=FORWARD, teleop=FORWARD)
+    assert cell.out.mode is Mode.TELEOP
+
+
 def test_start_in_hold_waits_for_a_person_and_a_living_policy():
     cell = Cell(start_mode=Mode.HOLD)
     cell.run(1.0)
