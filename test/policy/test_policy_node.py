@@ -1,22 +1,35 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy draws leaves its node, over DDS, and ends in the recording and the clip."""
+"""What the policy node hears, decides, draws and tells, over DDS."""
 
 import time
 
 import numpy as np
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
+from onnx import TensorProto, helper, numpy_helper
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rosbags.highlevel import AnyReader
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import BatteryState, Image, JointState, Range
 from std_msgs.msg import String
 from visualization_msgs.msg import ImageMarker
 
+from magma_ros.gate.confidence import FEATURES
+from magma_ros.gate.gate_file import (
+    ExitEntry,
+    GateFile,
+    Guarantee,
+    Trial,
+    manifest_checksum,
+    write_gate_file,
+)
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode
 from magma_ros.nodes.recorder_node import RecorderNode
 from magma_ros.nodes.report_node import ReportNode
@@ -27,7 +40,7 @@ SIZES = {"front": (48, 64), "wrist": (8, 8)}
 
 
 class Robot:
-    """Two cameras, a pose and a gripper; hears what the policy draws."""
+    """Two cameras, a pose and a gripper; hears what the policy draws and tells."""
 
     def __init__(self) -> None:
         self.node = rclpy.create_node("robot")
@@ -38,13 +51,38 @@ class Robot:
         }
         self._pose = publisher(PoseStamped, names.EE_POSE, qos.STATE)
         self._joints = publisher(JointState, names.JOINT_STATES, qos.STATE)
+        self.clearance = publisher(Range, names.CLEARANCE, qos.IMAGES)
+        self.battery = publisher(BatteryState, names.BATTERY, qos.IMAGES)
         publisher(String, names.INSTRUCTION, qos.LATCHED).publish(String(data="push the cube"))
         self.markers: list[ImageMarker] = []
         self.statuses: list[DiagnosticStatus] = []
         hear = self.node.create_subscription
         hear(ImageMarker, names.POLICY_TRACE, self.markers.append, qos.EVENTS)
         hear(DiagnosticStatus, names.POLICY_STATUS, self.statuses.append, qos.EVENTS)
+        self.modes: list[DiagnosticStatus] = []
+        hear(DiagnosticStatus, names.GUARD_MODE, self.modes.append, qos.LATCHED)
+        self.diagnostics: dict[str, DiagnosticStatus] = {}
+        hear(DiagnosticArray, names.DIAGNOSTICS, self._on_diagnostics, qos.EVENTS)
+        self._parameters = self.node.create_client(SetParameters, "policy/set_parameters")
         self.stamps: list[float] = []
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.diagnostics |= {status.name: status for status in message.status}
+
+    @property
+    def last(self) -> dict[str, str]:
+        """What was told of the newest plan."""
+        return convert.status_values(self.statuses[-1]) if self.statuses else {"reason": "none"}
+
+    def told(self, **values: str) -> bool:
+        """Whether the newest plan was told with these values."""
+        return values.items() <= self.last.items()
+
+    def ask(self, name: str, value: object) -> rclpy.task.Future:
+        """Ask the policy node to change a parameter."""
+        assert self._parameters.wait_for_service(timeout_sec=30.0)
+        message = Parameter(name, value=value).to_parameter_msg()
+        return self._parameters.call_async(SetParameters.Request(parameters=[message]))
 
     def publish(self) -> None:
         stamp = self.node.get_clock().now().to_msg()
@@ -60,12 +98,20 @@ class Robot:
 
 
 @pytest.fixture
-def run(bundle, tmp_path):
+def settings():
+    """Parameters that a test wants otherwise."""
+    return {}
+
+
+@pytest.fixture
+def run(bundle, tmp_path, settings):
     """Run a robot with nodes of the given classes until a condition holds."""
-    settings = [f"bundle:={bundle}", f"directory:={tmp_path / 'run'}", "threads:=1"]
     # The tiny bundle's thoughts are short; the test machine's pauses may not be.
-    settings += ["deadline:=5.0", "max_age:=5.0", "gate:=fixed", "depth:=2"]
-    rclpy.init(args=["--ros-args", *(word for text in settings for word in ("-p", text))])
+    patience = {"deadline": 5.0, "max_age": 5.0, "policy_timeout": 5.0, "state_timeout": 5.0}
+    common = {"bundle": bundle, "directory": tmp_path / "run", "threads": 1, "self_test": 0.0}
+    chosen = common | patience | {"gate": "fixed", "depth": 2} | settings
+    words = [word for name, value in chosen.items() for word in ("-p", f"{name}:={value}")]
+    rclpy.init(args=["--ros-args", *words])
     executor, nodes, robot = SingleThreadedExecutor(), [], Robot()
     executor.add_node(robot.node)
 
@@ -144,3 +190,175 @@ def test_the_trace_is_recorded_and_shown_in_the_clip(run, tmp_path):
         assert len(message.points) == 3
     assert report.trigger_deactivate() == DONE
     assert (tmp_path / "run" / "clip.gif").stat().st_size > 0
+
+
+def calibrated(bundle, probability: float) -> None:
+    """Write a gate file by which every early exit agrees with that probability."""
+    bias = float(np.log(probability / (1.0 - probability)))
+    entry = ExitEntry(
+        bias=bias, weights=(0.0,) * len(FEATURES), calibration_error=0.0, reliability=()
+    )
+    guarantee = Guarantee(
+        epsilon=0.1,
+        delta=0.1,
+        alpha=0.05,
+        episodes=100,
+        suites=("tabletop",),
+        tasks=("reach",),
+        split="seen",
+        seeds=(0, 99),
+    )
+    file = GateFile(
+        manifest_sha256=manifest_checksum(bundle),
+        guarantee=guarantee,
+        threshold=0.7,
+        trials=(Trial(threshold=0.7, violations=0.0, p_value=0.01, depth=1.0, flops=0.5),),
+        ranges=(1.0,) * 7,
+        steps=2,
+        exits=(entry, entry),
+        baselines=(),
+    )
+    write_gate_file(bundle, file)
+
+
+@pytest.mark.parametrize("settings", [{"gate": "adaptive"}])
+def test_the_threshold_is_the_calibrated_one_until_a_parameter_says_otherwise(run, bundle):
+    calibrated(bundle, probability=0.8)
+    start, until = run
+    start(PolicyNode)
+    until(lambda robot: robot.told(reason="CONFIDENT", depth="1", probability="0.8"))
+    robot = until(lambda robot: len(robot.statuses) >= 2)
+    answer = robot.ask("threshold", 0.9)
+    until(lambda robot: robot.told(reason="DEEPEST", depth="3"))
+    assert answer.result().results[0].successful
+    robot.ask("threshold", 0.0)
+    until(lambda robot: robot.told(reason="CONFIDENT", depth="1"))
+
+
+def test_a_gate_file_of_another_bundle_is_refused_in_one_sentence(
+    run, bundle, edit_manifest, capfd
+):
+    calibrated(bundle, probability=0.8)
+    edit_manifest(lambda content: content.update(description="Another one."))
+    node = PolicyNode()
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    said = capfd.readouterr().err
+    assert "was made for a bundle with checksum" in said
+    assert "run magma calibrate again" in said
+    assert "Traceback" not in said
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("settings", [{"depth": 3}])
+def test_parameters_take_effect_on_the_next_plan(run):
+    start, until = run
+    start(PolicyNode)
+    robot = until(lambda robot: robot.told(reason="CONFIDENT", depth="3"))
+    robot.ask("deepest", 2)
+    until(lambda robot: robot.told(reason="CAPPED", depth="2"))
+    robot.ask("depth", 1)
+    until(lambda robot: robot.told(reason="CONFIDENT", depth="1"))
+    robot.ask("deadline", 0.005)
+    until(lambda robot: float(robot.last["slack_ms"]) < 5.0)
+    refused = robot.ask("threads", 4)
+    until(lambda _: refused.done())
+    assert not refused.result().results[0].successful
+
+
+@pytest.mark.parametrize("settings", [{"depth": 3}])
+def test_battery_and_clearance_become_energy_and_risk(run):
+    start, until = run
+    start(PolicyNode)
+    until(lambda robot: robot.told(depth="3", energy="1", risk="0"))
+
+    def low(robot):
+        robot.battery.publish(BatteryState(percentage=0.125))
+        robot.clearance.publish(Range(range=0.0))
+        return robot.told(reason="CAPPED", depth="1", energy="0.125", risk="1")
+
+    until(low)
+
+
+@pytest.mark.parametrize("settings", [{"self_test": 0.05}])
+def test_forecasts_are_tried_before_the_first_plan_and_told_with_every_one(run):
+    start, until = run
+    policy = start(PolicyNode)
+    assert policy._outlook.accuracy.runs > 0
+    robot = until(lambda robot: {"policy", "policy: latency"} <= robot.diagnostics.keys())
+    plan, latency = (robot.diagnostics[name] for name in ("policy", "policy: latency"))
+    assert plan.hardware_id == latency.hardware_id == "tiny"
+    assert {"slack_ms", "forecast_ms", "typical_ms", "overruns"} <= {v.key for v in plan.values}
+    told = {value.key for value in latency.values}
+    assert {"think_1_p50_ms", "think_3_p99_ms", "forecast_coverage", "late"} <= told
+
+
+def long_unless_blank(model) -> None:
+    """Make a stage with two inputs take a fifth of a second or longer, but not in rehearsal."""
+    size, turns = 512, 100
+    graph = model.graph
+    first, *rest = graph.node
+    rest[0].input[0] = "dragged"
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("MatMul", ["before", "turn"], ["after"]),
+        ],
+        "spin",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, ()),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, (size, size)),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, ()),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, (size, size)),
+        ],
+    )
+    drag = [
+        helper.make_node("Abs", ["total"], ["sizes"]),
+        helper.make_node("ReduceMax", ["sizes"], ["greatest"], keepdims=0),
+        helper.make_node("Greater", ["greatest", "nothing"], ["seen"]),
+        helper.make_node("Cast", ["seen"], ["one"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["one", "turns"], ["trips"]),
+        helper.make_node("Loop", ["trips", "", "turn"], ["turned"], body=body),
+        helper.make_node("ReduceMean", ["turned"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["trifle"]),
+        helper.make_node("Add", ["total", "trifle"], ["dragged"]),
+    ]
+    graph.initializer.extend(
+        numpy_helper.from_array(value, name)
+        for name, value in {
+            "turn": np.eye(size, dtype=np.float32),
+            "turns": np.array(turns, np.int64),
+            "nothing": np.array(1e-6, np.float32),
+        }.items()
+    )
+    del graph.node[:]
+    graph.node.extend([first, *drag, *rest])
+
+
+@pytest.mark.parametrize("settings", [{"self_test": 0.05, "deadline": 0.1, "depth": 3}])
+def test_when_a_stage_overruns_the_answer_in_hand_is_acted_on(run, edit_stage):
+    edit_stage(4, long_unless_blank)
+    start, until = run
+    policy = start(PolicyNode)
+    robot = until(lambda robot: robot.told(reason="OVERRUN"))
+    told = robot.last
+    assert (told["depth"], told["overruns"]) == ("2", "1")
+    assert not policy._thinker.idle, "the stage must still be running when its answer is dropped"
+    until(lambda robot: robot.last["plans"] != told["plans"])
+    assert int(robot.last["skipped"]) > 0
+    assert robot.last["overruns"] == "1", "the forecast has learnt how long the stage takes"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"gate": "adaptive", "tolerance": 0.001, "help_after": 0.3, "start_mode": "AUTO"}],
+)
+def test_a_policy_that_stays_unsure_makes_the_guard_hold_and_say_why(run):
+    start, until = run
+    start(GuardNode)
+    start(PolicyNode)
+    robot = until(lambda robot: "HOLD" in [convert.status_values(m)["mode"] for m in robot.modes])
+    assert convert.status_values(robot.modes[-1])["reason"] == "HELP_REQUESTED"
+    assert robot.modes[-1].message.startswith("The policy is unsure and asks for help. Its deepest")
