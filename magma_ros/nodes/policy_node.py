@@ -246,7 +246,8 @@ class PolicyNode(ManagedNode):
         self._headroom = self.settings["headroom"]
         self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)
         self._budget = self._make_budget(age)
-        left = self._budget.deadline - LEAD - self._monotonic.now()
+        # A little into the lead, lest a timer on another clock looks a moment too early, in vain.
+        left = self._budget.deadline - 0.9 * LEAD - self._monotonic.now()
         self._deadline_timer.timer_period_ns = max(1, int(left * convert.NANOSECONDS))
         self._deadline_timer.reset()
         return self._thinker.offer(observation, self._budget)
