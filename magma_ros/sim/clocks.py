@@ -28,6 +28,9 @@ from magma_ros.types import GRIPPER, ActionChunk, Clock, FloatArray, MonotonicCl
 TICK = 0.02
 """Period of the command stream [s]."""
 
+LEAD = TICK - INSTANT
+"""How long before a deadline the answer in hand is acted on [s]: at the last tick not after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -89,7 +92,7 @@ class WallClock:
     fast as it can, and the episode's ``lag`` tells.
 
     Args:
-        thinker: Decides meanwhile.
+        thinker: Decides meanwhile; gives out the answer in hand with :data:`LEAD`.
         clock: What the world follows; the deadlines lie on it.
     """
 
@@ -101,7 +104,10 @@ class WallClock:
         self._clock = clock or MonotonicClock()
 
     def play(self, episode: Episode, pace: Pace) -> None:
-        """Stream commands at 50 Hz; observe when it is time and the policy is free."""
+        """Stream commands at 50 Hz; observe when it is time and the policy is free.
+
+        Deadlines count from the tick, not from the physics step nearest to it.
+        """
         self._thinker.reset()
         stream = ChunkStream(StreamConfig(period=TICK))
         began = self._clock.now()
@@ -112,7 +118,7 @@ class WallClock:
             self._hear(episode, stream)
             if not self._thinker.busy and episode.time > next_look - INSTANT:
                 next_look = episode.time + pace.execute * ENV_STEP
-                deadline = began + episode.time + pace.deadline
+                deadline = began + ticks * TICK + pace.deadline
                 self._thinker.offer(episode.look(), deadline)
             sample = stream.sample(episode.time)
             episode.stalls += flowing and sample.state is not StreamState.PLAYING
@@ -120,7 +126,7 @@ class WallClock:
             ticks += 1
             episode.follow(sample.twist, sample.gripper, ticks * TICK)
             episode.lag = max(episode.lag, self._clock.now() - began - episode.time)
-            self._clock.sleep_until(began + episode.time)
+            self._clock.sleep_until(began + ticks * TICK)
 
     def _hear(self, episode: Episode, stream: ChunkStream) -> None:
         """Take what the thinker has decided, if it has."""
@@ -152,7 +158,8 @@ class ModelledClock:
         """Play an episode from its beginning to its end; the computer starts anew with it."""
         self._computer.begin(episode.scene, pace.execute * ENV_STEP)
         time = SimulatedTime()
-        WallClock(ModelledThinker(self._actor, self._computer, time), time).play(episode, pace)
+        thinker = ModelledThinker(self._actor, self._computer, time, LEAD)
+        WallClock(thinker, time).play(episode, pace)
 
 
 _REST: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)

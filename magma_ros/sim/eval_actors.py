@@ -5,20 +5,27 @@
 from __future__ import annotations
 
 import math
+import select
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol, Self
 
 from magma_ros.gate.gates import Gate, OracleGate
+from magma_ros.gate.handover import Handover
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference, think
+from magma_ros.gate.selftest import self_test
 from magma_ros.gate.shadow import read_all
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import Budget, Clock, MagmaError, MonotonicClock, Observation, Verdict
+
+Hold = Callable[[Verdict], None]
+"""Takes the verdict to act on should the deadline strike during the next stage."""
 
 
 class ActorError(MagmaError):
@@ -32,8 +39,11 @@ class Actor(Protocol):
         """Forget the last episode."""
         ...
 
-    def act(self, observation: Observation, deadline: float) -> Verdict:
-        """Decide; ``deadline`` is the latest useful moment on the monotonic clock [s]."""
+    def act(self, observation: Observation, deadline: float, hold: Hold | None = None) -> Verdict:
+        """Decide; ``deadline`` is the latest useful moment on the monotonic clock [s].
+
+        Each answer in hand is left with ``hold`` on the way.
+        """
         ...
 
 
@@ -42,7 +52,7 @@ class Thinker(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether an observation is still with it."""
+        """Whether an observation was still with it, answered or not, when last asked to take."""
         ...
 
     def reset(self) -> None:
@@ -54,7 +64,10 @@ class Thinker(Protocol):
         ...
 
     def take(self) -> Verdict | None:
-        """The decision once it is there; asking does not wait."""
+        """The decision once it is there, or the answer in hand when the deadline strikes.
+
+        Given out once; asking does not wait.
+        """
         ...
 
 
@@ -96,7 +109,7 @@ class PolicyActor:
         gate: When to stop thinking.
         deepest: Deepest exit allowed, or None for no cap.
         patient: Think on past the deadline until the gate is confident, as policies do that know
-            no clock; such a decision is late.
+            no clock and have no answer before the end; such a decision is late.
         computer: What the stages run on; this computer by default.
     """
 
@@ -139,7 +152,16 @@ class PolicyActor:
         """Forget the last episode, but not how long stages take."""
         self._gate.reset()
 
-    def act(self, observation: Observation, deadline: float) -> Verdict:
+    def rehearse(self) -> None:
+        """Learn how long stages take, for about a second, before a decision depends on it.
+
+        Raises:
+            PolicyError: A stage fails.
+        """
+        computer = self._computer
+        self_test(lambda: computer.host(self._policy.rehearse()), computer.latency, computer.clock)
+
+    def act(self, observation: Observation, deadline: float, hold: Hold | None = None) -> Verdict:
         """Think as deep as is worth it and fits.
 
         Raises:
@@ -149,7 +171,14 @@ class PolicyActor:
         inference = computer.host(self._begin(observation))
         limit = math.inf if self._patient else deadline
         budget = Budget(deadline=limit, deepest=self._deepest)
-        verdict = think(inference, self._gate, computer.latency, budget, computer.clock)
+        verdict = think(
+            inference,
+            self._gate,
+            computer.latency,
+            budget,
+            computer.clock,
+            hold=None if self._patient else hold,
+        )
         return replace(verdict, slack=deadline - computer.clock.now())
 
     def _begin(self, observation: Observation) -> Inference:
@@ -168,12 +197,13 @@ class ActorProcess:
 
     Args:
         make_actor: Makes the actor, over there; must be picklable.
+        lead: How long before a deadline the answer in hand is given out [s].
 
     Raises:
         MagmaError: The actor could not be made.
     """
 
-    def __init__(self, make_actor: Callable[[], Actor]) -> None:
+    def __init__(self, make_actor: Callable[[], Actor], lead: float = 0.0) -> None:
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
@@ -181,37 +211,53 @@ class ActorProcess:
         )
         self._process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
-        self._busy = False
+        self._clock = MonotonicClock()
+        self._lead = lead
+        self._handover = Handover(lead)
         self._receive()
 
     @property
     def busy(self) -> bool:
-        """Whether an observation is still with it."""
-        return self._busy
+        """Whether the last word on an observation was still to come when last asked to take."""
+        return self._handover.busy
 
     def reset(self) -> None:
         """Wait for what is still being thought, drop it, and forget the last episode."""
-        if self._busy:
-            self._receive()
-            self._busy = False
+        while self.busy:
+            self._hear()
+        self._handover = Handover(self._lead)
         self._send(None)
         self._receive()
 
     def offer(self, observation: Observation, deadline: float) -> None:
         """Hand over an observation; only while not ``busy``."""
         self._send((observation, deadline))
-        self._busy = True
+        self._handover.begin(deadline)
 
     def take(self) -> Verdict | None:
-        """The decision once it is there; asking does not wait.
+        """The decision once it is there, or the answer in hand when the deadline strikes.
+
+        Given out once; asking does not wait.
 
         Raises:
             MagmaError: The actor refused the observation, or its process ended.
         """
-        if not self._busy or not self._pipe.poll():
-            return None
-        self._busy = False
-        return self._receive()
+        while self.busy and self._pipe.poll():
+            self._hear()
+        return self._handover.take(self._clock.now())
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until something was heard from over there, or for so long."""
+        # Connection.poll would round the time up to whole milliseconds.
+        select.select([self._pipe], [], [], max(0.0, seconds))
+
+    def _hear(self) -> None:
+        """Pass on the next word."""
+        match self._receive():
+            case _Held(verdict):
+                self._handover.hold(verdict)
+            case Verdict() as verdict:
+                self._handover.finish(verdict)
 
     def _send(self, request: _Request) -> None:
         try:
@@ -219,12 +265,13 @@ class ActorProcess:
         except OSError:
             raise self._gone() from None
 
-    def _receive(self) -> Verdict | None:
+    def _receive(self) -> _Held | Verdict | None:
         try:
-            answer: Verdict | MagmaError | None = self._pipe.recv()
+            answer: _Held | Verdict | MagmaError | None = self._pipe.recv()
         except (EOFError, OSError):
             raise self._gone() from None
         if isinstance(answer, MagmaError):
+            self._handover = Handover(self._lead)  # that was the last word
             raise answer
         return answer
 
@@ -240,6 +287,13 @@ _Request = tuple[Observation, float] | None
 """An observation with its deadline, or None for a reset."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """An answer in hand; the last word is still to come."""
+
+    verdict: Verdict
+
+
 def _serve(pipe: Connection, make_actor: Callable[[], Actor]) -> None:
     """Answer requests until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a traceback
@@ -249,19 +303,17 @@ def _serve(pipe: Connection, make_actor: Callable[[], Actor]) -> None:
         pipe.send(error)
         return
     pipe.send(None)
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError):
+        while True:
             request: _Request = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_answer(actor, request))
+            pipe.send(_answer(actor, request, lambda verdict: pipe.send(_Held(verdict))))
 
 
-def _answer(actor: Actor, request: _Request) -> Verdict | MagmaError | None:
+def _answer(actor: Actor, request: _Request, hold: Hold) -> Verdict | MagmaError | None:
     if request is None:
         actor.reset()
         return None
     try:
-        return actor.act(*request)
+        return actor.act(*request, hold)
     except MagmaError as error:
         return error

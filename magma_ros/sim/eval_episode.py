@@ -210,7 +210,7 @@ class Episode:
             depth=sum(verdict.depth for verdict in verdicts),
             flops=sum(verdict.flops for verdict in verdicts),
             weight_bytes=sum(verdict.weight_bytes for verdict in verdicts),
-            late=sum(v.slack < 0.0 or v.reason is Reason.NO_TIME for v in verdicts),
+            late=sum(v.slack < -INSTANT or v.reason is Reason.NO_TIME for v in verdicts),
             stalls=self.stalls,
             lag=self.lag,
             trace_errors=self._trace_errors(),

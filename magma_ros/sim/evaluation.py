@@ -19,7 +19,15 @@ from rich.console import Console
 
 from magma_ros.gate.gates import OracleGate, make_gate
 from magma_ros.policy.manifest import MANIFEST, BundleError, Manifest, read_manifest, sha256_of
-from magma_ros.sim.clocks import CLOCKS, IdealClock, ModelledClock, Pace, WallClock, WorldClock
+from magma_ros.sim.clocks import (
+    CLOCKS,
+    LEAD,
+    IdealClock,
+    ModelledClock,
+    Pace,
+    WallClock,
+    WorldClock,
+)
 from magma_ros.sim.eval_actors import ActorProcess, PolicyActor
 from magma_ros.sim.eval_episode import Control, Episode, EpisodeResult, Scene
 from magma_ros.sim.eval_summary import Honesty, Summary, judge_honesty, summarise
@@ -313,7 +321,7 @@ def start_clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
             computer = ModelledComputer(read_manifest(bundle), spec.conditions)
             return ModelledClock(load(1, computer=computer), computer)
         case _:
-            return WallClock(ActorProcess(partial(load, 0)))
+            return WallClock(ActorProcess(partial(load, 0), LEAD))
 
 
 def pace_of(spec: EvaluationSpec, suite: str) -> Pace:

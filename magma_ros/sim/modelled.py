@@ -10,11 +10,13 @@ be played beside others.
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from magma_ros.gate.handover import Handover
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference
 from magma_ros.policy.manifest import Manifest
@@ -160,40 +162,52 @@ class _Hosted:
 
 
 class ModelledThinker:
-    """A thinker whose decisions are there as late as they would be on a modelled computer.
+    """A thinker whose answers are there as late as they would be on a modelled computer.
 
     Args:
         actor: Decides at once, but on the computer's clock.
         computer: What its stages run on.
         time: Clock of the world.
+        lead: How long before a deadline the answer in hand is given out [s].
     """
 
-    def __init__(self, actor: Actor, computer: ModelledComputer, time: Clock) -> None:
+    def __init__(
+        self, actor: Actor, computer: ModelledComputer, time: Clock, lead: float = 0.0
+    ) -> None:
         self._actor = actor
         self._computer = computer
         self._time = time
-        self._pending: tuple[float, Verdict] | None = None
+        self._lead = lead
+        self._handover = Handover(lead)
+        self._words: deque[tuple[float, Verdict]] = deque()
 
     @property
     def busy(self) -> bool:
-        """Whether an observation is still with it."""
-        return self._pending is not None
+        """Whether the last word on an observation was still to come when last asked to take."""
+        return self._handover.busy
 
     def reset(self) -> None:
         """Forget the last episode."""
         self._actor.reset()
-        self._pending = None
+        self._handover = Handover(self._lead)
+        self._words.clear()
 
     def offer(self, observation: Observation, deadline: float) -> None:
         """Hand over an observation; only while not ``busy``."""
         clock = self._computer.clock
         clock.sleep_until(self._time.now())
-        verdict = self._actor.act(observation, deadline)
-        self._pending = clock.now(), verdict
+        self._handover.begin(deadline)
+
+        def note(verdict: Verdict) -> None:
+            self._words.append((clock.now(), verdict))
+
+        note(self._actor.act(observation, deadline, note))
 
     def take(self) -> Verdict | None:
-        """The decision once it is there."""
-        if self._pending is None or self._time.now() < self._pending[0] - INSTANT:
-            return None
-        verdict, self._pending = self._pending[1], None
-        return verdict
+        """The decision once it is there, or the answer in hand when the deadline strikes."""
+        now = self._time.now()
+        while self._words and self._words[0][0] <= now + INSTANT:
+            _, verdict = self._words.popleft()
+            leave = self._handover.hold if self._words else self._handover.finish
+            leave(verdict)
+        return self._handover.take(now)

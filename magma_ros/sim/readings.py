@@ -26,6 +26,7 @@ from magma_ros.gate.shadow import read_all
 from magma_ros.policy.manifest import ActionContract, Manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.sim.clocks import IdealClock, Pace
+from magma_ros.sim.eval_actors import Hold
 from magma_ros.sim.eval_episode import Episode, Scene
 from magma_ros.sim.eval_workers import spread
 from magma_ros.sim.evaluation import EvaluationSpec
@@ -120,7 +121,7 @@ class ShadowActor:
         """Forget the last episode."""
         self._gate.reset()
 
-    def act(self, observation: Observation, deadline: float) -> Verdict:
+    def act(self, observation: Observation, deadline: float, hold: Hold | None = None) -> Verdict:
         """Decide as if only the stages up to the verdict had run.
 
         Raises:
@@ -129,7 +130,8 @@ class ShadowActor:
         replay = read_all(self._policy.start(observation))
         if isinstance(self._gate, OracleGate):
             self._gate.foresee(replay.readings)
-        verdict = think(replay, self._gate, LatencyModel(), Budget(deadline), self._clock)
+        budget = Budget(deadline)
+        verdict = think(replay, self._gate, LatencyModel(), budget, self._clock, hold=hold)
         if verdict.chunk is not None:
             self._recorder.add(replay.readings, verdict.chunk)
         return verdict

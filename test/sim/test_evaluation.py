@@ -6,6 +6,8 @@ import io
 import json
 import math
 import multiprocessing
+import os
+import signal
 import time
 from dataclasses import replace
 from functools import partial
@@ -17,6 +19,7 @@ from rich.console import Console
 
 from magma_ros.gate.gates import FixedDepth
 from magma_ros.policy.manifest import MANIFEST, BundleError, read_manifest
+from magma_ros.share import find_bundle
 from magma_ros.sim.eval_actors import ActorError, ActorProcess, PolicyActor
 from magma_ros.sim.eval_episode import Control, EpisodeResult, Scene
 from magma_ros.sim.eval_summary import TraceError, judge_honesty
@@ -25,7 +28,7 @@ from magma_ros.sim.evaluation import Evaluation, EvaluationSpec, evaluate, pace_
 from magma_ros.sim.failures import Failure
 from magma_ros.sim.simulation import Simulation
 from magma_ros.sim.statistics import PairedCounts, rms_jerk, wilson_interval
-from magma_ros.types import MagmaError
+from magma_ros.types import MagmaError, Reason
 
 
 @pytest.fixture
@@ -251,6 +254,42 @@ def test_an_actor_decides_the_same_in_a_process_of_its_own(pristine, observation
     there = decided(process)
     np.testing.assert_array_equal(there.chunk.actions, here.chunk.actions)
     assert there.reason is here.reason
+
+
+def stop_in_thought(process, pid, observation):
+    """Stop the process between its first exit and its last word; gives the deadline."""
+    for _ in range(100):
+        deadline = time.monotonic() + 2.0
+        process.offer(observation, deadline)
+        process.wait(10.0)
+        os.kill(pid, signal.SIGSTOP)
+        if process.take() is None:
+            return deadline
+        os.kill(pid, signal.SIGCONT)  # its last word was there already: try again
+        process.reset()
+    raise AssertionError("the policy was never caught in thought")
+
+
+def test_when_the_policy_hangs_its_answer_in_hand_is_there_by_the_deadline(observation):
+    bundle = find_bundle("magma-nano")
+    exits = read_manifest(bundle).exits
+    before = set(multiprocessing.active_children())
+    make = partial(PolicyActor.load, bundle, FixedDepth(exits), None, 1)
+    process = ActorProcess(make, lead=0.5)
+    (child,) = set(multiprocessing.active_children()) - before
+    deadline = stop_in_thought(process, child.pid, observation)
+    try:
+        verdict = decided(process)
+        assert verdict.reason is Reason.OVERRUN
+        assert 1 <= verdict.depth < exits
+        assert verdict.chunk.depth == verdict.depth
+        assert 0.0 < verdict.slack <= 0.5
+        assert time.monotonic() < deadline
+        assert process.busy
+    finally:
+        os.kill(child.pid, signal.SIGCONT)
+    while process.busy:
+        assert process.take() is None
 
 
 def test_an_observation_that_is_refused_over_there_is_the_same_error_here(pristine, observation):

@@ -4,21 +4,30 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from magma_ros.gate.gates import FixedDepth
+from magma_ros.gate.gates import AdaptiveGate, FixedDepth
 from magma_ros.gate.loop import think
 from magma_ros.gate.shadow import Replay
 from magma_ros.policy.manifest import read_manifest
-from magma_ros.sim.eval_episode import Scene
+from magma_ros.sim.clocks import LEAD, TICK
+from magma_ros.sim.eval_actors import PolicyActor
+from magma_ros.sim.eval_episode import INSTANT, Scene
 from magma_ros.sim.evaluation import EvaluationSpec, evaluate
 from magma_ros.sim.load import HORIZON, LOADS
-from magma_ros.sim.modelled import QUANTILE, Conditions, ModelledComputer
+from magma_ros.sim.modelled import (
+    QUANTILE,
+    Conditions,
+    ModelledComputer,
+    ModelledThinker,
+    SimulatedTime,
+)
 from magma_ros.sim.schema import SimulationError
-from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading, Reason
+from magma_ros.sim.simulation import Simulation
+from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading, Reason, Verdict
 
 PERIOD = 0.2
 SCENE = Scene("tabletop", "reach", "seen", 40)
@@ -100,6 +109,89 @@ def test_costs_of_a_larger_policy_take_its_time(computer, manifest):
     )
     assert large[1] > 0.5 > small[1]
     assert large[0].flops == pytest.approx(6.1e12, rel=0.02)
+
+
+@pytest.fixture(scope="module")
+def observation():
+    simulation = Simulation(SCENE.task, seed=SCENE.seed)
+    yield simulation.observation()
+    simulation.close()
+
+
+@dataclass
+class Decision:
+    """One observation, and what was acted on: when, and whether thinking still went on."""
+
+    asked: float
+    acted: list[tuple[float, Verdict, bool]] = field(default_factory=list)
+
+
+@pytest.fixture
+def ponder(tiny_bundle, computer, observation):
+    """Lets a demanding gate decide for 20 s under bursts of load, as the command stream asks."""
+
+    def play(*, patient=False):
+        there, time = computer(slowness=0.9, load="bursts"), SimulatedTime()
+        gate = AdaptiveGate(tolerance=1e-6)
+        actor = PolicyActor.load(tiny_bundle, gate, None, 1, patient=patient, computer=there)
+        thinker = ModelledThinker(actor, there, time, LEAD)
+        thinker.reset()
+        decisions, next_look = [], 0.0
+        for tick in range(round(20.0 / TICK)):
+            time.sleep_until(tick * TICK)
+            if (verdict := thinker.take()) is not None:
+                decisions[-1].acted.append((time.now(), verdict, thinker.busy))
+            if not thinker.busy and time.now() > next_look - INSTANT:
+                next_look = time.now() + PERIOD
+                thinker.offer(observation, time.now() + 0.8 * PERIOD)
+                decisions.append(Decision(time.now()))
+        return decisions[:-1]  # the last one may be under way
+
+    return play
+
+
+def test_an_overrun_is_in_time_with_the_chunk_of_the_exit_before(ponder, tiny_bundle, observation):
+    overrun = [
+        (at - decision.asked, verdict)
+        for decision in ponder()
+        for at, verdict, _ in decision.acted
+        if verdict.reason is Reason.OVERRUN
+    ]
+    assert overrun
+    for waited, verdict in overrun:
+        assert waited == pytest.approx(0.8 * PERIOD)
+        assert verdict.slack >= -INSTANT
+        assert verdict.depth < 3
+        exit_gate = FixedDepth(verdict.depth)
+        alone = PolicyActor.load(tiny_bundle, exit_gate, None, 1).act(observation, math.inf)
+        np.testing.assert_array_equal(verdict.chunk.actions, alone.chunk.actions)
+        assert verdict.flops > alone.flops  # the stage that was not waited for is paid for
+
+
+def test_who_minds_the_deadline_is_late_only_where_not_even_the_first_exit_was_in_time(ponder):
+    for decision in ponder():
+        for _, verdict, _ in decision.acted:
+            assert verdict.slack >= -INSTANT or verdict.depth <= 1
+
+
+def test_who_knows_no_clock_has_no_answer_before_the_end_and_is_late(ponder):
+    verdicts = [verdict for decision in ponder(patient=True) for _, verdict, _ in decision.acted]
+    assert {verdict.reason for verdict in verdicts} == {Reason.DEEPEST}
+    assert sum(verdict.slack < 0.0 for verdict in verdicts) > 5
+
+
+def test_what_comes_after_an_overrun_does_not_replace_what_was_acted_on(ponder):
+    decisions = ponder()
+    assert {len(decision.acted) for decision in decisions} == {1}
+    went_on = {v.reason for decision in decisions for _, v, busy in decision.acted if busy}
+    assert went_on == {Reason.OVERRUN}
+
+
+def test_the_same_seed_gives_the_same_overruns(ponder):
+    def reasons():
+        return [(at, v.reason, v.slack) for decision in ponder() for at, v, _ in decision.acted]
+
+    assert reasons() == reasons()
 
 
 @pytest.mark.parametrize("name", LOADS)
