@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from magma_ros.cli.common import Bundle, complaints, console
 from magma_ros.doctor import require
+from magma_ros.files import make_folder
 from magma_ros.share import find_bundle
 
 bench_app = App(name="bench", help="Compare gates where the world does not wait.")
@@ -72,6 +73,45 @@ def gate(
     write_bench(bench, out)
     for table in (claims_table(bench), budget_table(bench)):  # the others are too wide for most
         console.print(table)
+    console.print(f"report in {out}")
+    return 0
+
+
+@bench_app.command
+def wall(
+    *,
+    bundle: Bundle = "magma-nano",
+    out: Path = Path("runs/wall"),
+    ticks: int = 10_000,
+    period: float = 0.02,
+    deadline: float | None = None,
+    hog: bool = True,
+) -> int:
+    """Measure in real time, beside a CPU hog, how often the action is not there when it is due.
+
+    The gate, thinking as deep as fits, full depth and the first exit take turns: first while
+    nothing else is asked of the machine, then while stress-ng keeps every core busy.
+
+    Args:
+        bundle: Policy bundle.
+        out: Folder for the report.
+        ticks: Observations of each contender beside the hog, with a fifth as many before; without
+            it, all of them.
+        period: Time between two observations [s].
+        deadline: Time from an observation to its action [s]; by default 80 % of the period.
+        hog: Whether to repeat everything beside the hog.
+    """
+    require("sim")
+    from magma_ros.sim.bench_plan import DEADLINE_SHARE
+    from magma_ros.sim.bench_wall import WallSpec, run_wall_bench
+    from magma_ros.sim.bench_wall_report import wall_table, write_wall_bench
+
+    spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
+    folder = find_bundle(bundle)
+    make_folder(out)  # told now, not after minutes
+    measured = run_wall_bench(spec, folder, console=complaints)
+    write_wall_bench(measured, out)
+    console.print(wall_table(measured))
     console.print(f"report in {out}")
     return 0
 
