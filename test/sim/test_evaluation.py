@@ -259,7 +259,7 @@ def test_an_actor_decides_the_same_in_a_process_of_its_own(pristine, observation
 def stop_in_thought(process, pid, observation):
     """Stop the process between its first exit and its last word; gives the deadline."""
     for _ in range(100):
-        deadline = time.monotonic() + 2.0
+        deadline = time.monotonic() + 5.0
         process.offer(observation, deadline)
         process.wait(10.0)
         os.kill(pid, signal.SIGSTOP)
@@ -275,7 +275,7 @@ def test_when_the_policy_hangs_its_answer_in_hand_is_there_by_the_deadline(obser
     exits = read_manifest(bundle).exits
     before = set(multiprocessing.active_children())
     make = partial(PolicyActor.load, bundle, FixedDepth(exits), None, 1)
-    process = ActorProcess(make, lead=0.5)
+    process = ActorProcess(make, lead=4.0)
     (child,) = set(multiprocessing.active_children()) - before
     deadline = stop_in_thought(process, child.pid, observation)
     try:
@@ -283,7 +283,7 @@ def test_when_the_policy_hangs_its_answer_in_hand_is_there_by_the_deadline(obser
         assert verdict.reason is Reason.OVERRUN
         assert 1 <= verdict.depth < exits
         assert verdict.chunk.depth == verdict.depth
-        assert 0.0 < verdict.slack <= 0.5
+        assert 0.0 < verdict.slack <= 4.0
         assert time.monotonic() < deadline
         assert process.busy
     finally:
