@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from magma_ros.files import make_folder, whole, write_json
-from magma_ros.sim.bench_wall import HOG, QUIET, Tick, WallBench
+from magma_ros.sim.bench_wall import Tick, WallBench
 from magma_ros.sim.eval_tables import Grid, number, percentage
 from magma_ros.sim.hog import TOOL
 from magma_ros.sim.statistics import ratio, wilson_interval
@@ -101,14 +101,13 @@ def _row(
 def wall_table(bench: WallBench) -> Grid:
     """All rows."""
     spec, machine = bench.spec, bench.machine
-    names = {QUIET: QUIET, HOG: f"{TOOL} --cpu {machine.cores}"}
     lines = [
         (
-            names[row.condition],
+            row.condition,
             row.contender,
             str(row.ticks),
-            f"{row.misses} ({_percent(row.misses / row.ticks)})",
-            " to ".join(_percent(bound) for bound in row.interval),
+            str(row.misses),
+            _percentages(row.misses / row.ticks, row.interval),
             *(_milliseconds(value) for value in (row.median, row.p99, row.longest)),
             number(row.mean_depth, 2),
             percentage(row.flops_fraction),
@@ -119,14 +118,14 @@ def wall_table(bench: WallBench) -> Grid:
     return Grid(
         f"{bench.manifest.name} in real time: an action every {1e3 * spec.period:g} ms, due after "
         f"{1e3 * spec.deadline:g} ms",
-        ("beside", "who", "ticks", "misses", "95 % interval", "p50 [ms]", "p99 [ms]", "max [ms]",
-         "depth", "FLOPs", "loop late (missed)"),
+        ("while", "who", "ticks", "misses", "[%], 95 % interval", "p50 [ms]", "p99 [ms]",
+         "max [ms]", "depth", "FLOPs", "loop late (missed)"),
         lines,
         f"{machine.processor}, {machine.cores} cores, {machine.threads} threads a policy, one run; "
-        f"load before it {machine.load:.1f}. A miss is a tick without its action at the deadline; "
-        "p50, p99, max: from an observation to its action, late ones included; FLOPs: share of "
-        "always thinking to the end; loop late: the loop itself woke up more than "
-        f"{1e3 * spec.tolerance:g} ms too late.",
+        f"load before it {machine.load:.1f}; hog: {TOOL} --cpu {machine.cores}. A "
+        "miss is a tick without its action at the deadline; p50, p99, max: from an observation to "
+        "its action, late ones included; FLOPs: share of always thinking to the end; loop late: "
+        f"the loop itself woke up more than {1e3 * spec.tolerance:g} ms too late.",
         words=2,
     )  # fmt: skip
 
@@ -154,9 +153,10 @@ def _to_json(bench: WallBench) -> dict[str, Any]:
     }
 
 
-def _percent(part: float) -> str:
-    """A share in percent, fine enough for rare events."""
-    return f"{100 * part:.2f} %"
+def _percentages(part: float, interval: tuple[float, float]) -> str:
+    """A share with its interval in percent, fine enough for rare events."""
+    low, high = interval
+    return f"{100 * part:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 
 def _milliseconds(seconds: float | None) -> str:
