@@ -65,8 +65,10 @@ def think(
 ) -> Verdict:
     """Think as deep as is worth it and fits before ``budget.deadline``.
 
-    No stage starts unless the forecast of all stages up to the next exit fits in the time left,
-    with ``headroom``. Every stage that runs is timed and observed by ``latency``.
+    After the first exit no stage starts unless the forecast of all stages up to the next exit fits
+    in the time left, with ``headroom``: what is in hand is not put at risk. Before the first exit
+    there is nothing to lose, so it is tried unless even its typical time does not fit. Every stage
+    that runs is timed and observed by ``latency``.
 
     Args:
         inference: A fresh inference.
@@ -86,14 +88,15 @@ def think(
     deepest = deepest_allowed(budget, inference.exits)
     while stages := inference.upcoming:
         left = ledger.left()
-        if latency.forecast(stages) * (1.0 + headroom) > left:
-            if ledger.reading is not None:
-                latency.refuse(stages)
-                return ledger.verdict(Reason.DEADLINE)
-            if left > 0.0:
-                latency.forgive(stages)
-            return ledger.verdict(Reason.NO_TIME)
-        if hold is not None and ledger.reading is not None:
+        if ledger.reading is None:
+            if latency.typical(stages) > left:
+                if left > 0.0:
+                    latency.forgive(stages)
+                return ledger.verdict(Reason.NO_TIME)
+        elif latency.forecast(stages) * (1.0 + headroom) > left:
+            latency.refuse(stages)
+            return ledger.verdict(Reason.DEADLINE)
+        elif hold is not None:
             hold(ledger.overrun(stages[0]))
         try:
             reading = inference.advance()
