@@ -11,6 +11,7 @@ from pathlib import Path
 
 from magma_ros.models.benchmark import Timing
 from magma_ros.models.checkpoint import Recipe
+from magma_ros.models.data_config import AggregationConfig, Episodes
 from magma_ros.models.evidence import THREADS, Evidence
 from magma_ros.models.parity import Deviation
 from magma_ros.policy.manifest import Manifest
@@ -101,17 +102,31 @@ def _contract(manifest: Manifest) -> str:
 
 def _origin(manifest: Manifest, recipe: Recipe) -> str:
     config = recipe.config
-    counts = [count for tasks in config.data.episodes.values() for count in tasks.values()]
-    last = config.data.seed + max(counts) - 1
     return (
-        f"Trained from scratch on {manifest.provenance.data} (seeds {config.data.seed} to {last}). "
-        f"{config.optimiser.steps} optimiser steps of {config.optimiser.batch} samples, "
+        f"Trained from scratch on {manifest.provenance.data} "
+        f"({_seeds(config.data.seed, config.data.episodes)})."
+        + "".join(_round(config.data.seed, aggregation) for aggregation in config.aggregation)
+        + f" {config.optimiser.steps} optimiser steps of {config.optimiser.batch} samples, "
         f"seed {config.seed}. Evaluation seeds (0 to 999,999) were never trained on.\n\n"
         "```bash\n"
         f"magma train --config models/{config.name}.train.yaml\n"
         f"{manifest.provenance.command}\n"
         "```"
     )
+
+
+def _round(seed: int, aggregation: AggregationConfig) -> str:
+    count = sum(sum(tasks.values()) for tasks in aggregation.episodes.values())
+    return (
+        f" After step {aggregation.after} came {count} episodes of split {aggregation.split} in "
+        "which policy and expert drove in turn and the expert labelled every step "
+        f"({_seeds(seed + aggregation.seed_offset, aggregation.episodes)})."
+    )
+
+
+def _seeds(first: int, episodes: Episodes) -> str:
+    most = max(count for tasks in episodes.values() for count in tasks.values())
+    return f"seeds {first} to {first + most - 1}"
 
 
 def _stages(manifest: Manifest) -> str:

@@ -16,7 +16,7 @@ from magma_ros.sim.eval_episode import Control
 from magma_ros.sim.eval_exits import ExitStudy, evaluate_exits
 from magma_ros.sim.evaluation import EvaluationSpec
 
-FIRST_SEED = 1000
+FIRST_SEED = 50_000
 """Seed of the first episode; training never sees seeds below a million."""
 
 THREADS = 2
