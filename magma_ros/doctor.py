@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 
+from magma_ros.machine import processor_name
 from magma_ros.share import find_bundle, share_directory
 from magma_ros.types import MagmaError
 
@@ -168,4 +169,4 @@ def _processor() -> Finding:
     cores = os.cpu_count() or 1
     ok = cores >= 2
     fix = "" if ok else "use a machine with two cores or more, or lower the policy's threads"
-    return Finding("processor", ok, f"{cores} cores, {platform.machine()}", fix, optional=True)
+    return Finding("processor", ok, f"{cores} cores, {processor_name()}", fix, optional=True)

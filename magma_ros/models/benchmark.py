@@ -20,6 +20,9 @@ from magma_ros.models.graphs import example_inputs, run_stages
 from magma_ros.models.quantise import quantise
 from magma_ros.policy.bundle import session_options
 
+RUNS = 200
+"""Timed runs of each runtime."""
+
 BLOCK = 20
 """Timed runs of one runtime before it is the next one's turn."""
 
@@ -49,7 +52,7 @@ class Timing:
     high: float
 
 
-def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = 200) -> list[Timing]:
+def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = RUNS) -> list[Timing]:
     """Time every stage of a checkpoint.
 
     The runtimes take turns in short blocks, so that whatever else the machine does hits all alike.

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from magma_ros.models.benchmark import Timing
+from magma_ros.machine import processor_name
+from magma_ros.models.benchmark import RUNS, Timing
 from magma_ros.models.checkpoint import Recipe
 from magma_ros.models.data_config import AggregationConfig, Episodes
 from magma_ros.models.evidence import THREADS, Evidence
@@ -172,8 +174,10 @@ def _latency(timings: Sequence[Timing]) -> str:
     sums = [sum(t.median for t in timings if t.runtime == runtime) for runtime in runtimes]
     rows.append(("sum of medians", *(f"{1e3 * total:.2f}" for total in sums)))
     rows.append(("speed-up", *(f"{sums[0] / total:.2f}" for total in sums)))
-    return f"Median and quartiles [ms], batch 1, {THREADS} threads, one run:\n\n" + markdown_table(
-        ("stage", *runtimes), rows
+    return (
+        f"Median and quartiles [ms] of {RUNS} runs taken in turns, batch 1, {THREADS} threads of "
+        f"{processor_name()} ({os.cpu_count()} cores):\n\n"
+        + markdown_table(("stage", *runtimes), rows)
     )
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from magma_ros.gate.gates import make_gate
+from magma_ros.machine import processor_name
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
 from magma_ros.sim.bench_plan import ADAPTIVE, DEADLINE_SHARE, Contender, anytime, fixed, full_depth
 from magma_ros.sim.eval_actors import ActorProcess, PolicyActor
@@ -324,10 +323,4 @@ def _observe_and_act(simulation: Simulation, period: float) -> Observation:
 
 
 def _this_machine() -> Machine:
-    try:
-        info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        info = ""
-    named = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
-    processor = named[1] if named else platform.machine()
-    return Machine(processor, usable_cores(), THREADS, os.getloadavg()[0])
+    return Machine(processor_name(), usable_cores(), THREADS, os.getloadavg()[0])
