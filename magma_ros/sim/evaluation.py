@@ -9,6 +9,7 @@ give the same result to the last byte, on however many workers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -321,7 +322,14 @@ def start_clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
             computer = ModelledComputer(read_manifest(bundle), spec.conditions)
             return ModelledClock(load(1, computer=computer), computer)
         case _:
-            return WallClock(ActorProcess(partial(load, 0), LEAD))
+            return WallClock(ActorProcess(partial(_rehearsed, load), LEAD))
+
+
+def _rehearsed(load: Callable[[int], PolicyActor]) -> PolicyActor:
+    """A policy that knows how long its stages take, on as many threads as there are cores."""
+    actor = load(0)
+    actor.rehearse()
+    return actor
 
 
 def pace_of(spec: EvaluationSpec, suite: str) -> Pace:

@@ -46,7 +46,8 @@ class Simulation:
     Args:
         task: Name of a task of the suite, for example ``pick``.
         suite: Name of a suite, a file of ``sim/suites``.
-        split: ``seen``, or ``shift`` for words, objects, looks and cameras not trained on.
+        split: ``seen``; ``varied`` for other looks, to learn from; or ``shift`` for words, objects,
+            looks and cameras not trained on.
         seed: Which scene; see the module about seeds.
 
     Attributes:

@@ -183,7 +183,7 @@ def test_tables_show_success_cost_endings_and_controls(evaluation):
         ({"tasks": ("juggle",)}, "reach, push, pick, place"),
         ({"tasks": ("track",)}, "no task 'track'"),
         ({"tasks": ("reach", "reach")}, "task reach comes twice"),
-        ({"split": "train"}, "seen, shift"),
+        ({"split": "train"}, "seen, varied, shift"),
         ({"gate": "nope"}, "there is no gate .nope."),
         ({"gate_options": (("depth", 2),)}, "was given depth"),
         ({"clock": "sundial"}, "ideal, wall"),

@@ -161,7 +161,7 @@ def test_the_instruction_names_the_target_and_the_swapped_one_another_object(sim
     [
         ({"task": "fly"}, "no task 'fly'; known: reach, push, pick, place.*"),
         ({"suite": "kitchen"}, "no suite 'kitchen'; known: .*tabletop"),
-        ({"split": "dark"}, "no split 'dark'; known: seen, shift"),
+        ({"split": "dark"}, "no split 'dark'; known: seen, varied, shift"),
         ({"seed": -1}, "a seed is 0 or more, not -1"),
     ],
 )
