@@ -23,9 +23,9 @@ GROUND = Ground(("tabletop",), ("reach",))
 
 
 def spec(**changes):
-    """A promise that one episode may justify, and that random weights keep: they differ by 0.9."""
+    """A promise that two episodes may justify, and that random weights keep: they differ by 0.9."""
     levels = {"epsilon": 0.95, "delta": 0.6, "alpha": 0.5}
-    counts = {"episodes": 1, "fit_episodes": 2, "seed": 300_000, "workers": 1}
+    counts = {"episodes": 2, "fit_episodes": 2, "seed": 300_000, "workers": 1}
     return CalibrationSpec(GROUND, **(levels | counts | changes))
 
 
