@@ -80,7 +80,7 @@ class PolicyNode(ManagedNode):
         """Declare parameters; the bundle is loaded on configure."""
         super().__init__("policy")
         self._thinker: Thinker | None = None
-        self._answer_ready = self.create_guard_condition(self._act)
+        self._answer_ready = self.create_guard_condition(self._on_answer)
         self._monotonic = MonotonicClock()
 
     # Lifecycle
@@ -273,6 +273,11 @@ class PolicyNode(ManagedNode):
         )
 
     # Acting: as soon as there is a last word, and when the deadline strikes at the latest
+
+    def _on_answer(self) -> None:
+        self._act()
+        if self.working:
+            self._plan()  # an image that came meanwhile has waited for just this
 
     def _on_deadline(self) -> None:
         self._deadline_timer.cancel()
