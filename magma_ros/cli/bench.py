@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import Bundle, complaints, console
+from magma_ros.cli.common import Bundle, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import make_folder
 from magma_ros.share import find_bundle
@@ -56,11 +56,11 @@ def gate(
 
     count = episodes if episodes is not None else (3 if quick else 100)
     spec = BenchSpec(
-        suites=_names(suite),
-        tasks=_names(tasks),
+        suites=names(suite),
+        tasks=names(tasks),
         counts=Counts.of(count, brief=quick),
         seed=seed,
-        hardware=_names(hardware) or hardware_names(),
+        hardware=names(hardware) or hardware_names(),
         brief=quick,
     )
     bench = run_bench(
@@ -114,7 +114,3 @@ def wall(
     console.print(wall_table(measured))
     console.print(f"report in {out}")
     return 0
-
-
-def _names(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())

@@ -11,9 +11,13 @@ the first exit was there in time.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from magma_ros.types import Verdict
+
+Hold = Callable[[Verdict], None]
+"""Takes the verdict to act on should the deadline strike during the next stage."""
 
 
 class Handover:

@@ -9,11 +9,12 @@ exit it asks whether going on is worth it. Whatever happens, the answer is a ver
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from magma_ros.gate.gates import Gate
+from magma_ros.gate.handover import Hold
 from magma_ros.gate.latency import LatencyModel, Stage
 from magma_ros.types import Budget, Clock, ExitReading, MagmaError, Reason, Trace, Verdict
 
@@ -61,7 +62,7 @@ def think(
     clock: Clock,
     *,
     headroom: float = HEADROOM,
-    hold: Callable[[Verdict], None] | None = None,
+    hold: Hold | None = None,
 ) -> Verdict:
     """Think as deep as is worth it and fits before ``budget.deadline``.
 

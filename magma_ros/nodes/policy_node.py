@@ -17,6 +17,7 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Ra
 from std_msgs.msg import Float64, Header, String
 from visualization_msgs.msg import ImageMarker
 
+from magma_ros.gate.handover import Hold
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import HEADROOM, think
 from magma_ros.gate.selftest import self_test
@@ -29,7 +30,7 @@ from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
 from magma_ros.nodes.senses import NotReadyError, Senses
 from magma_ros.nodes.settings import Setting
-from magma_ros.nodes.thinker import Hold, Thinker
+from magma_ros.nodes.thinker import Thinker
 from magma_ros.nodes.tuned_gate import GATE_SETTINGS, TunedGate
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.share import find_bundle
@@ -105,7 +106,7 @@ class PolicyNode(ManagedNode):
         self._mode = Mode.AUTO
         self._doubt = Doubt()
         self._tally = Tally()
-        self._planned_stamp = self._skipped_stamp = -math.inf
+        self._skipped_stamp = -math.inf
         self._planned_instruction = ""
         self._open_inputs(cameras)
         self._open_outputs()
@@ -113,6 +114,7 @@ class PolicyNode(ManagedNode):
     def start(self) -> None:
         """Begin to plan and to stream."""
         self._gate.reset()
+        self._planned_stamp = self._now()  # older images, still queued, would be answered too late
         self._thinker = Thinker(self._think, self._answer_ready.trigger, LEAD)
         rate = self.settings["command_rate"]
         steady = Clock(clock_type=ClockType.STEADY_TIME)

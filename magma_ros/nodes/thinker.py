@@ -8,11 +8,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from magma_ros.gate.handover import Handover
+from magma_ros.gate.handover import Handover, Hold
 from magma_ros.types import Budget, Observation, Verdict
-
-Hold = Callable[[Verdict], None]
-"""Takes the answer to act on should the deadline strike during the next stage."""
 
 
 class Thinker:

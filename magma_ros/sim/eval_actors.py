@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from magma_ros.gate.gates import Gate, OracleGate
-from magma_ros.gate.handover import Handover
+from magma_ros.gate.handover import Handover, Hold
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference, think
 from magma_ros.gate.selftest import self_test
 from magma_ros.gate.shadow import read_all
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import Budget, Clock, MagmaError, MonotonicClock, Observation, Verdict
-
-Hold = Callable[[Verdict], None]
-"""Takes the verdict to act on should the deadline strike during the next stage."""
 
 
 class ActorError(MagmaError):

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from magma_ros.gate.baselines import FixedDepth, OracleGate
 from magma_ros.gate.confidence import Yardstick
+from magma_ros.gate.handover import Hold
 from magma_ros.gate.interface import Gate, Memoryless
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
@@ -26,7 +27,6 @@ from magma_ros.gate.shadow import read_all
 from magma_ros.policy.manifest import ActionContract, Manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.sim.clocks import IdealClock, Pace
-from magma_ros.sim.eval_actors import Hold
 from magma_ros.sim.eval_episode import Episode, Scene
 from magma_ros.sim.eval_workers import spread
 from magma_ros.sim.evaluation import EvaluationSpec

@@ -346,10 +346,11 @@ def test_when_a_stage_overruns_the_answer_in_hand_is_acted_on(run, edit_stage):
     told = robot.last
     assert (told["depth"], told["overruns"]) == ("2", "1")
     assert not policy._thinker.idle, "the stage must still be running when its answer is dropped"
-    until(lambda robot: robot.last["plans"] != told["plans"])
+    enough = int(told["plans"]) + 12
+    until(lambda robot: int(robot.last["plans"]) >= enough)
     assert int(robot.last["skipped"]) > 0
     # One slow run may be a hiccup and is tried again; two are believed.
-    assert int(robot.last["overruns"]) <= 2, "the forecast has learnt how long the stage takes"
+    assert int(robot.last["overruns"]) <= 3, "the forecast must learn how long the stage takes"
 
 
 @pytest.mark.parametrize(
