@@ -33,6 +33,8 @@ from magma_ros.cli import main
         (["bench", "gate", "--episodes", "0"], "episodes must be at least 1"),
         (["calibrate", "--check", "--tasks", "pick"], "leave out --suites and --tasks"),
         (["calibrate", "--episodes", "0"], "episodes must be at least 1"),
+        (["bench", "latency", "--runs", "1"], "at least 2 runs"),
+        (["bench", "latency", "--bundles", "nope"], "there is no bundle 'nope'"),
         (["bench", "wall", "--ticks", "0"], "ticks must be at least 1"),
         (["bench", "wall", "--period", "-1"], "the period must be a positive time"),
         (["bench", "wall", "--deadline", "0.03"], "shorter than the period of 0.02 s"),

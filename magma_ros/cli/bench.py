@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``magma bench``: what a gate is worth where the world does not wait."""
+"""``magma bench``: how long a policy takes, and what a gate makes of that."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import Bundle, complaints, console, names
+from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
 from magma_ros.doctor import require
-from magma_ros.files import make_folder
+from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
 
-bench_app = App(name="bench", help="Compare gates where the world does not wait.")
+bench_app = App(name="bench", help="Time policies, and compare gates where nothing waits.")
 
 
 @bench_app.command
@@ -113,4 +113,30 @@ def wall(
     write_wall_bench(measured, out)
     console.print(wall_table(measured))
     console.print(f"report in {out}")
+    return 0
+
+
+@bench_app.command
+def latency(
+    *,
+    bundles: str = "magma-nano",
+    threads: int = 2,
+    runs: int = 200,
+    json_file: JsonFile = None,
+) -> int:
+    """Measure how long each exit takes on this machine, of several bundles side by side.
+
+    Args:
+        bundles: Policy bundles, separated by commas.
+        threads: Threads of each.
+        runs: Timed runs of each exit.
+        json_file: Also write the result there.
+    """
+    require("sim")
+    from magma_ros.sim.bench_latency import latency_table, time_exits
+
+    timed = time_exits(names(bundles), threads=threads, runs=runs)
+    console.print(latency_table(timed))
+    if json_file is not None:
+        write_json(timed.to_json(), json_file)
     return 0

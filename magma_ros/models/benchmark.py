@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 import torch
 
@@ -19,18 +17,7 @@ from magma_ros.models.checkpoint import load_policy
 from magma_ros.models.graphs import example_inputs, run_stages
 from magma_ros.models.quantise import quantise
 from magma_ros.policy.bundle import session_options
-
-RUNS = 200
-"""Timed runs of each runtime."""
-
-BLOCK = 20
-"""Timed runs of one runtime before it is the next one's turn."""
-
-WARM_UP = 5
-"""Runs at the beginning of a block that are not counted."""
-
-PAUSE = 0.02
-"""Rest before a block [s], in which the threads of the runtime before go to sleep."""
+from magma_ros.timing import RUNS, Quartiles, race
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +27,16 @@ class Timing:
     Attributes:
         stage: Name of the stage.
         runtime: ``PyTorch``, ``ONNX fp32`` or ``ONNX int8``.
-        median: Median duration [s].
-        low: 25th percentile [s].
-        high: 75th percentile [s].
+        time: Of its runs.
     """
 
     stage: str
     runtime: str
-    median: float
-    low: float
-    high: float
+    time: Quartiles
 
 
 def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = RUNS) -> list[Timing]:
     """Time every stage of a checkpoint.
-
-    The runtimes take turns in short blocks, so that whatever else the machine does hits all alike.
 
     Args:
         checkpoint: A checkpoint or a run's folder.
@@ -82,7 +63,8 @@ def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = RUNS) -> list[T
                     "ONNX fp32": partial(_session(single, threads).run, None, feed),
                     "ONNX int8": partial(_session(quantised, threads).run, None, feed),
                 }
-                timings += _race(graph.name, contenders, runs)
+                found = race(contenders, runs)
+                timings += [Timing(graph.name, runtime, time) for runtime, time in found.items()]
     finally:
         torch.set_num_threads(before)
     return timings
@@ -90,23 +72,3 @@ def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = RUNS) -> list[T
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(path, session_options(threads))
-
-
-def _duration(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
-    return time.perf_counter() - start
-
-
-def _race(stage: str, contenders: dict[str, Callable[[], object]], runs: int) -> list[Timing]:
-    times: dict[str, list[float]] = {runtime: [] for runtime in contenders}
-    for first in range(0, runs, BLOCK):
-        for runtime, act in contenders.items():
-            time.sleep(PAUSE)
-            for _ in range(WARM_UP):
-                act()
-            times[runtime] += [_duration(act) for _ in range(min(BLOCK, runs - first))]
-    return [
-        Timing(stage, runtime, *(float(q) for q in np.quantile(found, [0.5, 0.25, 0.75])))
-        for runtime, found in times.items()
-    ]

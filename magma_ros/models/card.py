@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from magma_ros.machine import processor_name
-from magma_ros.models.benchmark import RUNS, Timing
+from magma_ros.models.benchmark import Timing
 from magma_ros.models.checkpoint import Recipe
 from magma_ros.models.data_config import AggregationConfig, Episodes
 from magma_ros.models.evidence import THREADS, Evidence
@@ -19,6 +19,7 @@ from magma_ros.models.parity import Deviation
 from magma_ros.policy.manifest import Manifest
 from magma_ros.sim.eval_exits import report_tables
 from magma_ros.sim.markdown import markdown_table
+from magma_ros.timing import RUNS
 
 CARD = "MODEL_CARD.md"
 
@@ -170,8 +171,8 @@ def _latency(timings: Sequence[Timing]) -> str:
     rows = []
     for stage, group in groupby(timings, key=lambda timing: timing.stage):
         found = {timing.runtime: timing for timing in group}
-        rows.append((stage, *(_milliseconds(found[runtime]) for runtime in runtimes)))
-    sums = [sum(t.median for t in timings if t.runtime == runtime) for runtime in runtimes]
+        rows.append((stage, *(str(found[runtime].time) for runtime in runtimes)))
+    sums = [sum(t.time.median for t in timings if t.runtime == runtime) for runtime in runtimes]
     rows.append(("sum of medians", *(f"{1e3 * total:.2f}" for total in sums)))
     rows.append(("speed-up", *(f"{sums[0] / total:.2f}" for total in sums)))
     return (
@@ -179,7 +180,3 @@ def _latency(timings: Sequence[Timing]) -> str:
         f"{processor_name()} ({os.cpu_count()} cores):\n\n"
         + markdown_table(("stage", *runtimes), rows)
     )
-
-
-def _milliseconds(timing: Timing) -> str:
-    return f"{1e3 * timing.median:.2f} ({1e3 * timing.low:.2f} to {1e3 * timing.high:.2f})"

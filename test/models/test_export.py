@@ -127,4 +127,4 @@ def test_a_later_look_appends_its_tokens(tmp_path: Path) -> None:
 def test_every_stage_is_timed_in_every_runtime(checkpoint: Path) -> None:
     timings = benchmark(checkpoint, threads=1, runs=3)
     assert len(timings) == 3 * 3
-    assert all(0.0 < timing.low <= timing.median <= timing.high for timing in timings)
+    assert all(0.0 < t.time.low <= t.time.median <= t.time.high for t in timings)
