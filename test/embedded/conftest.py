@@ -18,8 +18,9 @@ from rclpy.node import Node
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parents[2]
 RUN = """
-import runpy, sys
+import runpy, signal, sys
 from magma_ros import embedded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if the tests run in background
 embedded.install()
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import rclpy
 import yaml
 from rclpy.node import Node
@@ -145,7 +146,7 @@ def test_conditions_choose_the_nodes(run: Launch) -> None:
 
 
 def test_a_launched_node_has_the_name_parameters_and_topics_it_was_given(
-    begin: Launch, package: Path
+    begin: Launch, package: Path, node: Node
 ) -> None:
     (package / "robot.yaml").write_text("/**: {ros__parameters: {gain: 1.5, mode: slow}}")
     launched = begin(
@@ -165,13 +166,13 @@ def test_a_launched_node_has_the_name_parameters_and_topics_it_was_given(
         """,
     )
     launched.wait_for(r"\[node-1\] /left/seeing 1\.5 fast")
-    rclpy.init()
-    tester = Node("tester")
-    while not tester.count_publishers("/camera"):
-        rclpy.spin_once(tester, timeout_sec=0.1)
-    assert ("seeing", "/left") in tester.get_node_names_and_namespaces()
-    tester.destroy_node()
-    rclpy.shutdown()
+    for _ in range(300):
+        rclpy.spin_once(node, timeout_sec=0.1)
+        names = node.get_node_names_and_namespaces()
+        if ("seeing", "/left") in names and node.count_publishers("/camera"):
+            break
+    else:
+        pytest.fail(f"only {names} were discovered")
     launched.process.send_signal(signal.SIGINT)
     assert launched.finish() == 0, launched.text
     assert "[node-1] goodbye" in launched.output
