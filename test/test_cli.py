@@ -3,8 +3,12 @@
 """The command line: wrong requests get one sentence, exit status 2, and change nothing."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +98,24 @@ def test_same_seed_gives_the_same_json(tmp_path):
         words = ["eval", "--tasks", "reach", "--episodes", "2", "--json", str(tmp_path / name)]
         assert main(words) == 0
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_a_terminated_command_leaves_no_process_behind():
+    code = "import sys; from magma_ros.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["eval", "--tasks", "reach", "--episodes", "1000"]
+    process = subprocess.Popen([sys.executable, "-c", code, *words], start_new_session=True)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(children.read_text().split()) < 2:
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:  # the last one ends once it notices that the others have
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+    pytest.fail("a process was left behind")
 
 
 def test_doctor_finds_this_machine_fit(capsys):

@@ -3,14 +3,18 @@
 """The ``magma`` command, one file for each group of commands.
 
 Exit status: 0 when what was asked for succeeded, 1 when it ran and did not, 2 when the request
-itself was wrong (one sentence on standard error says how), 130 when interrupted.
+itself was wrong (one sentence on standard error says how), 130 when interrupted, 143 when
+terminated.
 
 Rooms are imported inside the commands, so that every command starts fast and needs only its extra.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from cyclopts import App
 
@@ -51,9 +55,25 @@ def main(args: Sequence[str] | None = None) -> int:
     from magma_ros.embedded.launch import LaunchError
 
     try:
-        return int(app(args, exit_on_error=True, result_action="return_value") or 0)
+        with _terminable():
+            return int(app(args, exit_on_error=True, result_action="return_value") or 0)
     except (MagmaError, LaunchError) as error:
         complaints.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: no process and no half-written file stays."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise SystemExit(128 + number)
