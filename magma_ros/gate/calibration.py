@@ -71,7 +71,8 @@ def p_value(losses: Array, delta: float, *, alpha: float) -> float:
     variance = (0.25 + np.cumsum((losses - mean) ** 2)) / (1 + turn)
     known = np.concatenate([[0.25], variance[:-1]])
     share = np.minimum(1.0, np.sqrt(2.0 * math.log(1.0 / alpha) / (len(losses) * known)))
-    capital = np.cumsum(np.log1p(share * (delta - losses)))
+    with np.errstate(divide="ignore"):  # whoever has lost everything stays at minus infinity
+        capital = np.cumsum(np.log1p(share * (delta - losses)))
     return min(1.0, math.exp(-float(capital.max())))
 
 
