@@ -18,7 +18,9 @@ class AdaptiveGate:
 
     With a model, an exit is taken if its probability of agreement with full depth reaches the
     threshold. Risk raises the threshold to ``1 - (1 - threshold) * (1 - 0.75 * risk)``. At the
-    deepest exit there is nothing to be judged, so it is never *confident* there.
+    deepest exit there is nothing to be judged, so it is never *confident* there. Nor is it where
+    the arm would be left at rest: that goes on until something deeper disagrees, every exit finds
+    it probable because nothing changes, and thinking on costs an arm at rest no time.
 
     Without a model, an exit is taken if it agrees with the one before (DeeR-VLA's criterion,
     arXiv 2411.02359); the first exit has nothing to agree with.
@@ -56,5 +58,6 @@ class AdaptiveGate:
             self._acted, previous = previous, None
         self._last = reading
         self.probability = self.model.probability(reading, previous, self._acted)
-        demanded = 1.0 - tightened(1.0 - self.threshold, budget.risk)
-        return reading.depth <= len(self.model.exits) and self.probability >= demanded
+        if reading.depth > len(self.model.exits) or self.model.yardstick.rests(reading.chunk):
+            return False
+        return self.probability >= 1.0 - tightened(1.0 - self.threshold, budget.risk)

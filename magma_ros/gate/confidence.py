@@ -31,6 +31,9 @@ FEATURES = ("disagreement", "deviation", "entropy", "margin", "change", "overlap
 LEAST = 1e-4
 """Deviations below this are told no more apart: their logarithm is cut there."""
 
+REST = 0.05
+"""Movement in a step below which an arm is at rest, in shares of the action range."""
+
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
@@ -54,6 +57,11 @@ class Yardstick:
         """
         differences = np.abs(one[: self.steps] - other[: self.steps])
         return float((differences / self.ranges).max())
+
+    def rests(self, chunk: ActionChunk) -> bool:
+        """Whether the chunk moves the arm by less than :data:`REST` in every step that counts."""
+        arm = np.abs(chunk.actions[: self.steps, :-1]) / self.ranges[:-1]
+        return float(arm.max()) < REST
 
     def change(self, now: ActionChunk, before: ActionChunk) -> float | None:
         """Deviation of two successive chunks over the steps both cover, or None without any."""

@@ -33,7 +33,7 @@ def by_feature(bias, **weights):
     return AgreementModel(YARDSTICK, (exit_model, exit_model))
 
 
-def reading(*, disagreement=1.0, entropy=1.0, depth=2, stamp=0.0, value=0.0):
+def reading(*, disagreement=1.0, entropy=1.0, depth=2, stamp=0.0, value=0.1):
     chunk = ActionChunk(stamp, 0.1, np.full((4, 7), value), depth)
     return ExitReading(chunk, Confidence(disagreement, entropy, 0.0), depth, 0, 0)
 
@@ -70,6 +70,21 @@ def test_with_a_model_the_deepest_exit_is_no_matter_of_confidence():
     gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
     assert not gate.confident(reading(depth=3), budget())
     assert gate.probability == 1.0
+
+
+@pytest.mark.parametrize(("value", "sure"), [(0.0, False), (0.049, False), (0.051, True)])
+def test_with_a_model_the_adaptive_gate_thinks_on_while_the_arm_would_rest(value, sure):
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
+    assert gate.confident(reading(value=value), budget()) == sure
+    assert gate.confident(reading(value=-value), budget()) == sure
+
+
+def test_an_arm_rests_whatever_its_gripper_does_and_whatever_comes_after_the_steps_that_count():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
+    still = reading(value=0.0)
+    still.chunk.actions[:, -1] = 1.0
+    still.chunk.actions[YARDSTICK.steps :] = 1.0
+    assert not gate.confident(still, budget())
 
 
 def test_the_adaptive_gate_compares_with_the_previous_exit_of_the_same_observation():
