@@ -156,6 +156,25 @@ def test_the_trace_arrives_in_pixels_of_the_camera_with_the_stamp_of_what_was_se
         assert min(abs(stamp - sent) for sent in robot.stamps) < 1e-5
 
 
+def test_what_was_seen_before_the_node_was_active_is_not_planned(run):
+    start, until = run
+    policy = start(PolicyNode)
+    robot = until(lambda robot: robot.markers)
+    assert policy.trigger_deactivate() == DONE
+    settled = len(robot.stamps) + 10
+    until(lambda robot: len(robot.stamps) >= settled)  # until what was planned before has arrived
+    for _ in range(3):  # these wait in the queue, because nothing spins
+        robot.publish()
+        time.sleep(0.1)
+    planned = len(robot.markers)
+    active_from = convert.seconds(policy.get_clock().now().to_msg())
+    assert policy.trigger_activate() == DONE
+    until(lambda robot: len(robot.markers) >= planned + 2)
+    assert all(
+        convert.seconds(marker.header.stamp) > active_from for marker in robot.markers[planned:]
+    )
+
+
 def test_a_policy_that_draws_nothing_publishes_no_trace(run, edit_manifest, edit_stage):
     def forget(content):
         del content["trace"]
