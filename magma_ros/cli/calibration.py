@@ -26,7 +26,7 @@ CHECK_SEED = 400_000
 def calibrate(
     *,
     bundle: Bundle = "magma-nano",
-    epsilon: float = 0.1,
+    epsilon: float = 0.25,
     delta: float = 0.1,
     alpha: float = 0.05,
     episodes: int = 200,

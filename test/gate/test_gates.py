@@ -72,7 +72,7 @@ def test_with_a_model_the_deepest_exit_is_no_matter_of_confidence():
     assert gate.probability == 1.0
 
 
-@pytest.mark.parametrize(("value", "sure"), [(0.0, False), (0.049, False), (0.051, True)])
+@pytest.mark.parametrize(("value", "sure"), [(0.0, False), (0.029, False), (0.031, True)])
 def test_with_a_model_the_adaptive_gate_thinks_on_while_the_arm_would_rest(value, sure):
     gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
     assert gate.confident(reading(value=value), budget()) == sure
