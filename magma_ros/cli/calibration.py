@@ -29,7 +29,7 @@ def calibrate(
     epsilon: float = 0.25,
     delta: float = 0.1,
     alpha: float = 0.05,
-    episodes: int = 200,
+    episodes: int = 400,
     fit_episodes: int = 200,
     suites: Annotated[str | None, Parameter(name=["--suites", "--suite"])] = None,
     tasks: str = "",
