@@ -7,20 +7,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from magma_ros.gate.confidence import AgreementModel
+from magma_ros.gate.confidence import LEAST_PROBABILITY, AgreementModel, strictest_passed
 from magma_ros.gate.interface import require_share, tightened
 from magma_ros.types import ActionChunk, Budget, ExitReading
 
 
 @dataclass(slots=True)
 class AdaptiveGate:
-    """Confident once thinking to the end would probably not change the action.
+    """Confident once thinking on is no longer worth what it costs.
 
-    With a model, an exit is taken if its probability of agreement with full depth reaches the
-    threshold. Risk raises the threshold to ``1 - (1 - threshold) * (1 - 0.75 * risk)``. At the
-    deepest exit there is nothing to be judged, so it is never *confident* there. Nor is it where
-    the arm would be left at rest: that goes on until something deeper disagrees, every exit finds
-    it probable because nothing changes, and thinking on costs an arm at rest no time.
+    With a model, an exit is taken if it probably agrees with full depth: the doubt that is left
+    must not exceed ``1 - threshold``, times the price of going on to the next exit. Risk leaves
+    ``1 - 0.75 * risk`` of that. At the deepest exit there is nothing to be judged, so it is never
+    *confident* there. Nor is it where the arm would be left at rest: every exit finds that
+    probable because nothing changes, and it goes on until something deeper disagrees. Thinking on
+    costs an arm at rest no time. Only right after the deepest exit wanted rest, too, is it taken
+    at its word.
 
     Without a model, an exit is taken if it agrees with the one before (DeeR-VLA's criterion,
     arXiv 2411.02359); the first exit has nothing to agree with.
@@ -28,7 +30,7 @@ class AdaptiveGate:
     Attributes:
         tolerance: Without a model: largest disagreement accepted without risk, in units of the
             normalised action range [-1, 1]; risk lowers it to ``tolerance * (1 - 0.75 * risk)``.
-        threshold: With a model: probability demanded without risk.
+        threshold: With a model: probability demanded without risk, at the mean price.
         model: Gives the probability, or None.
         probability: With a model: that of the reading judged last; None before the first one.
     """
@@ -51,13 +53,22 @@ class AdaptiveGate:
 
     def confident(self, reading: ExitReading, budget: Budget) -> bool:
         """Whether the exit probably, or apparently, agrees with full depth."""
-        if self.model is None:
+        model = self.model
+        if model is None:
             return reading.confidence.disagreement <= tightened(self.tolerance, budget.risk)
         previous = None if self._last is None else self._last.chunk
         if reading.depth == 1:  # a new observation: what was read last has been acted on
             self._acted, previous = previous, None
         self._last = reading
-        self.probability = self.model.probability(reading, previous, self._acted)
-        if reading.depth > len(self.model.exits) or self.model.yardstick.rests(reading.chunk):
+        self.probability = model.probability(reading, previous, self._acted)
+        if reading.depth > len(model.exits) or self.probability < LEAST_PROBABILITY:
             return False
-        return self.probability >= 1.0 - tightened(1.0 - self.threshold, budget.risk)
+        if model.yardstick.rests(reading.chunk) and not self._has_deeply_rested(model):
+            return False
+        passed = strictest_passed(self.probability, model.exits[reading.depth - 1].price)
+        return passed >= 1.0 - tightened(1.0 - self.threshold, budget.risk)
+
+    def _has_deeply_rested(self, model: AgreementModel) -> bool:
+        """Whether what was acted on last came from the deepest exit and left the arm at rest."""
+        acted = self._acted
+        return acted is not None and acted.depth > len(model.exits) and model.yardstick.rests(acted)

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
-from magma_ros.gate.confidence import AgreementModel
+from magma_ros.gate.confidence import LEAST_PROBABILITY, AgreementModel, strictest_passed
 from magma_ros.gate.fitting import probabilities
 from magma_ros.gate.interface import GateError
 from magma_ros.gate.readings import Array, EpisodeReadings
@@ -40,9 +40,6 @@ TARGETS = (0.3, 0.5, 0.65, 0.75, 0.85, 0.95)
 
 TRIALS = len(TARGETS)
 """Thresholds to test, at most."""
-
-LEAST_PROBABILITY = 0.5
-"""No threshold lies below: an exit that more probably deviates is never acted on."""
 
 CANDIDATES = 200
 """Thresholds among which those to test are looked for."""
@@ -125,16 +122,16 @@ def choose_sequence(
     used for nothing but this and fitting, is one of :data:`TARGETS`; 1, which no exit but the
     deepest reaches, where no other threshold is predicted to do.
     """
-    given = [probabilities(model, episode) for episode in episodes]
-    reached = np.unique(np.concatenate([p.ravel() for p in given]))
-    usable = reached[(reached >= LEAST_PROBABILITY) & (reached < 1.0)]
+    passed = [_strictest_passed(model, episode) for episode in episodes]
+    reached = np.unique(np.concatenate([thresholds.ravel() for thresholds in passed]))
+    usable = reached[(reached > 0.0) & (reached < 1.0)]
     spread = np.linspace(0, len(usable) - 1, min(CANDIDATES, len(usable))).astype(int)
     candidates = np.append(usable[spread], 1.0)
     losses = [
         np.mean(
             [
-                episode.violations(epsilon, first_exits(p >= threshold))
-                for episode, p in zip(episodes, given, strict=True)
+                episode.violations(epsilon, first_exits(thresholds >= threshold))
+                for episode, thresholds in zip(episodes, passed, strict=True)
             ]
         )
         for threshold in candidates
@@ -143,6 +140,13 @@ def choose_sequence(
     worst = np.maximum.accumulate(losses[::-1])[::-1]
     chosen = [candidates[np.argmax(worst <= target * delta)] for target in TARGETS]
     return tuple(dict.fromkeys(map(float, chosen)))
+
+
+def _strictest_passed(model: AgreementModel, episode: EpisodeReadings) -> Array:
+    """(D, E) highest thresholds that the exits pass; minus infinity where they never do."""
+    given = probabilities(model, episode)
+    prices = np.array([exit_model.price for exit_model in model.exits])
+    return np.where(given >= LEAST_PROBABILITY, strictest_passed(given, prices), -np.inf)
 
 
 def first_exits(accepted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -1,9 +1,11 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How probable is it that thinking to the end would not change the action?
+"""How probable is it that thinking to the end would not change the action, and is that enough?
 
 One logistic model per exit turns a few figures into P(this exit deviates from full depth by no
-more than epsilon). It is fitted by :mod:`magma_ros.gate.fitting` on recorded episodes.
+more than epsilon). It is fitted by :mod:`magma_ros.gate.fitting` on recorded episodes. How much
+doubt an exit may leave depends on what going on to the next one costs: a cheap stage is worth
+running for a little doubt, an expensive one only for a lot.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from operator import mul
+from typing import TypeVar
 
 import numpy as np
 
@@ -33,6 +36,11 @@ LEAST = 1e-4
 
 REST = 0.03
 """Movement in a step below which an arm is at rest, in shares of the action range."""
+
+LEAST_PROBABILITY = 0.5
+"""An exit that more probably deviates than agrees is never good enough."""
+
+Probability = TypeVar("Probability", float, FloatArray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +109,17 @@ def exit_features(
 
 @dataclass(frozen=True, slots=True)
 class ExitModel:
-    """Logistic regression: P = 1 / (1 + exp(-(bias + weights . features)))."""
+    """Logistic regression: P = 1 / (1 + exp(-(bias + weights . features))).
+
+    Attributes:
+        bias: See above.
+        weights: One for each of :data:`FEATURES`.
+        price: What going on from this exit to the next costs, relative to the mean over all exits.
+    """
 
     bias: float
     weights: tuple[float, ...]
+    price: float = 1.0
 
     def probability(self, features: tuple[float, ...]) -> float:
         """The modelled probability that this exit agrees with full depth."""
@@ -132,6 +147,15 @@ class AgreementModel:
             return 1.0
         features = exit_features(reading, previous, acted, self.yardstick)
         return self.exits[reading.depth - 1].probability(features)
+
+
+def strictest_passed(probability: Probability, price: Probability) -> Probability:
+    """The highest threshold at which an exit is good enough: 1 - (1 - probability) / price.
+
+    Stopping leaves the doubt 1 - probability, going on costs the price; a threshold t accepts a
+    doubt of 1 - t for the mean price, and in proportion for any other.
+    """
+    return 1.0 - (1.0 - probability) / price
 
 
 def _log(value: float) -> float:

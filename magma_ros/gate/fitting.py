@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,18 @@ PENALTY = 1.0
 
 
 def fit_agreement(
-    episodes: Sequence[EpisodeReadings], epsilon: float, yardstick: Yardstick
+    episodes: Sequence[EpisodeReadings],
+    epsilon: float,
+    yardstick: Yardstick,
+    prices: Sequence[float],
 ) -> AgreementModel:
     """Fit one model per exit to P(deviation from full depth <= ``epsilon``).
+
+    Args:
+        episodes: Recorded episodes.
+        epsilon: Deviation accepted, in shares of the action range.
+        yardstick: What it was measured by.
+        prices: (E,) of going on from each exit to the next, relative to their mean.
 
     Raises:
         GateError: There is no decision to learn from.
@@ -36,8 +45,8 @@ def fit_agreement(
     if not len(features):
         raise GateError("there is no decision in the recorded episodes to learn from")
     exits = [
-        fit_exit(features[:, column], deviations[:, column] <= epsilon)
-        for column in range(features.shape[1])
+        replace(fit_exit(features[:, column], deviations[:, column] <= epsilon), price=price)
+        for column, price in enumerate(prices)
     ]
     return AgreementModel(yardstick, tuple(exits))
 

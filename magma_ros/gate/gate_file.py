@@ -75,7 +75,7 @@ class Trial(_Entry):
     """One threshold that was tested.
 
     Attributes:
-        threshold: Probability of agreement demanded.
+        threshold: Probability of agreement demanded, at the mean price.
         violations: Mean over the episodes of the share of decisions that deviated too far.
         p_value: Of the hypothesis that the expected share exceeds delta.
         depth: Mean exit acted on.
@@ -109,12 +109,14 @@ class ExitEntry(_Entry):
     Attributes:
         bias: See :class:`magma_ros.gate.confidence.ExitModel`.
         weights: One for each of the file's features.
+        price: Of going on to the next exit, relative to the mean.
         calibration_error: Expected calibration error on episodes it was not fitted on.
         reliability: The bins behind it.
     """
 
     bias: float
     weights: tuple[float, ...]
+    price: PositiveFloat = 1.0
     calibration_error: Share
     reliability: tuple[ReliabilityBin, ...]
 
@@ -175,7 +177,7 @@ class GateFile(_Entry):
 
     def agreement_model(self) -> AgreementModel:
         """The models, ready to judge."""
-        exits = tuple(ExitModel(entry.bias, entry.weights) for entry in self.exits)
+        exits = tuple(ExitModel(entry.bias, entry.weights, entry.price) for entry in self.exits)
         return AgreementModel(Yardstick(self.ranges, self.steps), exits)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "Gate",
     "GateError",
     "OracleGate",
+    "is_calibrated",
     "make_gate",
 ]
 
@@ -53,10 +54,15 @@ def make_gate(name: str, *, bundle: Path | None = None, **options: Any) -> Gate:
     known = {key: value for key, value in found.items() if key in takes}
     try:
         # Only the model and the threshold belong together: without the one the other says nothing.
-        return GATES[name](**((known if "model" in takes else {}) | options))
+        return GATES[name](**((known if is_calibrated(name) else {}) | options))
     except TypeError:
         given = ", ".join(options) or "nothing"
         raise GateError(f"gate '{name}' takes {', '.join(takes)}, but was given {given}") from None
+
+
+def is_calibrated(name: str) -> bool:
+    """Whether a ``gate.yaml`` decides how the gate called ``name`` judges."""
+    return "model" in signature(GATES[name]).parameters
 
 
 def _found(file: GateFile) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 """Plays what a bench plan asks for, and keeps every cell, so that an interrupted run goes on.
 
 A cell is kept under a fingerprint of all that it depends on but the code: the episodes, the
-policy, its calibration, the suite, the profiles and the release.
+policy, its calibration if its gate heeds it, the suite, the profiles and the release.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.console import Console
 from magma_ros import __version__
 from magma_ros.files import make_folder, write_json
 from magma_ros.gate.gate_file import GateFile, find_gate_file
-from magma_ros.gate.gates import make_gate
+from magma_ros.gate.gates import is_calibrated, make_gate
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
 from magma_ros.sim.bench_plan import BenchSpec, Cell, Section
 from magma_ros.sim.eval_compare import RecordedEvaluation, paired_counts
@@ -244,7 +244,7 @@ class _Shelf:
             "release": __version__,
             "spec": asdict(spec) | {"workers": None},
             "manifest": self.checksum,
-            "gate": self._gate,
+            "gate": self._gate if is_calibrated(spec.gate) else None,
             "suites": [load_suite(suite).model_dump(mode="json") for suite in spec.suites],
             "hardware": load_hardware(conditions.hardware).model_dump(),
             "costs": load_costs(conditions.costs).model_dump() if conditions.costs else None,

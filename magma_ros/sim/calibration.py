@@ -47,7 +47,14 @@ from magma_ros.gate.interface import Gate
 from magma_ros.gate.readings import EpisodeReadings
 from magma_ros.policy.manifest import Manifest, read_manifest
 from magma_ros.sim.eval_episode import Scene
-from magma_ros.sim.readings import Ground, collect, exit_costs, explorer, yardstick_for
+from magma_ros.sim.readings import (
+    Ground,
+    collect,
+    exit_costs,
+    exit_prices,
+    explorer,
+    yardstick_for,
+)
 from magma_ros.sim.statistics import wilson_interval
 
 BUDGETS = 6
@@ -118,7 +125,7 @@ def calibrate(spec: CalibrationSpec, bundle: Path, console: Console | None = Non
         partial(explorer, manifest.exits),
         description="recording exits",
     )
-    model = fit_agreement(recorded, spec.epsilon, yardstick)
+    model = fit_agreement(recorded, spec.epsilon, yardstick, exit_prices(manifest))
     turns = count(spec.seed + spec.fit_episodes, spec.episodes)
 
     def drive(threshold: float) -> tuple[EpisodeReadings, ...]:
@@ -311,6 +318,7 @@ def _exit_entries(
         ExitEntry(
             bias=exit_model.bias,
             weights=exit_model.weights,
+            price=exit_model.price,
             calibration_error=diagram.error,
             reliability=tuple(
                 ReliabilityBin(count=int(n), predicted=float(p), observed=float(o))

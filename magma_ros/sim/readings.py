@@ -145,10 +145,26 @@ def yardstick_for(contract: ActionContract, steps: int) -> Yardstick:
 
 def exit_costs(manifest: Manifest) -> tuple[float, ...]:
     """Operations up to each exit, the shallowest first, as a share of full depth."""
-    spent = list(accumulate(stage.flops for stage in manifest.stages))
+    return _up_to_exits(manifest, [stage.flops for stage in manifest.stages])
+
+
+def exit_prices(manifest: Manifest) -> tuple[float, ...]:
+    """What going on from each exit to the next costs, relative to the mean over all exits.
+
+    Cost is the mean of two shares of full depth, operations and bytes of weights, because either
+    may be what a computer is slow at.
+    """
+    weights = _up_to_exits(manifest, [stage.weight_bytes for stage in manifest.stages])
+    steps = np.diff(exit_costs(manifest)) + np.diff(weights)
+    return tuple(map(float, steps / steps.mean())) if len(steps) else ()
+
+
+def _up_to_exits(manifest: Manifest, costs: Sequence[int]) -> tuple[float, ...]:
+    """What all stages up to each exit cost together, as a share of full depth."""
+    spent = list(accumulate(costs))
     return tuple(
-        flops / spent[-1]
-        for flops, stage in zip(spent, manifest.stages, strict=True)
+        cost / spent[-1]
+        for cost, stage in zip(spent, manifest.stages, strict=True)
         if stage.depth is not None
     )
 

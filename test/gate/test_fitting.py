@@ -72,14 +72,15 @@ def test_each_exit_has_a_model_of_its_own(rng):
     agrees = np.hstack([seldom, often])
     features = rng.normal(size=(400, 2, len(FEATURES)))
     episode = EpisodeReadings(features, np.where(agrees, 0.01, 0.5), np.full(400, 3), success=True)
-    model = fit_agreement([episode, episode], 0.1, YARDSTICK)
+    model = fit_agreement([episode, episode], 0.1, YARDSTICK, (0.5, 1.5))
     given = probabilities(model, episode)
     np.testing.assert_allclose(given.mean(axis=0), [0.2, 0.9], atol=0.05)
     row = tuple(features[3, 1])
     assert given[3, 1] == pytest.approx(model.exits[1].probability(row))
+    assert [exit_model.price for exit_model in model.exits] == [0.5, 1.5]
 
 
 def test_nothing_is_learnt_from_nothing():
     empty = EpisodeReadings(np.zeros((0, 2, 6)), np.zeros((0, 2)), np.zeros(0, int), success=True)
     with pytest.raises(GateError, match="no decision"):
-        fit_agreement([empty], 0.1, YARDSTICK)
+        fit_agreement([empty], 0.1, YARDSTICK, (1.0, 1.0))
