@@ -46,7 +46,7 @@ def check_table(found: Check) -> Table:
     table = Table("", "promised", "measured", title=_promise(promise))
     low, high = found.interval
     measured = f"{found.violations:.2%} ({low:.1%} to {high:.1%})"
-    table.add_row("decisions deviating too far", f"at most {promise.delta:.0%}", measured)
+    table.add_row("decisions deviating too far", f"at most {100 * promise.delta:g}%", measured)
     table.add_row("split", promise.split, found.ground.split)
     table.add_row("episodes", "", f"{found.episodes}, seeds from {found.seed}")
     low, high = found.success_interval
@@ -92,9 +92,9 @@ _TRIAL_HEADER = (
 
 def _promise(promise: Guarantee) -> str:
     return (
-        f"At most {promise.delta:.0%} of the decisions of an episode, on average, deviate from "
-        f"full depth by more than {promise.epsilon:g} of the action range "
-        f"(confidence {1 - promise.alpha:.0%})"
+        f"At most {100 * promise.delta:g}% of the decisions of an episode, on average, deviate "
+        f"from full depth by more than {promise.epsilon:g} of the action range "
+        f"(confidence {100 * (1 - promise.alpha):g}%)"
     )
 
 

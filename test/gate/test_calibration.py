@@ -181,6 +181,14 @@ def test_the_sequence_goes_from_cautious_to_bold(rng):
     assert 0.5 * DELTA < boldest <= DELTA
 
 
+def test_thresholds_to_test_are_those_at_which_exits_of_any_price_are_taken():
+    """One exit at twice the mean price, which agrees with probability 0.9 and never deviates."""
+    episodes = [episode(np.zeros(20, bool))]
+    dear = ExitModel(np.log(9.0), (0.0,) * 6, price=2.0)
+    model = AgreementModel(Yardstick((1.0,) * 7, 2), (dear,))
+    assert choose_sequence(model, episodes, EPSILON, DELTA) == (pytest.approx(0.95),)
+
+
 def test_where_no_exit_is_trusted_only_full_depth_is_tested():
     """The model gives every exit a chance of one in ten."""
     episodes = [episode(np.ones(20, bool))]

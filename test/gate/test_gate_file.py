@@ -32,6 +32,7 @@ def file(bundle):
     entry = ExitEntry(
         bias=0.5,
         weights=(-1.0,) * len(FEATURES),
+        price=0.7,
         calibration_error=0.02,
         reliability=(ReliabilityBin(count=10, predicted=0.8, observed=0.7),),
     )

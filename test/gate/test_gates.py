@@ -3,6 +3,7 @@
 """Each rule judges what it says it judges, and risk makes it stricter."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,23 @@ def test_with_a_model_the_deepest_exit_is_no_matter_of_confidence():
     assert gate.probability == 1.0
 
 
+def test_more_doubt_is_left_where_going_on_costs_more():
+    model = by_feature(math.log(9.0))  # P = 0.9
+    cheap, dear = (replace(model.exits[0], price=price) for price in (0.5, 2.0))
+    gate = AdaptiveGate(threshold=0.85, model=replace(model, exits=(cheap, dear)))
+    assert not gate.confident(reading(depth=1), budget())  # 0.925 demanded
+    assert gate.confident(reading(depth=2), budget())  # 0.7 demanded
+    assert gate.confident(reading(depth=2), budget(risk=0.8))  # 0.88 demanded
+    assert not gate.confident(reading(depth=2), budget(risk=1.0))  # 0.925 demanded
+
+
+def test_an_exit_that_probably_deviates_is_not_taken_however_much_going_on_costs():
+    model = by_feature(-0.01)
+    dear = replace(model.exits[0], price=100.0)
+    gate = AdaptiveGate(threshold=0.9, model=replace(model, exits=(dear, dear)))
+    assert not gate.confident(reading(), budget())
+
+
 @pytest.mark.parametrize(("value", "sure"), [(0.0, False), (0.029, False), (0.031, True)])
 def test_with_a_model_the_adaptive_gate_thinks_on_while_the_arm_would_rest(value, sure):
     gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
@@ -85,6 +103,22 @@ def test_an_arm_rests_whatever_its_gripper_does_and_whatever_comes_after_the_ste
     still.chunk.actions[:, -1] = 1.0
     still.chunk.actions[YARDSTICK.steps :] = 1.0
     assert not gate.confident(still, budget())
+
+
+def test_rest_is_believed_once_after_the_deepest_exit_confirmed_it():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
+    found = [
+        gate.confident(reading(value=0.0, depth=depth, stamp=stamp), budget())
+        for depth, stamp in ((1, 0.0), (2, 0.0), (3, 0.0), (1, 0.1), (1, 0.2))
+    ]
+    assert found == [False, False, False, True, False]
+
+
+def test_rest_is_not_believed_after_the_deepest_exit_wanted_to_move():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
+    gate.confident(reading(value=0.0, depth=1), budget())
+    gate.confident(reading(value=0.1, depth=3), budget())
+    assert not gate.confident(reading(value=0.0, depth=1, stamp=0.1), budget())
 
 
 def test_the_adaptive_gate_compares_with_the_previous_exit_of_the_same_observation():

@@ -4,6 +4,7 @@
 
 import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
@@ -134,6 +135,14 @@ def test_what_has_been_played_is_not_played_again(bench, tiny_bundle, folder, mo
     assert again.to_json() == bench.to_json()
     with pytest.raises(AssertionError):
         run_bench(replace(SPEC, seed=41), tiny_bundle, folder, workers=1)
+
+
+def test_a_new_calibration_spares_what_does_not_heed_it(bench, manifest, folder):
+    calibration = Mock(model_dump=lambda mode: {"threshold": 0.9})
+    shelf = bench_module._Shelf(folder / CELLS, manifest, bench.checksum, calibration)
+    for row in bench.rows:
+        spared = row.cell.spec.gate != "adaptive"
+        assert (shelf.find(row.cell.spec) is not None) == spared
 
 
 def test_only_a_damaged_cell_is_played_again(bench, tiny_bundle, folder, monkeypatch):

@@ -17,7 +17,14 @@ from magma_ros.policy.manifest import read_manifest
 from magma_ros.sim import readings
 from magma_ros.sim.calibration import CalibrationSpec, calibrate, check
 from magma_ros.sim.calibration_report import CARD, check_table, write_card_section
-from magma_ros.sim.readings import Ground, collect, exit_costs, explorer, yardstick_for
+from magma_ros.sim.readings import (
+    Ground,
+    collect,
+    exit_costs,
+    exit_prices,
+    explorer,
+    yardstick_for,
+)
 
 GROUND = Ground(("tabletop",), ("reach",))
 
@@ -114,12 +121,28 @@ def test_costs_are_shares_of_full_depth(tiny_bundle):
     assert 0.0 < costs[0] < costs[1] < costs[2] == 1.0
 
 
+def test_prices_are_shares_of_operations_and_of_weights_over_their_mean(tiny_bundle):
+    manifest = read_manifest(tiny_bundle)
+    prices = exit_prices(manifest)
+    assert np.mean(prices) == pytest.approx(1.0)
+    further = {2: [0.0, 0.0], 3: [0.0, 0.0]}
+    depth = 1
+    for stage in manifest.stages[::-1]:
+        depth = stage.depth or depth
+        if depth > 1:
+            further[depth][0] += stage.flops / sum(each.flops for each in manifest.stages)
+            further[depth][1] += stage.weight_bytes / sum(e.weight_bytes for e in manifest.stages)
+    assert prices[0] / prices[1] == pytest.approx(sum(further[2]) / sum(further[3]))
+
+
 def test_calibration_writes_what_the_adaptive_gate_reads(calibrated):
     bundle, file = calibrated
     assert find_gate_file(bundle) == file
     gate = make_gate("adaptive", bundle=bundle)
     assert gate.threshold == file.threshold
     assert len(gate.model.exits) == len(file.exits) == 2
+    prices = exit_prices(read_manifest(bundle))
+    assert tuple(exit_model.price for exit_model in gate.model.exits) == prices
     certified = [trial for trial in file.trials if trial.p_value <= 0.5]
     assert file.threshold == certified[-1].threshold
     assert file.trials[-1].depth < 3.0
