@@ -207,7 +207,7 @@ class Reason(Enum):
     OVERRUN = "The deadline struck while the next stage was still running."
     DEEPEST = "The deepest exit was reached."
     CAPPED = "The budget allows no deeper exit."
-    NO_TIME = "Not even the first exit fits before the deadline."
+    NO_TIME = "The deadline had passed before thinking began."
     FAULT = "The policy failed on this observation."
 
     @property

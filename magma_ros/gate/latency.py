@@ -20,7 +20,7 @@ are a stage's own: it keeps a sliding window of its runs, each divided by the lo
 
 Two slow runs in a window raise its forecast for as long as they stay in it. A stage that is no
 longer run because of them would be shut out for good, so being turned away makes a bad memory
-fade: see :meth:`LatencyModel.refuse` and :meth:`LatencyModel.forgive`.
+fade: see :meth:`LatencyModel.refuse`.
 """
 
 from __future__ import annotations
@@ -186,16 +186,6 @@ class LatencyModel:
             if self._refusals[stage.name] % self._patience == 0:
                 self._runs[stage.name].forget_slowest()
 
-    def forgive(self, stages: Iterable[Stage]) -> None:
-        """Forget what is worst of ``stages`` and of the load: without them there is no action.
-
-        A decision that is late costs no more than one that is never made, so there is no reason
-        to be patient.
-        """
-        self._load.forget_slowest()
-        for stage in stages:
-            self._runs[stage.name].forget_slowest()
-
     def _tail(self, stage: Stage) -> float:
         runs = self._runs[stage.name]
         alone = runs.tail(self._quantile, self._margin) if runs else self._rates.seconds(stage)
@@ -221,15 +211,6 @@ class Load:
     def see(self, ratio: float) -> None:
         """Take in a run that took ``ratio`` times its stage's reference."""
         self._ratios.append(ratio)
-        self._update()
-
-    def forget_slowest(self) -> None:
-        """Take the slowest of the latest runs for an ordinary one of long ago."""
-        self._ratios.remove(max(self._ratios))
-        self._ratios.appendleft(1.0)
-        self._update()
-
-    def _update(self) -> None:
         latest = list(self._ratios)
         self.settled = _median(sorted(latest))
         self.now = max(self.settled, _median(sorted(latest[-ALARM:])))

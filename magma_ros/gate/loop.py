@@ -68,8 +68,8 @@ def think(
 
     After the first exit no stage starts unless the forecast of all stages up to the next exit fits
     in the time left, with ``headroom``: what is in hand is not put at risk. Before the first exit
-    there is nothing to lose, so it is tried unless even its typical time does not fit. Every stage
-    that runs is timed and observed by ``latency``.
+    there is nothing to lose: a late action is worth more than none, so it is tried unless the
+    deadline has passed already. Every stage that runs is timed and observed by ``latency``.
 
     Args:
         inference: A fresh inference.
@@ -83,22 +83,19 @@ def think(
 
     Returns:
         The deepest reading's chunk and why thinking stopped there. The verdict has no chunk if
-        not even the first exit fitted (NO_TIME) or the policy failed (FAULT).
+        the deadline had passed at the start (NO_TIME) or the policy failed (FAULT).
     """
     ledger = _Ledger(budget.deadline, clock)
     deepest = deepest_allowed(budget, inference.exits)
+    if ledger.left() <= 0.0:
+        return ledger.verdict(Reason.NO_TIME)
     while stages := inference.upcoming:
-        left = ledger.left()
-        if ledger.reading is None:
-            if latency.typical(stages) > left:
-                if left > 0.0:
-                    latency.forgive(stages)
-                return ledger.verdict(Reason.NO_TIME)
-        elif latency.forecast(stages) * (1.0 + headroom) > left:
-            latency.refuse(stages)
-            return ledger.verdict(Reason.DEADLINE)
-        elif hold is not None:
-            hold(ledger.overrun(stages[0]))
+        if ledger.reading is not None:
+            if latency.forecast(stages) * (1.0 + headroom) > ledger.left():
+                latency.refuse(stages)
+                return ledger.verdict(Reason.DEADLINE)
+            if hold is not None:
+                hold(ledger.overrun(stages[0]))
         try:
             reading = inference.advance()
         except MagmaError as error:

@@ -233,6 +233,7 @@ def _errorbar(axes: Axes, places: Sequence[float], rows: Sequence[Row], label: s
         elinewidth=0.6,
         capsize=2,
         label=label,
+        zorder=3 if label == ADAPTIVE.label else 2,  # what it is about lies on top
     )
 
 

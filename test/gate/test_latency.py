@@ -150,26 +150,11 @@ def test_a_run_resets_the_count_of_refusals(stages):
     assert model.forecast(stages[:1]) == pytest.approx(0.5)
 
 
-def test_forgiving_forgets_the_slowest_run_at_once(stages):
-    model = LatencyModel(margin=1.0)
-    hiccup_twice(model, stages[0])
-    model.forgive(stages[:2])
-    assert model.forecast(stages[:1]) == pytest.approx(0.010)
-
-
-def test_forgiving_often_forgets_the_load_too(stages):
-    model = LatencyModel(margin=1.0)
-    observe(model, stages[0], *[0.010] * 40, *[0.030] * 10)
-    assert model.forecast(stages[:1]) == pytest.approx(0.030)
-    for _ in range(9):
-        model.forgive(stages[:1])
-    assert model.forecast(stages[:1]) == pytest.approx(0.010)
-
-
 def test_a_stage_without_any_run_left_is_guessed_again(stages):
     model = LatencyModel()
     model.observe(stages[0], 0.5)
-    model.forgive(stages[:1])
+    for _ in range(100):
+        model.refuse(stages[:1])
     assert model.forecast(stages[:1]) == pytest.approx(NominalRates().seconds(stages[0]))
 
 

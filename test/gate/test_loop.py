@@ -75,30 +75,24 @@ def test_a_stage_that_overruns_stops_the_way_to_the_next_exit(scripted, latency,
     assert verdict.slack >= 0.0
 
 
-def test_without_time_for_the_first_exit_nothing_runs(scripted, latency, clock):
+@pytest.mark.parametrize("allowance", [0.001, 0.015, 0.019])
+def test_without_time_for_the_first_exit_there_is_a_late_action_rather_than_none(
+    scripted, latency, clock, allowance
+):
     inference = scripted()
-    verdict = think(inference, NEVER, latency, within(clock, 0.019), clock)
-    assert verdict.reason is Reason.NO_TIME
-    assert (verdict.chunk, verdict.depth, verdict.confidence) == (None, 0, None)
-    assert verdict.stage_times == ()
-    assert inference.started == []
-
-
-def test_the_first_exit_is_tried_as_long_as_it_mostly_fits(scripted, stages, clock):
-    latency = trained({stage.name: 0.010 for stage in stages})
-    for run in range(60):
-        for stage in stages[:2]:
-            latency.observe(stage, 0.200 if run % 20 == 9 else 0.010)
-    assert latency.typical(stages[:2]) < 0.025 < latency.forecast(stages[:2])
-    verdict = think(scripted(), NEVER, latency, within(clock, 0.025), clock)
+    verdict = think(inference, NEVER, latency, within(clock, allowance), clock)
     assert (verdict.reason, verdict.depth) == (Reason.DEADLINE, 1)
+    assert verdict.slack == pytest.approx(allowance - 0.020)
+    assert [name for _, name in inference.started] == ["look", "think_1"]
 
 
 def test_a_deadline_in_the_past_is_a_verdict(scripted, latency, clock):
     inference = scripted()
     verdict = think(inference, NEVER, latency, within(clock, -1.0), clock)
     assert verdict.reason is Reason.NO_TIME
+    assert (verdict.chunk, verdict.depth, verdict.confidence) == (None, 0, None)
     assert verdict.slack == pytest.approx(-1.0)
+    assert verdict.stage_times == ()
     assert inference.started == []
 
 
@@ -109,7 +103,6 @@ def test_hiccups_do_not_end_all_thinking(scripted, stages, clock):
     reasons = [
         think(scripted(), NEVER, latency, within(clock, 0.1), clock).reason for _ in range(20)
     ]
-    assert reasons.count(Reason.NO_TIME) <= 3
     assert reasons[-10:] == [Reason.DEEPEST] * 10
 
 
@@ -117,8 +110,6 @@ def test_a_missed_deadline_is_no_reason_to_forget_a_slow_run(scripted, stages, c
     latency = trained({stage.name: 5.0 for stage in stages})
     think(scripted(), NEVER, latency, within(clock, -1.0), clock)
     assert latency.forecast(stages) == pytest.approx(25.0)
-    think(scripted(), NEVER, latency, within(clock, 0.1), clock)
-    assert latency.forecast(stages) < 25.0
 
 
 def test_before_each_further_stage_it_holds_out_what_it_would_act_on(scripted, latency, clock):
@@ -219,6 +210,7 @@ def test_a_clock_that_jumps_back_makes_no_duration_negative(scripted, latency, s
 
 
 NAMES = ("look", "think_1", "think_2", "detail", "think_3")
+FIRST = 2  # of them lead to the first exit
 SECONDS = st.floats(0.0, 0.1)
 
 
@@ -233,19 +225,21 @@ SECONDS = st.floats(0.0, 0.1)
 def test_while_forecasts_hold_no_verdict_is_late(
     make_scripted, forecasts, shares, allowance, depth, energy
 ):
-    """And no stage starts unless the whole way to its exit fits. Each forecast is of one run, so
-    that what a stage typically takes is what it will hardly exceed."""
+    """But for that of a first exit that does not fit; and behind it no stage starts unless the
+    whole way to its exit fits. Each forecast is of one run."""
     scripted, clock = make_scripted()
     known = dict(zip(NAMES, forecasts, strict=True))
     inference = scripted(
         durations={n: known[n] * share for n, share in zip(NAMES, shares, strict=True)}
     )
-    budget = within(clock, allowance, energy=energy)
+    budget, began = within(clock, allowance, energy=energy), clock.now()
     verdict = think(inference, FixedDepth(depth), trained(known), budget, clock)
     tiny = 1e-9  # additions of floats near 100 s
-    assert verdict.slack >= min(0.0, allowance) - tiny
+    if sum(forecasts[:FIRST]) <= allowance:
+        assert verdict.slack >= -tiny
     assert (verdict.chunk is None) == (verdict.reason is Reason.NO_TIME)
-    for position, (when, _) in enumerate(inference.started):
+    assert (verdict.reason is Reason.NO_TIME) == (budget.deadline <= began)
+    for position, (when, _) in list(enumerate(inference.started))[FIRST:]:
         way = [NAMES[i] for i in range(position, 5)]
         way = way[: next(i for i, n in enumerate(way, 1) if n.startswith("think"))]
         assert when + sum(known[name] for name in way) <= budget.deadline + tiny
