@@ -4,11 +4,12 @@
 
 import json
 from dataclasses import replace
-from unittest.mock import Mock
 
 import pytest
 
+from magma_ros.gate.gate_file import find_gate_file
 from magma_ros.policy.manifest import read_manifest
+from magma_ros.share import find_bundle
 from magma_ros.sim import bench as bench_module
 from magma_ros.sim.bench import CELLS, run_bench
 from magma_ros.sim.bench_plan import ADAPTIVE, BenchSpec, Counts, Section, spaced
@@ -138,7 +139,7 @@ def test_what_has_been_played_is_not_played_again(bench, tiny_bundle, folder, mo
 
 
 def test_a_new_calibration_spares_what_does_not_heed_it(bench, manifest, folder):
-    calibration = Mock(model_dump=lambda mode: {"threshold": 0.9})
+    calibration = find_gate_file(find_bundle("magma-nano"))
     shelf = bench_module._Shelf(folder / CELLS, manifest, bench.checksum, calibration)
     for row in bench.rows:
         spared = row.cell.spec.gate != "adaptive"
