@@ -128,16 +128,16 @@ class Decision:
 
 @pytest.fixture
 def ponder(tiny_bundle, computer, observation):
-    """Lets a demanding gate decide for 20 s under bursts of load, as the command stream asks."""
+    """Lets a demanding gate decide for 40 s under bursts of load, as the command stream asks."""
 
     def play(*, patient=False):
-        there, time = computer(slowness=0.9, load="bursts"), SimulatedTime()
+        there, time = computer(slowness=0.8, load="bursts"), SimulatedTime()
         gate = AdaptiveGate(tolerance=1e-6)
         actor = PolicyActor.load(tiny_bundle, gate, None, 1, patient=patient, computer=there)
         thinker = ModelledThinker(actor, there, time, LEAD)
         thinker.reset()
         decisions, next_look = [], 0.0
-        for tick in range(round(20.0 / TICK)):
+        for tick in range(round(40.0 / TICK)):
             time.sleep_until(tick * TICK)
             if (verdict := thinker.take()) is not None:
                 decisions[-1].acted.append((time.now(), verdict, thinker.busy))
