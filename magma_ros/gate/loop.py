@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loop that spends the remaining time inside the model, and no more than that.
 
-Before each stage it asks whether everything up to the next exit fits in what is left; after each
-exit it asks whether going on is worth it. Whatever happens, the answer is a verdict.
+Once there is an action in hand, it asks before each stage whether everything up to the next exit
+fits in what is left; after each exit it asks whether going on is worth it. Whatever happens, the
+answer is a verdict.
 """
 
 from __future__ import annotations
