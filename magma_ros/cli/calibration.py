@@ -27,7 +27,7 @@ def calibrate(
     *,
     bundle: Bundle = "magma-nano",
     epsilon: float = 0.25,
-    delta: float = 0.1,
+    delta: float = 0.08,
     alpha: float = 0.05,
     episodes: int = 400,
     fit_episodes: int = 200,

@@ -46,7 +46,7 @@ def fit_agreement(
         raise GateError("there is no decision in the recorded episodes to learn from")
     exits = [
         replace(fit_exit(features[:, column], deviations[:, column] <= epsilon), price=price)
-        for column, price in enumerate(prices)
+        for column, price in zip(range(features.shape[1]), prices, strict=True)
     ]
     return AgreementModel(yardstick, tuple(exits))
 

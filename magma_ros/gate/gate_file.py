@@ -116,7 +116,7 @@ class ExitEntry(_Entry):
 
     bias: float
     weights: tuple[float, ...]
-    price: PositiveFloat = 1.0
+    price: PositiveFloat
     calibration_error: Share
     reliability: tuple[ReliabilityBin, ...]
 

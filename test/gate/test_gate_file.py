@@ -19,6 +19,14 @@ from magma_ros.gate.gate_file import (
 )
 from magma_ros.gate.gates import AdaptiveGate, GateError, OracleGate, make_gate
 
+EXIT = {
+    "bias": 0.0,
+    "weights": [0.0] * len(FEATURES),
+    "price": 1.0,
+    "calibration_error": 0.0,
+    "reliability": [],
+}
+
 
 @pytest.fixture
 def bundle(tmp_path):
@@ -113,10 +121,9 @@ def test_a_file_for_another_bundle_is_refused(bundle, file):
         ({"features": ["mood"]}, "the features must be disagreement"),
         ({"trials": []}, "trials"),
         ({"surprise": 1}, "surprise"),
-        (
-            {"exits": [{"bias": 0.0, "weights": [1.0], "calibration_error": 0, "reliability": []}]},
-            "exit 1 needs 6 weights",
-        ),
+        ({"exits": [EXIT | {"weights": [1.0]}]}, "exit 1 needs 6 weights"),
+        ({"exits": [EXIT | {"price": 0.0}]}, "exits.0.price"),
+        ({"exits": [{"bias": 0.0}]}, "exits.0.weights: Field required; run magma calibrate again"),
         ({"manifest_sha256": "short"}, "manifest_sha256"),
     ],
 )

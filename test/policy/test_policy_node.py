@@ -215,7 +215,7 @@ def calibrated(bundle, probability: float) -> None:
     """Write a gate file by which every early exit agrees with that probability."""
     bias = float(np.log(probability / (1.0 - probability)))
     entry = ExitEntry(
-        bias=bias, weights=(0.0,) * len(FEATURES), calibration_error=0.0, reliability=()
+        bias=bias, weights=(0.0,) * len(FEATURES), price=1.0, calibration_error=0.0, reliability=()
     )
     guarantee = Guarantee(
         epsilon=0.1,
