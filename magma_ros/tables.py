@@ -14,7 +14,7 @@ from magma_ros.types import ACTION_DIMS
 
 if TYPE_CHECKING:
     from magma_ros.doctor import Finding
-    from magma_ros.models.data_card import DataSummary
+    from magma_ros.models.data.card import DataSummary
     from magma_ros.policy.report import BundleSummary
 
 

@@ -49,10 +49,10 @@ def gate(
         workers: Parallel processes; 0 for one a core.
     """
     require("sim")
-    from magma_ros.sim.bench import run_bench
-    from magma_ros.sim.bench_plan import BenchSpec, Counts
-    from magma_ros.sim.bench_report import budget_table, claims_table, write_bench
-    from magma_ros.sim.hardware import hardware_names
+    from magma_ros.evaluation.bench.gate import run_bench
+    from magma_ros.evaluation.bench.gate_plan import BenchSpec, Counts
+    from magma_ros.evaluation.bench.gate_report import budget_table, claims_table, write_bench
+    from magma_ros.evaluation.computers.hardware import hardware_names
 
     count = episodes if episodes is not None else (3 if quick else 100)
     spec = BenchSpec(
@@ -102,9 +102,9 @@ def wall(
         hog: Whether to repeat everything beside the hog.
     """
     require("sim")
-    from magma_ros.sim.bench_plan import DEADLINE_SHARE
-    from magma_ros.sim.bench_wall import WallSpec, run_wall_bench
-    from magma_ros.sim.bench_wall_report import wall_table, write_wall_bench
+    from magma_ros.evaluation.bench.gate_plan import DEADLINE_SHARE
+    from magma_ros.evaluation.bench.wall import WallSpec, run_wall_bench
+    from magma_ros.evaluation.bench.wall_report import wall_table, write_wall_bench
 
     spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
     folder = find_bundle(bundle)
@@ -133,7 +133,7 @@ def latency(
         json_file: Also write the result there.
     """
     require("sim")
-    from magma_ros.sim.bench_latency import latency_table, time_exits
+    from magma_ros.evaluation.bench.latency import latency_table, time_exits
 
     timed = time_exits(names(bundles), threads=threads, runs=runs)
     console.print(latency_table(timed))

@@ -83,11 +83,11 @@ def calibrate(
             json_file=json_file,
         )
 
+    from magma_ros.evaluation.calibrate.certify import CalibrationSpec
+    from magma_ros.evaluation.calibrate.certify import calibrate as run_calibration
+    from magma_ros.evaluation.calibrate.readings import Ground
+    from magma_ros.evaluation.calibrate.report import calibration_tables, write_card_section
     from magma_ros.gate.gate_file import write_gate_file
-    from magma_ros.sim.calibration import CalibrationSpec
-    from magma_ros.sim.calibration import calibrate as run_calibration
-    from magma_ros.sim.calibration_report import calibration_tables, write_card_section
-    from magma_ros.sim.readings import Ground
 
     spec = CalibrationSpec(
         ground=Ground(names(suites or "tabletop,moving"), names(tasks), split or "seen"),
@@ -119,8 +119,8 @@ def _check(
     workers: int,
     json_file: Path | None,
 ) -> int:
-    from magma_ros.sim.calibration import check as run_check
-    from magma_ros.sim.calibration_report import check_table
+    from magma_ros.evaluation.calibrate.certify import check as run_check
+    from magma_ros.evaluation.calibrate.report import check_table
 
     found = run_check(
         folder, split=split, episodes=episodes, seed=seed, workers=workers, console=complaints

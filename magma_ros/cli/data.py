@@ -26,8 +26,8 @@ def generate(*, config: Path, out: Path | None = None, workers: int = 0) -> int:
         workers: Processes; 0 for one a core.
     """
     require("sim", "train")
-    from magma_ros.models.config import load_config
-    from magma_ros.models.data import generate as run_generation
+    from magma_ros.models.data.generate import generate as run_generation
+    from magma_ros.models.training.config import load_config
 
     data = load_config(config).data
     folder = run_generation(data.model_copy(update={"folder": out or data.folder}), workers=workers)
@@ -58,8 +58,8 @@ def aggregate(
         workers: Processes; 0 for one a core.
     """
     require("sim", "train")
-    from magma_ros.models.aggregate import aggregate as run_aggregation
-    from magma_ros.models.config import ConfigError, load_config
+    from magma_ros.models.data.aggregate import aggregate as run_aggregation
+    from magma_ros.models.training.config import ConfigError, load_config
 
     recipe = load_config(config)
     rounds = len(recipe.aggregation)
@@ -88,7 +88,7 @@ def inspect(
         json_file: Also write the result there.
     """
     require("sim", "train")
-    from magma_ros.models.data_card import summarise
+    from magma_ros.models.data.card import summarise
     from magma_ros.tables import data_tables
 
     summary = summarise(folder, skip_damaged=skip_damaged)

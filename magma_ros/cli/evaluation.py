@@ -79,11 +79,11 @@ def run_evaluation(
         videos: Seeds, separated by commas, whose episodes become clips in the report (not under the
             wall clock).
     """
-    from magma_ros.sim.eval_exits import evaluate_exits, report_tables
-    from magma_ros.sim.eval_replay import Pictures
-    from magma_ros.sim.eval_report import write_report
-    from magma_ros.sim.evaluation import EvaluationSpec, evaluate
-    from magma_ros.sim.modelled import Conditions
+    from magma_ros.evaluation.computers.modelled import Conditions
+    from magma_ros.evaluation.play.evaluate import EvaluationSpec, evaluate
+    from magma_ros.evaluation.play.exits import evaluate_exits, report_tables
+    from magma_ros.evaluation.report.evaluation import write_report
+    from magma_ros.evaluation.report.replay import Pictures
 
     require("sim")
     if per_exit and depth is not None:
@@ -132,8 +132,8 @@ def compare(first: Path, second: Path, *, json_file: JsonFile = None) -> int:
         second: JSON of policy B.
         json_file: Also write the comparison there.
     """
-    from magma_ros.sim.eval_compare import compare as run_comparison
-    from magma_ros.sim.eval_compare import comparison_table
+    from magma_ros.evaluation.figures.compare import compare as run_comparison
+    from magma_ros.evaluation.figures.compare import comparison_table
 
     comparison = run_comparison(first, second)
     console.print(comparison_table(comparison))

@@ -21,7 +21,7 @@ def train(*, config: Path, out: Path | None = None, resume: bool = False, worker
         workers: Processes that make demonstrations; 0 for one a core.
     """
     require("sim", "train")
-    from magma_ros.models.train import train as run_training
+    from magma_ros.models.training.train import train as run_training
 
     checkpoint = run_training(config, out=out, resume=resume, workers=workers)
     console.print(f"last checkpoint: {checkpoint}")
@@ -44,7 +44,7 @@ def export(
         episodes: Episodes per task and exit to play with the bundle, for its card; 0 for none.
     """
     require("sim", "train")
-    from magma_ros.models.export import export as run_export
+    from magma_ros.models.export.export import export as run_export
 
     run_export(checkpoint, out, precision=precision, episodes=episodes)
     console.print(f"bundle written to {out}")

@@ -61,8 +61,7 @@ class ConsistencyGate(Memoryless):
     Attributes:
         thresholds: For each exit, the largest disagreement with the one before it that is
             accepted, in units of the normalised action range [-1, 1]; exits beyond go on. The
-            first exit has nothing to agree with and is never accepted. See
-            :func:`magma_ros.gate.budget.consistency_thresholds` for how to solve them.
+            first exit has nothing to agree with and is never accepted.
     """
 
     name: ClassVar[str] = "consistency"
@@ -88,7 +87,7 @@ class OracleGate:
     """Takes the cheapest exit within epsilon of full depth, because it knows full depth.
 
     No gate can spend less and deviate no more. It works only where every exit has been read
-    beforehand, as :func:`magma_ros.gate.shadow.read_all` does.
+    beforehand, as :func:`magma_ros.evaluation.calibrate.shadow.read_all` does.
 
     Attributes:
         epsilon: Deviation accepted, in shares of the action range.

@@ -3,7 +3,7 @@
 """How probable is it that thinking to the end would not change the action, and is that enough?
 
 One logistic model per exit turns a few figures into P(this exit deviates from full depth by no
-more than epsilon). It is fitted by :mod:`magma_ros.gate.fitting` on recorded episodes. How much
+more than epsilon). It is fitted offline on recorded episodes (``evaluation.calibrate``). How much
 doubt an exit may leave depends on what going on to the next one costs: a cheap stage is worth
 running for a little doubt, an expensive one only for a lot.
 """

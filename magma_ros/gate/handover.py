@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from magma_ros.types import Verdict
 
-Hold = Callable[[Verdict], None]
+Provisional = Callable[[Verdict], None]
 """Takes the verdict to act on should the deadline strike during the next stage."""
 
 
@@ -47,7 +47,7 @@ class Handover:
             self._deadline = deadline
             self._busy, self._served, self._in_hand = True, False, None
 
-    def hold(self, verdict: Verdict) -> None:
+    def provide(self, verdict: Verdict) -> None:
         """Leave what is to be acted on should the deadline strike during the next stage."""
         with self._lock:
             self._in_hand = verdict

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from magma_ros.gate.gates import Gate
-from magma_ros.gate.handover import Hold
+from magma_ros.gate.handover import Provisional
 from magma_ros.gate.latency import LatencyModel, Stage
 from magma_ros.types import Budget, Clock, ExitReading, MagmaError, Reason, Trace, Verdict
 
@@ -63,7 +63,7 @@ def think(
     clock: Clock,
     *,
     headroom: float = HEADROOM,
-    hold: Hold | None = None,
+    provisional: Provisional | None = None,
 ) -> Verdict:
     """Think as deep as is worth it and fits before ``budget.deadline``.
 
@@ -79,7 +79,7 @@ def think(
         budget: What the decision may cost.
         clock: The clock on which the deadline lies; should it jump back, it counts as stopped.
         headroom: Share of each forecast that must be left over besides, 0 or more.
-        hold: Given, before each stage after the first exit, the verdict to act on should the
+        provisional: Given, before each stage after the first exit, the verdict to act on should the
             deadline strike while that stage runs (OVERRUN); see :mod:`magma_ros.gate.handover`.
 
     Returns:
@@ -95,8 +95,8 @@ def think(
             if latency.forecast(stages) * (1.0 + headroom) > ledger.left():
                 latency.refuse(stages)
                 return ledger.verdict(Reason.DEADLINE)
-            if hold is not None:
-                hold(ledger.overrun(stages[0]))
+            if provisional is not None:
+                provisional(ledger.overrun(stages[0]))
         try:
             reading = inference.advance()
         except MagmaError as error:

@@ -17,21 +17,21 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Ra
 from std_msgs.msg import Float64, Header, String
 from visualization_msgs.msg import ImageMarker
 
-from magma_ros.gate.handover import Hold
+from magma_ros.agent.circumstances import CircumstanceError, Circumstances
+from magma_ros.agent.doubt import Doubt
+from magma_ros.agent.observation import NotReadyError, Senses
+from magma_ros.agent.thinker import Thinker
+from magma_ros.agent.tuned_gate import TunedGate
+from magma_ros.gate.handover import Provisional
 from magma_ros.gate.latency import LatencyModel
-from magma_ros.gate.loop import HEADROOM, think
+from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.motion import ChunkStream, StreamConfig
 from magma_ros.nodes import convert, names, qos
-from magma_ros.nodes.circumstances import CircumstanceError, Circumstances
-from magma_ros.nodes.doubt import Doubt
-from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
+from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
-from magma_ros.nodes.senses import NotReadyError, Senses
-from magma_ros.nodes.settings import Setting
-from magma_ros.nodes.thinker import Thinker
-from magma_ros.nodes.tuned_gate import GATE_SETTINGS, TunedGate
+from magma_ros.nodes.policy_settings import POLICY_SETTINGS
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.share import find_bundle
 from magma_ros.types import (
@@ -54,28 +54,7 @@ what a waking executor and a published command take."""
 class PolicyNode(ManagedNode):
     """Plans whenever every camera has a new image; streams whatever plan is in force."""
 
-    SETTINGS = (
-        Setting("bundle", "magma-nano", "Policy bundle: a name below models/, or a folder."),
-        Setting("providers", ["CPUExecutionProvider"], "ONNX Runtime providers, best first."),
-        Setting("threads", 2, "Threads for inference.", 1, 128),
-        Setting(
-            "self_test", 1.0, "Time spent on measuring the stages at the start [s].", 0.0, 10.0
-        ),
-        *GATE_SETTINGS,
-        Setting("deepest", 0, "Deepest exit allowed, 0 for no cap.", 0, 64, live=True),
-        Setting("deadline", 0.08, "Time from image stamp to action [s].", 0.005, 10.0, live=True),
-        Setting(
-            "headroom", HEADROOM, "Share of a forecast left over besides.", 0.0, 2.0, live=True
-        ),
-        Setting("risk_horizon", 1.0, "Time to contact without risk [s].", 0.0, 60.0, live=True),
-        Setting("help_after", 3.0, "Doubt until HOLD [s], 0 for never.", 0.0, 3600.0, live=True),
-        Setting("max_plan_rate", 10.0, "Fastest planning [Hz].", 0.1, 100.0, live=True),
-        Setting("command_rate", 50.0, "Rate of the command stream [Hz].", 20.0, 200.0),
-        Setting("transport", "raw", "Image transport.", choices=("raw", "compressed")),
-        Setting("max_age", 0.3, "Age beyond which an input is not used [s].", 0.01, 10.0),
-        Setting("base_frame", "base_link", "Frame of poses and twists."),
-        *GRIPPER_SETTINGS,
-    )
+    SETTINGS = POLICY_SETTINGS
 
     def __init__(self) -> None:
         """Declare parameters; the bundle is loaded on configure."""
@@ -263,7 +242,7 @@ class PolicyNode(ManagedNode):
             deepest=self.settings["deepest"] or None,
         )
 
-    def _think(self, observation: Observation, budget: Budget, hold: Hold) -> Verdict:
+    def _think(self, observation: Observation, budget: Budget, provisional: Provisional) -> Verdict:
         clock = self._monotonic
         try:
             inference = self._policy.start(observation)
@@ -271,7 +250,13 @@ class PolicyNode(ManagedNode):
             slack = budget.deadline - clock.now()
             return Verdict(None, Reason.FAULT, 0, (), slack, detail=str(error))
         return think(
-            inference, self._gate, self._latency, budget, clock, headroom=self._headroom, hold=hold
+            inference,
+            self._gate,
+            self._latency,
+            budget,
+            clock,
+            headroom=self._headroom,
+            provisional=provisional,
         )
 
     # Acting: as soon as there is a last word, and when the deadline strikes at the latest

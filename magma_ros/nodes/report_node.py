@@ -16,10 +16,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from visualization_msgs.msg import ImageMarker
 
+from magma_ros.evaluation.report.run import PlanRecord, RunRecord, Sight, write_report
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
-from magma_ros.sim.run_report import Plan, RunRecord, Sight, write_report
 from magma_ros.types import FloatArray, ImageArray, Source
 
 ROW = "{time:>7} {mode:<8} {depth:>5} {slack:>9} {model:>9} {reason:<10} {speed:>8}"
@@ -104,7 +104,7 @@ class ReportNode(ManagedNode):
 
     def _on_plan(self, message: DiagnosticStatus) -> None:
         values = convert.status_values(message)
-        plan = Plan(
+        plan = PlanRecord(
             reason=values["reason"],
             depth=int(values["depth"]),
             slack=1e-3 * float(values["slack_ms"]),

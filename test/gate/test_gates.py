@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from magma_ros.evaluation.calibrate.shadow import read_all
 from magma_ros.gate.confidence import AgreementModel, ExitModel, Yardstick
 from magma_ros.gate.gates import (
     GATES,
@@ -21,7 +22,6 @@ from magma_ros.gate.gates import (
 )
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
-from magma_ros.gate.shadow import read_all
 from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading, Reason
 
 YARDSTICK = Yardstick((1.0,) * 7, steps=2)

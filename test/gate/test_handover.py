@@ -21,7 +21,7 @@ def handover() -> Handover:
 
 
 def test_before_the_deadline_there_is_nothing_to_act_on(handover):
-    handover.hold(verdict(1))
+    handover.provide(verdict(1))
     assert handover.take(9.98) is None
 
 
@@ -32,18 +32,18 @@ def test_the_last_word_is_given_out_at_once_and_as_it_is(handover):
 
 
 def test_when_the_deadline_strikes_the_answer_in_hand_is_given_out(handover):
-    handover.hold(verdict(1))
-    handover.hold(verdict(2))
+    handover.provide(verdict(1))
+    handover.provide(verdict(2))
     taken = handover.take(9.995)
     assert (taken.depth, taken.reason) == (2, Reason.OVERRUN)
     assert taken.slack == pytest.approx(0.005)
 
 
 def test_what_comes_after_the_answer_was_taken_is_dropped(handover):
-    handover.hold(verdict(1))
+    handover.provide(verdict(1))
     assert handover.take(10.0) is not None
     assert handover.busy
-    handover.hold(verdict(2))
+    handover.provide(verdict(2))
     handover.finish(verdict(3, Reason.DEEPEST))
     assert not handover.busy
     assert handover.take(11.0) is None
@@ -56,9 +56,9 @@ def test_without_any_exit_in_time_the_last_word_is_given_out_late(handover):
 
 
 def test_the_answer_to_one_observation_is_not_given_out_for_the_next(handover):
-    handover.hold(verdict(2))
+    handover.provide(verdict(2))
     handover.finish(verdict(3, Reason.DEEPEST))
     handover.begin(20.0)
     assert handover.take(20.0) is None
-    handover.hold(verdict(1))
+    handover.provide(verdict(1))
     assert handover.take(20.0).depth == 1

@@ -115,7 +115,7 @@ def test_a_missed_deadline_is_no_reason_to_forget_a_slow_run(scripted, stages, c
 
 def test_before_each_further_stage_it_holds_out_what_it_would_act_on(scripted, latency, clock):
     held = []
-    think(scripted(), NEVER, latency, within(clock, 1.0), clock, hold=held.append)
+    think(scripted(), NEVER, latency, within(clock, 1.0), clock, provisional=held.append)
     assert [(verdict.reason, verdict.depth) for verdict in held] == [
         (Reason.OVERRUN, 1),
         (Reason.OVERRUN, 2),

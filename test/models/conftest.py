@@ -14,12 +14,12 @@ import torch
 
 pytest.importorskip("pybullet")
 
-from magma_ros.models.checkpoint import Recipe, load_policy
-from magma_ros.models.config import TrainingConfig
-from magma_ros.models.data import generate
-from magma_ros.models.dataset import Demonstrations, Statistics
-from magma_ros.models.graphs import example_inputs, run_stages
-from magma_ros.models.words import make_tokenizer
+from magma_ros.models.data.dataset import Demonstrations, Statistics
+from magma_ros.models.data.generate import generate
+from magma_ros.models.data.words import make_tokenizer
+from magma_ros.models.export.graphs import example_inputs, run_stages
+from magma_ros.models.training.checkpoint import Recipe, load_policy
+from magma_ros.models.training.config import TrainingConfig
 from magma_ros.sim.language import vocabulary
 from magma_ros.sim.simulation import PROPRIOCEPTION
 

@@ -13,16 +13,16 @@ import pytest
 import torch
 import yaml
 
-from magma_ros.models.act import normal_divergence
-from magma_ros.models.checkpoint import CheckpointError, Recipe, load_policy
-from magma_ros.models.config import ConfigError, LossConfig, TrainingConfig, load_config
-from magma_ros.models.dataset import Demonstrations
-from magma_ros.models.export import export
-from magma_ros.models.graphs import example_inputs, run_stages
-from magma_ros.models.losses import Batch
-from magma_ros.models.rollout import TorchPolicy, inputs_of, success_rate
-from magma_ros.models.runlog import LOSSES
-from magma_ros.models.train import Trainer
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.data.rollout import TorchPolicy, inputs_of, success_rate
+from magma_ros.models.export.export import export
+from magma_ros.models.export.graphs import example_inputs, run_stages
+from magma_ros.models.network.act import normal_divergence
+from magma_ros.models.training.checkpoint import CheckpointError, Recipe, load_policy
+from magma_ros.models.training.config import ConfigError, LossConfig, TrainingConfig, load_config
+from magma_ros.models.training.losses import Batch
+from magma_ros.models.training.runlog import LOSSES
+from magma_ros.models.training.train import Trainer
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.share import share_file

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magma_ros.models.actions import (
+from magma_ros.models.network.actions import (
     BINS,
     bin_centres,
     decode,

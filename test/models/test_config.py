@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from magma_ros.models.config import ConfigError, load_config
+from magma_ros.models.training.config import ConfigError, load_config
 from magma_ros.share import share_file
 
 from .conftest import recipe_dict, view

@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from magma_ros.models.checkpoint import Recipe
-from magma_ros.models.config import TrainingConfig
-from magma_ros.models.data import claim_folder, generate, plan_shards
-from magma_ros.models.data_config import DataConfig, DisturbanceConfig
-from magma_ros.models.dataset import Demonstrations, Statistics, steps_until
-from magma_ros.models.episodes import Bursts, MakeBursts, episode, write_shard
-from magma_ros.models.shards import DataError, find_shards, read_columns
-from magma_ros.models.words import make_tokenizer
+from magma_ros.models.data.config import DataConfig, DisturbanceConfig
+from magma_ros.models.data.dataset import Demonstrations, Statistics, steps_until
+from magma_ros.models.data.episodes import Bursts, MakeBursts, episode, write_shard
+from magma_ros.models.data.generate import claim_folder, generate, plan_shards
+from magma_ros.models.data.shards import DataError, find_shards, read_columns
+from magma_ros.models.data.words import make_tokenizer
+from magma_ros.models.training.checkpoint import Recipe
+from magma_ros.models.training.config import TrainingConfig
 from magma_ros.sim.language import vocabulary
 from magma_ros.sim.schema import SimulationError
 from magma_ros.sim.simulation import Simulation

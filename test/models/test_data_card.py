@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from magma_ros.cli import main
-from magma_ros.models.config import TrainingConfig
-from magma_ros.models.data import generate
-from magma_ros.models.data_card import README, summarise
-from magma_ros.models.data_config import DataConfig
-from magma_ros.models.dataset import Demonstrations, Statistics
-from magma_ros.models.shards import CARD, SCHEMA
+from magma_ros.models.data.card import README, summarise
+from magma_ros.models.data.config import DataConfig
+from magma_ros.models.data.dataset import Demonstrations, Statistics
+from magma_ros.models.data.generate import generate
+from magma_ros.models.data.shards import CARD, SCHEMA
+from magma_ros.models.training.config import TrainingConfig
 
 from .conftest import recipe_dict
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from magma_ros.models.card import _success
-from magma_ros.models.evidence import NOTHING, Evidence
+from magma_ros.evaluation.play.episode import Control, EpisodeResult
+from magma_ros.evaluation.play.evaluate import Evaluation, EvaluationSpec
+from magma_ros.evaluation.play.exits import ExitStudy
+from magma_ros.models.export.card import _success
+from magma_ros.models.export.evidence import NOTHING, Evidence
 from magma_ros.policy.manifest import read_manifest
-from magma_ros.sim.eval_episode import Control, EpisodeResult
-from magma_ros.sim.eval_exits import ExitStudy
-from magma_ros.sim.evaluation import Evaluation, EvaluationSpec
 from magma_ros.sim.failures import Failure
 
 SHIPPED = Path(__file__).parents[2] / "models" / "magma-nano"

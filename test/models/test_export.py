@@ -12,18 +12,18 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from magma_ros.models import export as export_module
-from magma_ros.models.actions import decode
-from magma_ros.models.benchmark import benchmark
-from magma_ros.models.checkpoint import Recipe, load_policy
-from magma_ros.models.dataset import Demonstrations
-from magma_ros.models.export import export
-from magma_ros.models.graphs import example_inputs, run_stages
-from magma_ros.models.magma import MagmaPolicy
-from magma_ros.models.network_config import NetworkConfig
-from magma_ros.models.parity import Deviation, ParityError
-from magma_ros.models.rollout import inputs_of
-from magma_ros.models.train import Trainer
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.data.rollout import inputs_of
+from magma_ros.models.export import export as export_module
+from magma_ros.models.export.benchmark import benchmark
+from magma_ros.models.export.export import export
+from magma_ros.models.export.graphs import example_inputs, run_stages
+from magma_ros.models.export.parity import Deviation, ParityError
+from magma_ros.models.network.actions import decode
+from magma_ros.models.network.config import NetworkConfig
+from magma_ros.models.network.magma import MagmaPolicy
+from magma_ros.models.training.checkpoint import Recipe, load_policy
+from magma_ros.models.training.train import Trainer
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.sim.simulation import Simulation

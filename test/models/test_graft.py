@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from magma_ros.models.checkpoint import CheckpointError, Recipe, load_policy
-from magma_ros.models.config import GraftConfig
-from magma_ros.models.dataset import Demonstrations
-from magma_ros.models.graft import Part, part_of
-from magma_ros.models.train import Trainer, learning_rate
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.network.graft import Part, part_of
+from magma_ros.models.training.checkpoint import CheckpointError, Recipe, load_policy
+from magma_ros.models.training.config import GraftConfig
+from magma_ros.models.training.train import Trainer, learning_rate
 
 
 @pytest.fixture(scope="module")

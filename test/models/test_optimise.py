@@ -14,13 +14,13 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from magma_ros.models.checkpoint import Recipe
-from magma_ros.models.graphs import StageGraph, run_stages
-from magma_ros.models.magma import MagmaPolicy
-from magma_ros.models.network_config import NetworkConfig
-from magma_ros.models.optimise import streamlined
-from magma_ros.models.parity import compare, observations
-from magma_ros.models.quantise import NARROW, quantise
+from magma_ros.models.export.graphs import StageGraph, run_stages
+from magma_ros.models.export.parity import compare, observations
+from magma_ros.models.export.quantise import NARROW, quantise
+from magma_ros.models.network.config import NetworkConfig
+from magma_ros.models.network.magma import MagmaPolicy
+from magma_ros.models.training.checkpoint import Recipe
+from magma_ros.models.training.optimise import streamlined
 
 from .conftest import recipe_dict
 

@@ -11,20 +11,20 @@ import pytest
 import torch
 import yaml
 
-from magma_ros.models.aggregate import aggregate
-from magma_ros.models.checkpoint import (
+from magma_ros.models.data.aggregate import aggregate
+from magma_ros.models.data.config import AggregationConfig
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.data.rollout import TorchPolicy, success_rate
+from magma_ros.models.data.shards import DataError, read_columns
+from magma_ros.models.training.checkpoint import (
     WEIGHTS,
     CheckpointError,
     Recipe,
     checkpoints,
     load_policy,
 )
-from magma_ros.models.data_config import AggregationConfig
-from magma_ros.models.dataset import Demonstrations
-from magma_ros.models.rollout import TorchPolicy, success_rate
-from magma_ros.models.runlog import CURVES, LOSSES
-from magma_ros.models.shards import DataError, read_columns
-from magma_ros.models.train import AGGREGATED, Trainer, batch_rows, train
+from magma_ros.models.training.runlog import CURVES, LOSSES
+from magma_ros.models.training.train import AGGREGATED, Trainer, batch_rows, train
 from magma_ros.types import MagmaError
 
 from .conftest import recipe_dict

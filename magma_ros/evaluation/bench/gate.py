@@ -1,0 +1,291 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plays what a bench plan asks for, and keeps every cell, so that an interrupted run goes on.
+
+A cell is kept under a fingerprint of all that it depends on but the code: the episodes, the
+policy, its calibration if its gate heeds it, the suite, the profiles and the release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.console import Console
+
+from magma_ros import __version__
+from magma_ros.evaluation.bench.gate_plan import BenchSpec, Cell, Section
+from magma_ros.evaluation.computers.hardware import load_costs, load_hardware
+from magma_ros.evaluation.figures.compare import RecordedEvaluation, paired_counts
+from magma_ros.evaluation.figures.statistics import PairedCounts, ratio
+from magma_ros.evaluation.play.episode import EpisodeResult, Scene
+from magma_ros.evaluation.play.evaluate import (
+    Evaluation,
+    EvaluationSpec,
+    play_scene,
+    priced,
+    require_match,
+)
+from magma_ros.evaluation.play.workers import outcomes
+from magma_ros.files import make_folder, write_json
+from magma_ros.gate.gate_file import GateFile, find_gate_file
+from magma_ros.gate.gates import is_calibrated, make_gate
+from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
+from magma_ros.sim.suite import load_suite
+
+FORMAT = "magma-bench/1"
+"""Mark of a bench's JSON."""
+
+CELLS = "cells"
+"""Folder of the cells played, inside that of the report."""
+
+
+class Sums(BaseModel):
+    """What the episodes of a cell add up to; see ``evaluation.figures.summary.Summary``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    episodes: int
+    successes: int
+    success: float
+    interval: tuple[float, float]
+    completion_time: float | None
+    jerk: float
+    decisions: int
+    mean_depth: float | None
+    flops: float | None
+    flops_fraction: float | None
+    weight_fraction: float | None
+    late: int
+    stalls: int
+    reasons: dict[str, int]
+
+
+class _Results(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    overall: Sums
+    tasks: dict[str, Sums]
+
+
+class PlayedCell(RecordedEvaluation):
+    """The evaluation of one cell, as it was kept."""
+
+    results: dict[str, _Results]
+
+    @property
+    def sums(self) -> Sums:
+        """Of all its tasks."""
+        return self.results["none"].overall
+
+    @property
+    def by_task(self) -> dict[str, Sums]:
+        """Of each of its tasks."""
+        return self.results["none"].tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell beside full depth without latency, in the same episodes.
+
+    Attributes:
+        cell: What was played.
+        played: What came out.
+        paired: Against full depth in a world that waits, which is the first of each pair.
+    """
+
+    cell: Cell
+    played: PlayedCell
+    paired: PairedCounts
+
+    @property
+    def kept(self) -> float | None:
+        """Success as a share of that of full depth without latency; None if that is zero."""
+        counts = self.paired
+        return ratio(counts.both + counts.only_second, counts.both + counts.only_first)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        cell, spec = self.cell, self.cell.spec
+        return {
+            "section": cell.section.name.lower(),
+            "place": cell.place,
+            "contender": cell.contender.label,
+            "suite": cell.suite,
+            "tasks": {name: sums.model_dump() for name, sums in self.played.by_task.items()},
+            "clock": spec.clock,
+            "conditions": asdict(spec.conditions) if spec.clock == "modelled" else None,
+            "gate": spec.gate,
+            "gate_options": spec.options,
+            "minds_deadline": not spec.patient,
+            "deadline": spec.deadline,
+            "execute": spec.execute,
+            "sums": self.played.sums.model_dump(),
+            "kept": self.kept,
+            "difference": self.paired.difference,
+            "difference_interval": self.paired.difference_interval(),
+            "p_value": self.paired.p_value(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All rows.
+
+    Attributes:
+        spec: What was asked for.
+        manifest: The policy's contract.
+        checksum: SHA-256 of the manifest.
+        calibrated: Whether the policy has a ``gate.yaml``.
+        rows: In the order of the plan.
+    """
+
+    spec: BenchSpec
+    manifest: Manifest
+    checksum: str
+    calibrated: bool
+    rows: tuple[Row, ...]
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Those that were played, in order."""
+        return tuple(dict.fromkeys(row.cell.suite for row in self.rows))
+
+    def select(self, section: Section, suite: str) -> list[Row]:
+        """The rows about one question in one suite."""
+        return [row for row in self.rows if (row.cell.section, row.cell.suite) == (section, suite)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "format": FORMAT,
+            "spec": asdict(self.spec),
+            "bundle": {"name": self.manifest.name, "manifest_sha256": self.checksum},
+            "calibrated": self.calibrated,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+def run_bench(
+    spec: BenchSpec,
+    bundle: Path,
+    folder: Path,
+    *,
+    workers: int,
+    console: Console | None = None,
+) -> Bench:
+    """Play what is missing, and put everything together.
+
+    Args:
+        spec: What to compare.
+        bundle: Folder of the policy's bundle.
+        folder: Where cells are kept.
+        workers: Processes that play side by side; no result depends on their number.
+        console: Where to draw a progress bar, or None for none.
+
+    Raises:
+        MagmaError: The bundle or its calibration is damaged, a folder cannot be written, or a
+            worker died.
+    """
+    manifest = read_manifest(bundle)
+    gate_file = find_gate_file(bundle)
+    cells = spec.plan(manifest, gate_file)
+    for cell in cells:
+        require_match(cell.spec, manifest)
+        make_gate(cell.spec.gate, bundle=bundle, **cell.spec.options)
+    make_folder(folder / CELLS)
+    shelf = _Shelf(folder / CELLS, manifest, sha256_of(bundle / MANIFEST), gate_file)
+    played = {cell.spec: shelf.find(cell.spec) for cell in cells}
+    missing = [cell_spec for cell_spec, found in played.items() if found is None]
+    if missing:
+        _play(missing, bundle, shelf, workers=workers, console=console)
+    found = {cell_spec: shelf.take(cell_spec) for cell_spec in played}
+    references = {
+        cell.suite: found[cell.spec] for cell in cells if cell.section is Section.REFERENCE
+    }
+    rows = tuple(
+        Row(cell, found[cell.spec], _pair(references[cell.suite], found[cell.spec]))
+        for cell in cells
+    )
+    return Bench(spec, manifest, shelf.checksum, gate_file is not None, rows)
+
+
+class _Shelf:
+    """Keeps cells under their fingerprints."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, checksum: str, gate_file: GateFile | None
+    ) -> None:
+        self.checksum = checksum
+        self._folder = folder
+        self._manifest = manifest
+        self._gate = None if gate_file is None else gate_file.model_dump(mode="json")
+
+    def find(self, spec: EvaluationSpec) -> PlayedCell | None:
+        """A cell, or None if it has not been played or is damaged."""
+        try:
+            return self.take(spec)
+        except (OSError, ValidationError):
+            return None
+
+    def take(self, spec: EvaluationSpec) -> PlayedCell:
+        """A cell that is there."""
+        return PlayedCell.model_validate_json(self._path(spec).read_bytes())
+
+    def keep(self, spec: EvaluationSpec, results: Sequence[EpisodeResult]) -> None:
+        """Put a cell there."""
+        manifest = priced(spec, self._manifest)
+        evaluation = Evaluation(spec, manifest, self.checksum, tuple(results))
+        write_json(evaluation.to_json(), self._path(spec))
+
+    def _path(self, spec: EvaluationSpec) -> Path:
+        conditions = spec.conditions
+        content = {
+            "release": __version__,
+            "spec": asdict(spec) | {"workers": None},
+            "manifest": self.checksum,
+            "gate": self._gate if is_calibrated(spec.gate) else None,
+            "suites": [load_suite(suite).model_dump(mode="json") for suite in spec.suites],
+            "hardware": load_hardware(conditions.hardware).model_dump(),
+            "costs": load_costs(conditions.costs).model_dump() if conditions.costs else None,
+        }
+        text = json.dumps(content, sort_keys=True)
+        return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def _play(
+    specs: Sequence[EvaluationSpec],
+    bundle: Path,
+    shelf: _Shelf,
+    *,
+    workers: int,
+    console: Console | None,
+) -> None:
+    """Play cells one after the other, in processes that go on from one to the next."""
+    scenes = [(spec, scene) for spec in specs for scene in spec.scenes()]
+    results = outcomes(
+        partial(_play_scene, bundle),
+        scenes,
+        workers=workers,
+        console=console,
+        description=f"{len(specs)} cells of {len(scenes) // len(specs)} episodes on average",
+    )
+    for spec in specs:
+        shelf.keep(spec, [next(results) for _ in spec.scenes()])
+    next(results, None)  # lets the progress bar and the processes end
+
+
+def _play_scene(bundle: Path, item: tuple[EvaluationSpec, Scene]) -> EpisodeResult:
+    spec, scene = item
+    return play_scene(spec, bundle, scene)
+
+
+def _pair(reference: PlayedCell, other: PlayedCell) -> PairedCounts:
+    theirs = {episode.key: episode for episode in reference.episodes}
+    return paired_counts([(theirs[episode.key], episode) for episode in other.episodes])

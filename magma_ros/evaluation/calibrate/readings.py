@@ -1,0 +1,222 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plays episodes in which a gate decides while every exit is read in its shadow.
+
+The world waits for decisions, so what is recorded depends on scenes, weights and gate alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from magma_ros.evaluation.calibrate.episode_readings import EpisodeReadings, Recorder
+from magma_ros.evaluation.calibrate.shadow import read_all
+from magma_ros.evaluation.play.clocks import IdealClock, Pace
+from magma_ros.evaluation.play.episode import Episode, Scene
+from magma_ros.evaluation.play.evaluate import EvaluationSpec
+from magma_ros.evaluation.play.workers import spread
+from magma_ros.gate.baselines import FixedDepth, OracleGate
+from magma_ros.gate.confidence import Yardstick
+from magma_ros.gate.handover import Provisional
+from magma_ros.gate.interface import Gate, Memoryless
+from magma_ros.gate.latency import LatencyModel
+from magma_ros.gate.loop import think
+from magma_ros.policy.manifest import ActionContract, Manifest
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.sim.suite import load_suite
+from magma_ros.types import Budget, ExitReading, MonotonicClock, Observation, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where episodes are played: the kind of episode that figures from them are about.
+
+    Attributes:
+        suites: Task suites.
+        tasks: Which of their tasks; all if empty.
+        split: Variation of scenes and words.
+
+    Raises:
+        MagmaError: A name is unknown.
+    """
+
+    suites: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    split: str = "seen"
+
+    def __post_init__(self) -> None:
+        self.scenes(1, 0)
+
+    @property
+    def steps(self) -> int:
+        """Steps of a chunk that are executed before the next observation, at most."""
+        return max(load_suite(suite).execute for suite in self.suites)
+
+    def scenes(self, episodes: int, seed: int) -> tuple[Scene, ...]:
+        """Episodes that take the tasks in turn, each with a seed of its own from ``seed`` on."""
+        spec = EvaluationSpec(
+            self.suites, self.tasks, split=self.split, episodes=episodes, seed=seed
+        )
+        kinds = spec.chosen
+        return tuple(
+            Scene(*kinds[number % len(kinds)], self.split, seed + number)
+            for number in range(episodes)
+        )
+
+
+@dataclass(slots=True)
+class RandomDepth(Memoryless):
+    """Acts on any exit with equal probability, to reach what no single depth leads to.
+
+    Attributes:
+        exits: How many there are.
+        seed: Of the choices.
+    """
+
+    name = "random"
+    exits: int
+    seed: int
+    _rng: np.random.Generator = field(init=False, repr=False, compare=False)
+    _depth: int = field(default=1, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._rng = np.random.default_rng(self.seed)
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the exit drawn for this observation is reached."""
+        del budget
+        if reading.depth == 1:
+            self._depth = int(self._rng.integers(1, self.exits + 1))
+        return reading.depth >= self._depth
+
+
+def explorer(exits: int, scene: Scene) -> Gate:
+    """Full depth in every other episode, random exits in the rest: what a gate may lead to."""
+    return RandomDepth(exits, scene.seed) if scene.seed % 2 else FixedDepth(exits)
+
+
+class ShadowActor:
+    """Decides by a gate, and records what every exit would have said.
+
+    Args:
+        policy: The policy, warm.
+        gate: When to stop thinking.
+        recorder: Takes the readings.
+    """
+
+    def __init__(self, policy: StagedPolicy, gate: Gate, recorder: Recorder) -> None:
+        self._policy = policy
+        self._gate = gate
+        self._recorder = recorder
+        self._clock = MonotonicClock()
+
+    def reset(self) -> None:
+        """Forget the last episode."""
+        self._gate.reset()
+
+    def act(
+        self, observation: Observation, deadline: float, provisional: Provisional | None = None
+    ) -> Verdict:
+        """Decide as if only the stages up to the verdict had run.
+
+        Raises:
+            MagmaError: The observation is not what the policy takes, or the policy fails.
+        """
+        replay = read_all(self._policy.start(observation))
+        if isinstance(self._gate, OracleGate):
+            self._gate.foresee(replay.readings)
+        budget = Budget(deadline)
+        verdict = think(
+            replay, self._gate, LatencyModel(), budget, self._clock, provisional=provisional
+        )
+        if verdict.chunk is not None:
+            self._recorder.add(replay.readings, verdict.chunk)
+        return verdict
+
+
+def yardstick_for(contract: ActionContract, steps: int) -> Yardstick:
+    """The measure of deviations for a policy of which ``steps`` steps are executed at a time."""
+    ranges = zip(contract.q01, contract.q99, contract.mask, strict=True)
+    return Yardstick(tuple(high - low if scaled else 1.0 for low, high, scaled in ranges), steps)
+
+
+def exit_costs(manifest: Manifest) -> tuple[float, ...]:
+    """Operations up to each exit, the shallowest first, as a share of full depth."""
+    return _up_to_exits(manifest, [stage.flops for stage in manifest.stages])
+
+
+def exit_prices(manifest: Manifest) -> tuple[float, ...]:
+    """What going on from each exit to the next costs, relative to the mean over all exits.
+
+    Cost is the mean of two shares of full depth, operations and bytes of weights, because either
+    may be what a computer is slow at.
+    """
+    weights = _up_to_exits(manifest, [stage.weight_bytes for stage in manifest.stages])
+    steps = np.diff(exit_costs(manifest)) + np.diff(weights)
+    return tuple(map(float, steps / steps.mean())) if len(steps) else ()
+
+
+def _up_to_exits(manifest: Manifest, costs: Sequence[int]) -> tuple[float, ...]:
+    """What all stages up to each exit cost together, as a share of full depth."""
+    spent = list(accumulate(costs))
+    return tuple(
+        cost / spent[-1]
+        for cost, stage in zip(spent, manifest.stages, strict=True)
+        if stage.depth is not None
+    )
+
+
+def collect(
+    bundle: Path,
+    scenes: Sequence[Scene],
+    make_gate: Callable[[Scene], Gate],
+    yardstick: Yardstick,
+    *,
+    workers: int,
+    console: Console | None,
+    description: str,
+) -> tuple[EpisodeReadings, ...]:
+    """Play scenes with a gate.
+
+    Args:
+        bundle: Folder of the policy's bundle.
+        scenes: What to play.
+        make_gate: Makes the gate that decides in a scene; picklable.
+        yardstick: Measures deviations.
+        workers: Processes; no result depends on their number.
+        console: Where to draw a progress bar, or None for none.
+        description: What the bar is about.
+
+    Returns:
+        What was recorded, in the order of the scenes.
+
+    Raises:
+        MagmaError: The bundle does not load, the policy fails, or a worker died.
+    """
+    play = partial(_play, bundle, make_gate, yardstick)
+    return spread(play, scenes, workers=workers, console=console, description=description)
+
+
+def _play(
+    bundle: Path, make_gate: Callable[[Scene], Gate], yardstick: Yardstick, scene: Scene
+) -> EpisodeReadings:
+    recorder = Recorder(yardstick)
+    actor = ShadowActor(_load(bundle), make_gate(scene), recorder)
+    with Episode(scene) as episode:
+        IdealClock(actor).play(episode, Pace(load_suite(scene.suite).execute, deadline=1.0))
+        return recorder.episode(success=episode.result().success)
+
+
+@cache
+def _load(bundle: Path) -> StagedPolicy:
+    """The policy of this process, on one thread because episodes run side by side."""
+    policy = StagedPolicy.load(bundle, threads=1)
+    policy.warm_up()
+    return policy

@@ -1,0 +1,322 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who decides in an evaluated episode: a policy with its gate, here or in a process of its own."""
+
+from __future__ import annotations
+
+import math
+import select
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Protocol, Self
+
+from magma_ros.evaluation.calibrate.shadow import read_all
+from magma_ros.gate.gates import Gate, OracleGate
+from magma_ros.gate.handover import Handover, Provisional
+from magma_ros.gate.latency import LatencyModel
+from magma_ros.gate.loop import Inference, think
+from magma_ros.gate.selftest import self_test
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.types import Budget, Clock, MagmaError, MonotonicClock, Observation, Verdict
+
+
+class ActorError(MagmaError):
+    """The process that decides is gone."""
+
+
+class Actor(Protocol):
+    """Turns an observation into a decision, and takes the time it takes."""
+
+    def reset(self) -> None:
+        """Forget the last episode."""
+        ...
+
+    def act(
+        self, observation: Observation, deadline: float, provisional: Provisional | None = None
+    ) -> Verdict:
+        """Decide; ``deadline`` is the latest useful moment on the monotonic clock [s].
+
+        Each answer in hand is handed to ``provisional`` on the way.
+        """
+        ...
+
+
+class Thinker(Protocol):
+    """An actor that decides while the world goes on; one observation at a time."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an observation was still with it, answered or not, when last asked to take."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the last episode, and what is still being thought."""
+        ...
+
+    def offer(self, observation: Observation, deadline: float) -> None:
+        """Hand over an observation; only while not ``busy``."""
+        ...
+
+    def take(self) -> Verdict | None:
+        """The decision once it is there, or the answer in hand when the deadline strikes.
+
+        Given out once; asking does not wait.
+        """
+        ...
+
+
+class Computer(Protocol):
+    """What the stages of a policy run on."""
+
+    @property
+    def clock(self) -> Clock:
+        """Tells how long they take."""
+        ...
+
+    @property
+    def latency(self) -> LatencyModel:
+        """What is known about that."""
+        ...
+
+    def host(self, inference: Inference) -> Inference:
+        """The same inference, run on this computer."""
+        ...
+
+
+class ThisComputer:
+    """The one that this process runs on."""
+
+    def __init__(self) -> None:
+        self.clock = MonotonicClock()
+        self.latency = LatencyModel()
+
+    def host(self, inference: Inference) -> Inference:
+        """The inference as it is."""
+        return inference
+
+
+class PolicyActor:
+    """A staged policy and the gate that tells it when to stop.
+
+    Args:
+        policy: The policy, warm.
+        gate: When to stop thinking.
+        deepest: Deepest exit allowed, or None for no cap.
+        patient: Think on past the deadline until the gate is confident, as policies do that know
+            no clock and have no answer before the end; such a decision is late.
+        computer: What the stages run on; this computer by default.
+    """
+
+    def __init__(
+        self,
+        policy: StagedPolicy,
+        gate: Gate,
+        deepest: int | None,
+        *,
+        patient: bool = False,
+        computer: Computer | None = None,
+    ) -> None:
+        self._policy = policy
+        self._gate = gate
+        self._deepest = deepest
+        self._patient = patient
+        self._computer = computer or ThisComputer()
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        gate: Gate,
+        deepest: int | None,
+        threads: int,
+        *,
+        patient: bool = False,
+        computer: Computer | None = None,
+    ) -> Self:
+        """Load the bundle in ``folder`` and warm it up.
+
+        Raises:
+            BundleError: The bundle is missing, damaged or contradicts its manifest.
+        """
+        policy = StagedPolicy.load(folder, threads=threads)
+        policy.warm_up()
+        return cls(policy, gate, deepest, patient=patient, computer=computer)
+
+    def reset(self) -> None:
+        """Forget the last episode, but not how long stages take."""
+        self._gate.reset()
+
+    def rehearse(self) -> None:
+        """Learn how long stages take, for about a second, before a decision depends on it.
+
+        Raises:
+            PolicyError: A stage fails.
+        """
+        computer = self._computer
+        self_test(lambda: computer.host(self._policy.rehearse()), computer.latency, computer.clock)
+
+    def act(
+        self, observation: Observation, deadline: float, provisional: Provisional | None = None
+    ) -> Verdict:
+        """Think as deep as is worth it and fits.
+
+        Raises:
+            ObservationError: The observation is not what the policy takes.
+        """
+        computer = self._computer
+        inference = computer.host(self._begin(observation))
+        limit = math.inf if self._patient else deadline
+        budget = Budget(deadline=limit, deepest=self._deepest)
+        verdict = think(
+            inference,
+            self._gate,
+            computer.latency,
+            budget,
+            computer.clock,
+            provisional=None if self._patient else provisional,
+        )
+        return replace(verdict, slack=deadline - computer.clock.now())
+
+    def _begin(self, observation: Observation) -> Inference:
+        inference = self._policy.start(observation)
+        if not isinstance(self._gate, OracleGate):
+            return inference
+        replay = read_all(inference)
+        self._gate.foresee(replay.readings)
+        return replay
+
+
+class ActorProcess:
+    """A thinker: an actor in a process of its own, which ends when this object is gone.
+
+    The two share the monotonic clock, so a deadline means the same to both.
+
+    Args:
+        make_actor: Makes the actor, over there; must be picklable.
+        lead: How long before a deadline the answer in hand is given out [s].
+
+    Raises:
+        MagmaError: The actor could not be made.
+    """
+
+    def __init__(self, make_actor: Callable[[], Actor], lead: float = 0.0) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, make_actor), name="policy", daemon=True
+        )
+        self._process.start()
+        theirs.close()  # so that the end of the process is the end of the pipe
+        self._clock = MonotonicClock()
+        self._lead = lead
+        self._handover = Handover(lead)
+        self._receive()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last word on an observation was still to come when last asked to take."""
+        return self._handover.busy
+
+    def reset(self) -> None:
+        """Wait for what is still being thought, drop it, and forget the last episode."""
+        while self.busy:
+            self._hear()
+        self._handover = Handover(self._lead)
+        self._send(None)
+        self._receive()
+
+    def offer(self, observation: Observation, deadline: float) -> None:
+        """Hand over an observation; only while not ``busy``."""
+        self._send((observation, deadline))
+        self._handover.begin(deadline)
+
+    def take(self) -> Verdict | None:
+        """The decision once it is there, or the answer in hand when the deadline strikes.
+
+        Given out once; asking does not wait.
+
+        Raises:
+            MagmaError: The actor refused the observation, or its process ended.
+        """
+        while self.busy and self._pipe.poll():
+            self._hear()
+        return self._handover.take(self._clock.now())
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until something was heard from over there, or for so long."""
+        # Connection.poll would round the time up to whole milliseconds.
+        select.select([self._pipe], [], [], max(0.0, seconds))
+
+    def _hear(self) -> None:
+        """Pass on the next word."""
+        match self._receive():
+            case _Provisional(verdict):
+                self._handover.provide(verdict)
+            case Verdict() as verdict:
+                self._handover.finish(verdict)
+
+    def _send(self, request: _Request) -> None:
+        try:
+            self._pipe.send(request)
+        except OSError:
+            raise self._gone() from None
+
+    def _receive(self) -> _Provisional | Verdict | None:
+        try:
+            answer: _Provisional | Verdict | MagmaError | None = self._pipe.recv()
+        except (EOFError, OSError):
+            raise self._gone() from None
+        if isinstance(answer, MagmaError):
+            self._handover = Handover(self._lead)  # that was the last word
+            raise answer
+        return answer
+
+    def _gone(self) -> ActorError:
+        self._process.join()
+        return ActorError(
+            f"the policy's process ended with exit status {self._process.exitcode}; "
+            "check the memory left and try `magma bundle verify`"
+        )
+
+
+_Request = tuple[Observation, float] | None
+"""An observation with its deadline, or None for a reset."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Provisional:
+    """An answer in hand; the last word is still to come."""
+
+    verdict: Verdict
+
+
+def _serve(pipe: Connection, make_actor: Callable[[], Actor]) -> None:
+    """Answer requests until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a traceback
+    try:
+        actor = make_actor()
+    except MagmaError as error:
+        pipe.send(error)
+        return
+    pipe.send(None)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            request: _Request = pipe.recv()
+            pipe.send(_answer(actor, request, lambda verdict: pipe.send(_Provisional(verdict))))
+
+
+def _answer(
+    actor: Actor, request: _Request, provisional: Provisional
+) -> Verdict | MagmaError | None:
+    if request is None:
+        actor.reset()
+        return None
+    try:
+        return actor.act(*request, provisional)
+    except MagmaError as error:
+        return error

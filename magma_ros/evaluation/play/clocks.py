@@ -1,0 +1,187 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How the world goes on while the policy thinks.
+
+- ``ideal``: it waits. Thinking costs nothing, so this is the upper bound of what a policy can do;
+  the outcome depends on the scenes and the weights alone.
+- ``modelled``: it goes on for as long as the policy would need on another computer, described by a
+  hardware profile. Stages really run, but the time they take is drawn by seed.
+- ``wall``: it goes on. Physics follows the wall clock while the policy runs in a process of its
+  own, and actions reach the arm through the same 50 Hz stream as on a robot. A late action is late.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from magma_ros.evaluation.computers.modelled import ModelledComputer, ModelledThinker, SimulatedTime
+from magma_ros.evaluation.play.actors import Actor, Thinker
+from magma_ros.evaluation.play.episode import INSTANT, Episode
+from magma_ros.motion import ChunkStream, StreamConfig, StreamState
+from magma_ros.sim.simulation import ENV_STEP
+from magma_ros.types import GRIPPER, ActionChunk, Clock, FloatArray, MonotonicClock
+
+TICK = 0.02
+"""Period of the command stream [s]."""
+
+LEAD = TICK - INSTANT
+"""How long before a deadline the answer in hand is acted on [s]: at the last tick not after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When the policy must decide.
+
+    Attributes:
+        execute: Steps of a chunk (0.1 s each) from one observation to the next.
+        deadline: Time from an observation to its latest useful decision [s]; no clock that waits
+            minds it.
+    """
+
+    execute: int
+    deadline: float
+
+
+class WorldClock(Protocol):
+    """Plays episodes; what a clock is, is how it does that.
+
+    Attributes:
+        waits: Whether the world waits for every decision, so that none can be late.
+        repeats: Whether the same scene is the same episode every time, whatever else the machine
+            does; such episodes may be played side by side, and again for pictures.
+    """
+
+    waits: ClassVar[bool]
+    repeats: ClassVar[bool]
+
+    def play(self, episode: Episode, pace: Pace) -> None:
+        """Play an episode from its beginning to its end."""
+        ...
+
+
+class IdealClock:
+    """The world waits for every decision.
+
+    Args:
+        actor: Decides.
+    """
+
+    waits: ClassVar[bool] = True
+    repeats: ClassVar[bool] = True
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+
+    def play(self, episode: Episode, pace: Pace) -> None:
+        """Observe, decide, execute, in lock step; without a decision the arm rests."""
+        self._actor.reset()
+        while not episode.over:
+            verdict = self._actor.act(episode.look(), math.inf)
+            episode.record(verdict)
+            _execute(verdict.chunk, pace.execute, episode)
+
+
+class WallClock:
+    """The world goes on in real time.
+
+    If this machine cannot keep physics and cameras up with the clock, the world catches up as
+    fast as it can, and the episode's ``lag`` tells.
+
+    Args:
+        thinker: Decides meanwhile; gives out the answer in hand with :data:`LEAD`.
+        clock: What the world follows; the deadlines lie on it.
+    """
+
+    waits: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
+
+    def __init__(self, thinker: Thinker, clock: Clock | None = None) -> None:
+        self._thinker = thinker
+        self._clock = clock or MonotonicClock()
+
+    def play(self, episode: Episode, pace: Pace) -> None:
+        """Stream commands at 50 Hz; observe when it is time and the policy is free.
+
+        Deadlines count from the tick, not from the physics step nearest to it.
+        """
+        self._thinker.reset()
+        stream = ChunkStream(StreamConfig(period=TICK))
+        began = self._clock.now()
+        next_look = 0.0
+        flowing = False
+        ticks = 0
+        while not episode.over:
+            self._hear(episode, stream)
+            if not self._thinker.busy and episode.time > next_look - INSTANT:
+                next_look = episode.time + pace.execute * ENV_STEP
+                deadline = began + ticks * TICK + pace.deadline
+                self._thinker.offer(episode.look(), deadline)
+            sample = stream.sample(episode.time)
+            episode.stalls += flowing and sample.state is not StreamState.PLAYING
+            flowing = sample.state is StreamState.PLAYING
+            ticks += 1
+            episode.follow(sample.twist, sample.gripper, ticks * TICK)
+            episode.lag = max(episode.lag, self._clock.now() - began - episode.time)
+            self._clock.sleep_until(began + ticks * TICK)
+
+    def _hear(self, episode: Episode, stream: ChunkStream) -> None:
+        """Take what the thinker has decided, if it has."""
+        if (verdict := self._thinker.take()) is None:
+            return
+        episode.record(verdict)
+        if verdict.chunk is not None:
+            stream.push(verdict.chunk, episode.time)
+
+
+class ModelledClock:
+    """The world goes on while the policy thinks on a modelled computer.
+
+    The command stream is that of the wall clock, in simulated time.
+
+    Args:
+        actor: Decides, on ``computer``.
+        computer: What its stages run on.
+    """
+
+    waits: ClassVar[bool] = False
+    repeats: ClassVar[bool] = True
+
+    def __init__(self, actor: Actor, computer: ModelledComputer) -> None:
+        self._actor = actor
+        self._computer = computer
+
+    def play(self, episode: Episode, pace: Pace) -> None:
+        """Play an episode from its beginning to its end; the computer starts anew with it."""
+        self._computer.begin(episode.scene, pace.execute * ENV_STEP)
+        time = SimulatedTime()
+        thinker = ModelledThinker(self._actor, self._computer, time, LEAD)
+        WallClock(thinker, time).play(episode, pace)
+
+
+_REST: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
+
+
+def _execute(chunk: ActionChunk | None, steps: int, episode: Episode) -> None:
+    """Let the arm follow the first steps of a chunk, or rest for as long."""
+    for step in range(steps):
+        twist, gripper = _REST if chunk is None else _command(chunk.actions[step])
+        episode.follow(twist, gripper, episode.time + ENV_STEP)
+        if episode.over:
+            return
+
+
+def _command(action: FloatArray) -> tuple[FloatArray, float | None]:
+    """One step of a chunk as the twist and the gripper target that carry it out."""
+    return action[:GRIPPER] / ENV_STEP, float(action[GRIPPER])
+
+
+CLOCKS: dict[str, type[WorldClock]] = {
+    "ideal": IdealClock,
+    "wall": WallClock,
+    "modelled": ModelledClock,
+}
+"""Every clock by its name."""

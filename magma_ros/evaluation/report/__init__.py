@@ -1,0 +1,3 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tables, plots, clips and pages of what was measured."""

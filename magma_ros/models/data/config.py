@@ -1,0 +1,113 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The part of a training recipe that says which demonstrations are made, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from magma_ros.models.training.schema import Fraction, Positive, Strict
+
+
+def _with_different_names(
+    episodes: dict[str, dict[str, int]],
+) -> dict[str, dict[str, int]]:
+    names = [task for tasks in episodes.values() for task in tasks]
+    if not all(episodes.values()):
+        raise ValueError("every suite needs a task")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"task {name} is in two suites, and reports go by its name")
+    return episodes
+
+
+Episodes = Annotated[
+    dict[str, dict[str, Positive]], Field(min_length=1), AfterValidator(_with_different_names)
+]
+"""How many episodes, by suite and task."""
+
+
+def _in_order(span: tuple[int, int]) -> tuple[int, int]:
+    if span[0] > span[1]:
+        raise ValueError("the shortest comes first, then the longest")
+    return span
+
+
+Span = Annotated[tuple[Positive, Positive], AfterValidator(_in_order)]
+"""Shortest and longest."""
+
+
+class DisturbanceConfig(Strict):
+    """Pushes that lead the expert off its path, so that the way back is in the data.
+
+    After DART (Laskey et al., CoRL 2017): the executed action is disturbed, the label is not.
+
+    Attributes:
+        clean: Share of episodes without any disturbance.
+        chance: Chance per step that a burst begins.
+        steps: Shortest and longest burst [steps].
+        scale: Size of the offset, in units of the largest action.
+        gripper_flip: Chance that a burst also inverts the gripper.
+    """
+
+    clean: Fraction = 0.2
+    chance: Fraction = 0.09
+    steps: Span = (1, 4)
+    scale: Fraction = 0.6
+    gripper_flip: Fraction = 0.12
+
+
+class DataConfig(Strict):
+    """The demonstrations.
+
+    Attributes:
+        folder: Where the shards lie, relative to the working directory.
+        episodes: Demonstrations by suite and task.
+        shard: Episodes per file.
+        seed: Seed of the first episode; training owns 1,000,000 to 1,999,999.
+        tail: Steps recorded after success, so that the policy learns to stay.
+        disturbance: How the expert is led astray.
+        more: Folders of further demonstrations to learn from, such as rounds of DAgger.
+        skip_damaged: Leave out files that are cut short or foreign, instead of refusing them.
+    """
+
+    folder: Path
+    episodes: Episodes
+    shard: Positive = 25
+    seed: Annotated[int, Field(ge=1_000_000, lt=2_000_000)] = 1_000_000
+    tail: Positive = 4
+    disturbance: DisturbanceConfig = DisturbanceConfig()
+    more: tuple[Path, ...] = ()
+    skip_damaged: bool = False
+
+    @property
+    def tasks(self) -> tuple[tuple[str, str], ...]:
+        """Suite and name of every task."""
+        return tuple((suite, task) for suite, tasks in self.episodes.items() for task in tasks)
+
+
+class AggregationConfig(Strict):
+    """One round of DAgger (Ross et al., AISTATS 2011): the policy drives, the expert labels.
+
+    Attributes:
+        after: Optimiser step after which the round runs.
+        seed_offset: Distance of its first seed from that of the demonstrations.
+        split: Variation of scenes and words.
+        episodes: Episodes by suite and task.
+        drive: Shortest and longest stretch that the policy drives [steps].
+        execute: Steps of a plan that the policy executes before it looks again.
+        recover: Steps that the expert drives in between, which give whole labelled chunks.
+        learning_rate: Peak of the learning rate after the round.
+    """
+
+    after: Positive
+    seed_offset: Annotated[int, Field(ge=100_000, lt=900_000)] = 500_000
+    split: str = "seen"
+    episodes: Episodes
+    drive: Span = (4, 16)
+    execute: Positive = 2
+    recover: Positive = 10
+    learning_rate: float = Field(gt=0.0)

@@ -1,0 +1,95 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The network at work in the simulator, still in PyTorch: for checks and for DAgger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magma_ros.models.network.actions import denormalise
+from magma_ros.models.training.checkpoint import Recipe
+from magma_ros.models.network.network import Inputs
+from magma_ros.models.network.config import PolicyConfig
+from magma_ros.models.network.policy import Policy
+from magma_ros.policy.manifest import CameraContract, ObservationContract
+from magma_ros.policy.preprocess import Preprocessor
+from magma_ros.sim.simulation import ENV_STEP, Simulation
+from magma_ros.sim.suite import load_suite
+from magma_ros.types import GRIPPER, FloatArray
+
+VALIDATION_SEEDS = 2_000_000
+"""First seed of the checks during training."""
+
+
+class TorchPolicy:
+    """Plans from observations with the deepest exit.
+
+    Args:
+        network: The network, in evaluation mode, on the CPU.
+        recipe: What it was trained with.
+    """
+
+    def __init__(self, network: Policy, recipe: Recipe) -> None:
+        self._network = network
+        self._statistics = recipe.statistics
+        contract = observation_contract(recipe.config.network)
+        self._preprocess = Preprocessor(contract, recipe.tokenizer())
+
+    def plan(self, simulation: Simulation) -> FloatArray:
+        """(K, 7) actions in SI units for the simulation as it is now."""
+        given = self._preprocess(simulation.observation())
+        inputs = inputs_of({name: torch.from_numpy(value) for name, value in given.items()})
+        with torch.inference_mode():
+            values = self._network.plan(inputs)[0].double().numpy()
+        statistics = self._statistics
+        return denormalise(values, np.array(statistics.q01), np.array(statistics.q99))
+
+
+def observation_contract(config: PolicyConfig) -> ObservationContract:
+    """What the network must be given, as the manifest of its bundle says it."""
+    return ObservationContract(
+        cameras=tuple(
+            CameraContract(name=camera.name, height=camera.height, width=camera.width)
+            for camera in config.cameras
+        ),
+        proprioception=config.proprioception,
+        max_tokens=config.max_tokens,
+    )
+
+
+def inputs_of(tensors: Mapping[str, Tensor]) -> Inputs:
+    """The network's inputs from those of the graphs, which are named after the manifest."""
+    images = {
+        name.removeprefix("image_"): value
+        for name, value in tensors.items()
+        if name.startswith("image_")
+    }
+    return Inputs(images, tensors["proprioception"], tensors["tokens"])
+
+
+def success_rate(policy: TorchPolicy, suite: str, task: str, episodes: int) -> float:
+    """Share of the first so many validation scenes in which the policy does the task.
+
+    As many steps of a plan are executed before the next look as the suite says.
+    """
+    seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + episodes)
+    return sum(_succeeds(policy, suite, task, seed) for seed in seeds) / episodes
+
+
+def _succeeds(policy: TorchPolicy, suite: str, task: str, seed: int) -> bool:
+    simulation = Simulation(task, suite=suite, seed=seed)
+    execute = load_suite(suite).execute
+    try:
+        for _ in range(0, simulation.task.step_limit, execute):
+            for action in policy.plan(simulation)[:execute]:
+                simulation.command(action[:GRIPPER] / ENV_STEP, action[GRIPPER])
+                simulation.step(ENV_STEP)
+            if simulation.succeeded():
+                return True
+        return False
+    finally:
+        simulation.close()

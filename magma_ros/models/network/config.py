@@ -1,0 +1,251 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a policy network as data: what it is given, how it looks, how deep it thinks.
+
+Two kinds share one trainer: ``magma``, with an exit after every think, and the baseline ``act``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from magma_ros.models.training.schema import Fraction, Positive, Strict
+
+CHANNELS_PER_GROUP = 16
+"""Channels that the group norms of the ACT trunk normalise together (arXiv 2303.04137)."""
+
+
+class CameraConfig(Strict):
+    """An image that the policy is given.
+
+    Attributes:
+        name: Camera name in the observation.
+        height: Rows [px].
+        width: Columns [px].
+    """
+
+    name: str
+    height: Positive
+    width: Positive
+
+
+class ViewConfig(Strict):
+    """One way of looking at a camera's image: a ConvNeXt tower and the size it reads.
+
+    Attributes:
+        name: Name of the view.
+        camera: Camera whose image it reads.
+        height: Rows it reads [px]; the image is averaged down to them.
+        width: Columns it reads [px].
+        depths: ConvNeXt blocks per stage.
+        channels: Channels per stage; every stage after the first halves the resolution.
+        patch: Side of the stem's patches [px].
+    """
+
+    name: str
+    camera: str
+    height: Positive
+    width: Positive
+    depths: tuple[Positive, ...]
+    channels: tuple[Positive, ...]
+    patch: Positive = 4
+
+    @property
+    def stride(self) -> int:
+        """Pixels between neighbouring tokens."""
+        return int(self.patch * 2 ** (len(self.depths) - 1))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of vision tokens."""
+        return self.height // self.stride, self.width // self.stride
+
+    @model_validator(mode="after")
+    def _fits(self) -> ViewConfig:
+        if len(self.depths) != len(self.channels):
+            raise ValueError(f"view {self.name} needs as many depths as channels")
+        if self.height % self.stride or self.width % self.stride:
+            raise ValueError(f"view {self.name} needs sides that are multiples of {self.stride}")
+        return self
+
+
+class LookConfig(Strict):
+    """A stage in which the tokens of these views enter."""
+
+    look: tuple[str, ...] = Field(min_length=1)
+
+
+class ThinkConfig(Strict):
+    """A stage of decoder layers, with an action head after it unless ``exit`` is false."""
+
+    think: Positive
+    exit: bool = True
+
+
+class TraceConfig(Strict):
+    """Where gripper and target will be in an image: Magma's Trace-of-Mark, said at every exit.
+
+    Attributes:
+        camera: The image.
+        steps: How many steps of a plan after the observation, increasing.
+    """
+
+    camera: str
+    steps: tuple[Positive, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _increases(self) -> TraceConfig:
+        if sorted(set(self.steps)) != list(self.steps):
+            raise ValueError("trace.steps must increase")
+        return self
+
+
+class PolicyConfig(Strict):
+    """What a network of any kind is given, and what it says.
+
+    Attributes:
+        kind: Which kind of network it is.
+        cameras: What it is given to see.
+        proprioception: Names of the measured values, in order.
+        max_tokens: Length of the padded instruction.
+        chunk_length: Steps K in a plan.
+        trace: What the exits say about the next second, or nothing.
+    """
+
+    kind: str
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1)
+    proprioception: tuple[str, ...] = Field(min_length=1)
+    max_tokens: Positive
+    chunk_length: Positive
+    trace: TraceConfig | None = None
+
+
+class NetworkConfig(PolicyConfig):
+    """The policy network, Magma's kind.
+
+    Attributes:
+        views: How it can look at what its cameras see.
+        width: Width of the decoder.
+        heads: Attention heads.
+        hidden: Inner width of the decoder's gated MLP.
+        layer_scale: Initial ConvNeXt layer scale.
+        modulation: Whether the instruction modulates every vision stage (FiLM).
+        grounding: Tokens per view that say where the instruction's objects are; 0 for none.
+        stages: Looks and thinks, in order.
+    """
+
+    kind: Literal["magma"] = "magma"
+    views: tuple[ViewConfig, ...] = Field(min_length=1)
+    width: Positive
+    heads: Positive
+    hidden: Positive
+    layer_scale: float = Field(default=0.1, gt=0.0)
+    modulation: bool = True
+    grounding: Annotated[int, Field(ge=0)] = 2
+    stages: tuple[LookConfig | ThinkConfig, ...] = Field(min_length=2)
+
+    def view(self, name: str) -> ViewConfig:
+        """The view of that name."""
+        return next(view for view in self.views if view.name == name)
+
+    @model_validator(mode="after")
+    def _has_heads_that_fit(self) -> NetworkConfig:
+        if self.width % (2 * self.heads):
+            raise ValueError("width must be a multiple of twice the number of heads")
+        return self
+
+    @model_validator(mode="after")
+    def _begins_with_a_look_and_ends_with_an_exit(self) -> NetworkConfig:
+        first, last = self.stages[0], self.stages[-1]
+        begins, ends = isinstance(first, LookConfig), isinstance(last, ThinkConfig) and last.exit
+        if not begins:
+            raise ValueError("the first stage must be a look")
+        if not ends:
+            raise ValueError("the last stage must be a think with an exit")
+        looked = [
+            name for stage in self.stages if isinstance(stage, LookConfig) for name in stage.look
+        ]
+        if sorted(looked) != sorted(view.name for view in self.views):
+            raise ValueError("every view must enter in exactly one look")
+        return self
+
+    @model_validator(mode="after")
+    def _sees_what_it_is_given(self) -> NetworkConfig:
+        sizes = {camera.name: (camera.height, camera.width) for camera in self.cameras}
+        for view in self.views:
+            if view.camera not in sizes:
+                raise ValueError(f"view {view.name} reads camera {view.camera}, which is not given")
+            height, width = sizes[view.camera]
+            if height % view.height or width % view.width:
+                raise ValueError(
+                    f"view {view.name} must read a whole fraction of the {height} x {width} pixels "
+                    f"of camera {view.camera}"
+                )
+        if self.trace is not None and self.trace.camera not in sizes:
+            raise ValueError(f"trace reads camera {self.trace.camera}, which is not given")
+        return self
+
+
+class ActConfig(PolicyConfig):
+    """The baseline: an ACT-style network; see :mod:`magma_ros.models.network.act`.
+
+    Attributes:
+        trace: It draws none.
+        depths: Residual blocks per stage of the image trunk.
+        channels: Channels per stage; every stage after the first halves the resolution.
+        width: Width of the transformers.
+        heads: Attention heads.
+        hidden: Inner width of the transformers' MLP.
+        encoder_layers: Layers that read the observation, and of the style encoder.
+        decoder_layers: Layers that write the plan.
+        style: Dimensions of the style variable z.
+        dropout: Share of the transformers' activations that training drops.
+    """
+
+    kind: Literal["act"]
+    trace: None = None
+    depths: tuple[Positive, ...]
+    channels: tuple[Annotated[Positive, Field(multiple_of=CHANNELS_PER_GROUP)], ...]
+    width: Positive
+    heads: Positive
+    hidden: Positive
+    encoder_layers: Positive = 4
+    decoder_layers: Positive = 7
+    style: Positive = 32
+    dropout: Fraction = 0.1
+
+    @property
+    def stride(self) -> int:
+        """Pixels between neighbouring image tokens; the trunk's stem alone takes four."""
+        return int(4 * 2 ** (len(self.depths) - 1))
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of all cameras together."""
+        return sum(c.height * c.width for c in self.cameras) // self.stride**2
+
+    @model_validator(mode="after")
+    def _fits(self) -> ActConfig:
+        if len(self.depths) != len(self.channels):
+            raise ValueError("the network needs as many depths as channels")
+        if self.width % self.heads:
+            raise ValueError("width must be a multiple of the number of heads")
+        for camera in self.cameras:
+            if camera.height % self.stride or camera.width % self.stride:
+                raise ValueError(
+                    f"camera {camera.name} needs sides that are multiples of {self.stride}"
+                )
+        return self
+
+
+def of_its_kind(content: Any) -> Any:
+    """Read a network's section as the ``kind`` that it names; it is ``magma`` if it names none."""
+    if not isinstance(content, dict):
+        return content
+    kinds: dict[str, type[PolicyConfig]] = {"magma": NetworkConfig, "act": ActConfig}
+    kind = content.get("kind", "magma")
+    if kind not in kinds:
+        raise ValueError(f"there is no kind {kind}; use {' or '.join(kinds)}")
+    return kinds[kind].model_validate(content)

@@ -1,0 +1,41 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What trainer, closed-loop checks and exporter ask of a network, whatever its kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from magma_ros.models.export.graphs import StageGraph
+from magma_ros.models.network.network import Inputs
+from magma_ros.models.training.config import LossConfig
+from magma_ros.models.training.losses import Batch, Losses
+
+
+class Policy(nn.Module, ABC):
+    """A network that plans from observations; its ``forward`` is its own affair.
+
+    Attributes:
+        bins: Bins in which it gives each dimension of an action; None if it gives plain numbers.
+    """
+
+    bins: ClassVar[int | None]
+
+    @abstractmethod
+    def set_proprioception_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Fix the (P,) mean and standard deviation by which measured values are normalised."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, weights: LossConfig) -> Losses:
+        """Run the network, compiled if it was, on a batch, and judge what it says."""
+
+    @abstractmethod
+    def plan(self, inputs: Inputs) -> Tensor:
+        """(B, K, 7) actions at full depth, on [-1, 1] and the gripper's on [0, 1]."""
+
+    @abstractmethod
+    def stage_graphs(self) -> list[StageGraph]:
+        """The stages to export, in the order in which they run; leaves training mode."""

@@ -1,0 +1,265 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The training recipe as data: one YAML file describes the network, its data and its training.
+
+Every field is checked when the file is read; an unknown or impossible one is refused in one
+sentence, before anything else happens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+
+from magma_ros.models.data.config import AggregationConfig, DataConfig
+from magma_ros.models.network.config import ActConfig, NetworkConfig, of_its_kind
+from magma_ros.models.training.schema import Fraction, Positive, Strict
+from magma_ros.types import MagmaError
+
+
+class ConfigError(MagmaError):
+    """The training configuration cannot be used."""
+
+
+class GraftConfig(Strict):
+    """The start from trained parts: LLaVA-1.5's two phases; see ``models.network.graft``.
+
+    Attributes:
+        towers: Checkpoint whose vision towers are taken.
+        decoder: Checkpoint from which everything else is taken but what joins the two.
+        steps: Optimiser steps in which only the joint is trained; then all weights are.
+        learning_rate: Peak of the learning rate until then.
+    """
+
+    towers: Path
+    decoder: Path
+    steps: Positive
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+
+
+class OptimiserConfig(Strict):
+    """How the weights move.
+
+    Attributes:
+        steps: Optimiser steps in all.
+        batch: Samples per step.
+        learning_rate: Peak learning rate.
+        warm_up: Steps of linear warm-up.
+        weight_decay: AdamW's decoupled decay, on matrices only.
+        betas: AdamW's averaging factors.
+        clip: Largest gradient norm.
+        ema: Averaging factor of the weights that are exported.
+        precision: Arithmetic of the matrix products.
+        compile: Whether to fuse the network with torch.compile; a third faster, minutes to start.
+    """
+
+    steps: Positive
+    batch: Positive = 64
+    learning_rate: float = Field(default=8e-4, gt=0.0)
+    warm_up: Positive = 150
+    weight_decay: float = Field(default=0.05, ge=0.0)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    clip: float = Field(default=1.0, gt=0.0)
+    ema: Fraction = 0.998
+    precision: Literal["bf16", "fp32"] = "bf16"
+    compile: bool = False
+
+
+class LossConfig(Strict):
+    """What is asked of the network.
+
+    Weights are relative to the cross-entropy; for kind ``act``, to the L1 error.
+
+    Attributes:
+        sigma: Width of the soft bin label [bins].
+        expectation: Weight of the L1 distance of the decoded action.
+        position: Weight of the relative positions of target and goal.
+        heat: Weight of the heat-map cross-entropy.
+        trace: Weight of the L1 distance of the traces.
+        distillation: Weight of the cross-entropy of earlier exits with the last one.
+        divergence: Weight of the style's divergence from a normal distribution (kind ``act``).
+    """
+
+    sigma: float = Field(default=2.5, gt=0.0)
+    expectation: float = Field(default=2.0, ge=0.0)
+    position: float = Field(default=1.0, ge=0.0)
+    heat: float = Field(default=0.1, ge=0.0)
+    trace: float = Field(default=2.0, ge=0.0)
+    distillation: float = Field(default=0.5, ge=0.0)
+    divergence: float = Field(default=10.0, ge=0.0)
+
+
+class TiltConfig(Strict):
+    """Turns of a fixed camera, which a homography of its image reproduces exactly.
+
+    Attributes:
+        camera: Camera whose images are turned; it must not move with the arm.
+        field_of_view: Vertical field of view of that camera [deg].
+        degrees: Largest turn, about any axis [deg].
+        share: Share of the samples that are turned.
+    """
+
+    camera: str
+    field_of_view: float = Field(gt=0.0, lt=180.0)
+    degrees: float = Field(gt=0.0)
+    share: Fraction = 0.5
+
+
+class AugmentationConfig(Strict):
+    """What is varied at training time.
+
+    Attributes:
+        brightness: Largest relative change of brightness.
+        contrast: Largest relative change of contrast.
+        colour: Largest relative change of each colour channel.
+        proprioception: Standard deviation of the noise on measured values, in units of theirs.
+        tilt: Turns of the fixed camera, or none.
+    """
+
+    brightness: Fraction = 0.15
+    contrast: Fraction = 0.15
+    colour: Fraction = 0.05
+    proprioception: Fraction = 0.05
+    tilt: TiltConfig | None = None
+
+
+class CheckConfig(Strict):
+    """Closed-loop checks during training, on fixed validation seeds (2,000,000 onwards).
+
+    Attributes:
+        every: Optimiser steps between checks; 0 for none.
+        episodes: Episodes per task.
+    """
+
+    every: Annotated[int, Field(ge=0)] = 0
+    episodes: Positive = 5
+
+
+class Phase(NamedTuple):
+    """A stretch of training with a rise and fall of the learning rate of its own.
+
+    Attributes:
+        first: Optimiser step before it.
+        last: Optimiser step after which it ends.
+        learning_rate: Peak.
+    """
+
+    first: int
+    last: int
+    learning_rate: float
+
+
+class TrainingConfig(Strict):
+    """The whole recipe.
+
+    Attributes:
+        name: Name of the policy.
+        description: One sentence for the bundle and its card.
+        seed: Seed of the initial weights, the order of samples and the augmentation.
+        network: The network.
+        data: The demonstrations.
+        graft: Trained parts to start from, or none.
+        aggregation: Rounds in which the policy drives, in order.
+        optimiser: How the weights move.
+        loss: What is asked.
+        augmentation: What is varied.
+        check: Closed-loop checks.
+        checkpoint_every: Optimiser steps between checkpoints.
+    """
+
+    name: str
+    description: str
+    seed: int
+    network: Annotated[NetworkConfig | ActConfig, BeforeValidator(of_its_kind)]
+    data: DataConfig
+    graft: GraftConfig | None = None
+    aggregation: tuple[AggregationConfig, ...] = ()
+    optimiser: OptimiserConfig
+    loss: LossConfig = LossConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    check: CheckConfig = CheckConfig()
+    checkpoint_every: Positive = 500
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Grafting, training and what follows each aggregation, as far as the recipe has them."""
+        peaks = [(0, self.optimiser.learning_rate)]
+        if self.graft is not None:
+            peaks = [(0, self.graft.learning_rate), (self.graft.steps, peaks[0][1])]
+        peaks += [(turn.after, turn.learning_rate) for turn in self.aggregation]
+        ends = [*(first for first, _ in peaks[1:]), self.optimiser.steps]
+        return tuple(
+            Phase(first, last, rate) for (first, rate), last in zip(peaks, ends, strict=True)
+        )
+
+    @model_validator(mode="after")
+    def _grafts_what_has_towers(self) -> TrainingConfig:
+        if self.graft is not None and not isinstance(self.network, NetworkConfig):
+            raise ValueError("graft joins parts of kind magma; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _phases_follow_one_another(self) -> TrainingConfig:
+        if any(phase.first >= phase.last for phase in self.phases):
+            raise ValueError(
+                "graft.steps, aggregation.after and optimiser.steps must increase in this order"
+            )
+        return self
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Read and check a recipe.
+
+    A recipe may name another, complete one as its ``base``, by a path relative to itself; the
+    sections that it leaves out are then those of its base.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or a field is unknown or impossible.
+    """
+    content = _read(path)
+    if isinstance(content, dict) and "base" in content:
+        content = _read(path.parent / str(content.pop("base"))) | content
+    try:
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path.name}: {describe_first(error)}") from error
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read; give an existing training recipe") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def describe_first(error: ValidationError) -> str:
+    """The first problem of a validation error, in words."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        return f"unknown field {where}; correct or remove it"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def fingerprint(config: BaseModel, *, exclude: set[str] | None = None) -> str:
+    """A short hash of a configuration; equal configurations have equal hashes."""
+    text = config.model_dump_json(exclude=exclude)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differing_field(first: dict[str, Any], second: dict[str, Any], prefix: str = "") -> str:
+    """Name of the first field in which two dumped configurations differ, or an empty string."""
+    for key in [*first, *(key for key in second if key not in first)]:
+        one, other = first.get(key), second.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            if found := differing_field(one, other, f"{prefix}{key}."):
+                return found
+        elif one != other:
+            return f"{prefix}{key}"
+    return ""

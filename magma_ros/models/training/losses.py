@@ -1,0 +1,166 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What training asks of the network.
+
+At every exit, with equal weight: soft-bin cross-entropy and the L1 distance of the decoded action,
+over the chunk elements whose labels hold, and where gripper and target will be in the image. The
+last exit teaches the ones before it (self-distillation as in arXiv 1905.08094). As training aids,
+from simulator positions that are labels and never inputs: where target and goal are relative to the
+end effector, and where the grounding tokens should look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from magma_ros.models.network.actions import decode, soft_labels
+from magma_ros.models.network.config import ViewConfig
+from magma_ros.models.network.network import Inputs, PolicyOutput
+from magma_ros.models.training.config import LossConfig
+
+POSITION_UNIT = 0.1
+"""Relative positions are learned in decimetres, so that they are of the order of one."""
+
+
+class Labels(NamedTuple):
+    """What the network should have said about a batch.
+
+    Attributes:
+        actions: (B, K, 7) normalised actions.
+        valid: (B, K) whether the element is a label.
+        positions: (B, 6) target and goal relative to the end effector [m].
+        pixels: By camera name, (B, 2, 2) column and row of target and goal, 0 to 1 across the
+            image; outside of that where they are not in view.
+        traces: (B, H, 2, 2) where gripper and target will be, column and row, 0 to 1 across the
+            image of the network's traces.
+        traced: (B, H) whether that is known.
+    """
+
+    actions: Tensor
+    valid: Tensor
+    positions: Tensor
+    pixels: dict[str, Tensor]
+    traces: Tensor
+    traced: Tensor
+
+
+class Batch(NamedTuple):
+    """Observations and what should be said about them."""
+
+    inputs: Inputs
+    labels: Labels
+
+
+class Losses(NamedTuple):
+    """What is minimised, and what it is made of.
+
+    Attributes:
+        total: The weighted sum, a scalar.
+        terms: By name, the scalars that are written down; ``error``, the L1 distance of the
+            normalised action, is one of them for every kind of network.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+def policy_losses(
+    output: PolicyOutput, labels: Labels, views: Sequence[ViewConfig], weights: LossConfig
+) -> Losses:
+    """All terms for one batch.
+
+    Args:
+        output: What the network said.
+        labels: What it should have said.
+        views: Shapes of the heat maps, and which camera each of them reads.
+        weights: Weights of the terms.
+
+    Returns:
+        The sum of the terms ``cross_entropy``; ``error``, of the decoded action; ``position``
+        [m]; ``heat``, the cross-entropy of the heat maps; ``trace``, the L1 distance as a share of
+        the image; and ``distillation``. Each is the mean over the exits that have it;
+        ``last_error`` is that of the last exit.
+    """
+    wanted = soft_labels(labels.actions, weights.sigma)
+    share = labels.valid.float() / labels.valid.sum().clamp_min(1)
+    known = labels.traced.float() / labels.traced.sum().clamp_min(1)
+    taught = functional.softmax(output.exits[-1].logits.detach().float(), dim=-1)
+    nothing = share.new_zeros(())
+    surprises, errors, positions, traces, lessons = [], [], [], [], []
+    for said in output.exits:
+        logits = said.logits.float()
+        log_share = functional.log_softmax(logits, dim=-1)
+        surprises.append((_cross_entropy(wanted, log_share) * share).sum())
+        distance = (decode(logits).action - labels.actions).abs().mean(dim=-1)
+        errors.append((distance * share).sum())
+        positions.append(
+            functional.l1_loss(said.positions.float(), labels.positions / POSITION_UNIT)
+        )
+        if said is not output.exits[-1]:
+            lessons.append((_cross_entropy(taught, log_share) * share).sum())
+        if said.trace is not None:
+            away = (said.trace.float() - labels.traces).abs().mean(dim=(-1, -2))
+            traces.append((away * known).sum())
+    heats = [
+        heat_loss(output.heat[view.name], labels.pixels[view.camera], view.grid)
+        for view in views
+        if view.name in output.heat
+    ]
+    cross_entropy, error, position, trace, distillation, heat = (
+        torch.stack(terms or [nothing]).mean()
+        for terms in (surprises, errors, positions, traces, lessons, heats)
+    )
+    total = (
+        cross_entropy
+        + weights.expectation * error
+        + weights.position * position
+        + weights.heat * heat
+        + weights.trace * trace
+        + weights.distillation * distillation
+    )
+    terms = {
+        "cross_entropy": cross_entropy,
+        "error": error,
+        "last_error": errors[-1],
+        "position": position * POSITION_UNIT,
+        "heat": heat,
+        "trace": trace,
+        "distillation": distillation,
+    }
+    return Losses(total, terms)
+
+
+def _cross_entropy(wanted: Tensor, log_share: Tensor) -> Tensor:
+    """(B, K) mean over the action's dimensions."""
+    return -(wanted * log_share).sum(dim=-1).mean(dim=-1)
+
+
+def heat_loss(logits: Tensor, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Cross-entropy between heat maps and where things are.
+
+    Args:
+        logits: (B, G, N); the first two maps are asked for target and goal, others are free.
+        pixels: (B, 2, 2) as in :class:`Labels`.
+        grid: Rows and columns; N is their product.
+
+    Returns:
+        The mean over what is in view.
+    """
+    columns = _spread(pixels[..., 0], grid[1])
+    rows = _spread(pixels[..., 1], grid[0])
+    wanted = (rows.unsqueeze(-1) * columns.unsqueeze(-2)).flatten(-2)
+    seen = ((pixels > 0.0) & (pixels < 1.0)).all(dim=-1).float()
+    surprise = -(wanted * functional.log_softmax(logits[:, :2].float(), dim=-1)).sum(dim=-1)
+    return (surprise * seen).sum() / seen.sum().clamp_min(1.0)
+
+
+def _spread(place: Tensor, cells: int) -> Tensor:
+    """Linear weights of a place in 0..1 on the two nearest of ``cells`` cell centres."""
+    centre = (place.unsqueeze(-1) * cells - 0.5).clamp(0.0, cells - 1.0)
+    index = torch.arange(cells, device=place.device)
+    return (1.0 - (centre - index).abs()).clamp_min(0.0)

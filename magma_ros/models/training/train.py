@@ -1,0 +1,291 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a policy by imitation; continues where it stopped, bit for bit on the same machine.
+
+Everything random in a step is drawn from (seed, step), so a resumed run sees the same batches with
+the same augmentation as an uninterrupted one, and no random state needs to be stored.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from magma_ros.models.data.aggregate import aggregate
+from magma_ros.models.data.augment import augment
+from magma_ros.models.data.config import AggregationConfig
+from magma_ros.models.data.dataset import Demonstrations, Statistics
+from magma_ros.models.data.generate import generate
+from magma_ros.models.data.rollout import TorchPolicy, success_rate
+from magma_ros.models.data.shards import CARD
+from magma_ros.models.data.words import make_tokenizer
+from magma_ros.models.network.graft import Part, graft, train_only
+from magma_ros.models.network.network import Inputs
+from magma_ros.models.network.policy import Policy
+from magma_ros.models.training.checkpoint import (
+    Recipe,
+    TrainingState,
+    checkpoints,
+    restore,
+    save_checkpoint,
+)
+from magma_ros.models.training.config import (
+    OptimiserConfig,
+    TrainingConfig,
+    load_config,
+)
+from magma_ros.models.training.losses import Batch, Labels, Losses
+from magma_ros.models.training.runlog import RunLog
+from magma_ros.sim.language import vocabulary
+from magma_ros.types import MagmaError
+
+LAST_RATE = 0.03
+"""Learning rate at the end, in units of its peak."""
+
+AGGREGATED = "aggregated"
+"""Folder of a run that holds the demonstrations made while its policy drove."""
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    config_path: Path, *, out: Path | None = None, resume: bool = False, workers: int = 0
+) -> Path:
+    """Train the policy of a recipe, after making the demonstrations that are missing.
+
+    Args:
+        config_path: The recipe, for example ``models/magma-nano.train.yaml``.
+        out: Folder of the run; ``checkpoints/<name>`` if not given.
+        resume: Continue the run in that folder if there is one.
+        workers: Processes that make demonstrations; 0 for one per core.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        MagmaError: The recipe, the demonstrations or the checkpoint cannot be used.
+    """
+    config = load_config(config_path)
+    run = out or Path("checkpoints") / config.name
+    if checkpoints(run) and not resume:
+        raise MagmaError(f"{run} already holds a run; resume it or choose another folder")
+    if not checkpoints(run):
+        # Demonstrations that the policy of an abandoned run drove are not this policy's.
+        shutil.rmtree(run / AGGREGATED, ignore_errors=True)
+    words = vocabulary()
+    generate(config.data, workers=workers)
+    data = Demonstrations.of(config.data, config.network, make_tokenizer(words))
+    statistics = Statistics.of(data.actions, data.proprioception)
+    return Trainer(Recipe(config, words, statistics), data, run, workers=workers).train()
+
+
+class Trainer:
+    """Moves the weights of one run.
+
+    Args:
+        recipe: What is trained.
+        data: The demonstrations.
+        run: Folder of the run; its newest checkpoint is continued.
+        workers: Processes for aggregation; 0 for one per core.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: Demonstrations, run: Path, *, workers: int = 0
+    ) -> None:
+        self.recipe, self.config, self.data, self.run = recipe, recipe.config, data, run
+        self._workers = workers
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(self.config.seed)
+        network = recipe.network()
+        if self.config.graft is not None and not checkpoints(run):
+            graft(network, recipe, self.config.graft)
+        network = network.to(self.device)
+        self.state = TrainingState(
+            step=0,
+            network=network,
+            average=copy.deepcopy(network).requires_grad_(requires_grad=False),
+            optimiser=make_optimiser(network, self.config.optimiser),
+        )
+        if found := checkpoints(run):
+            restore(found[-1], recipe, self.state)
+        if self.config.optimiser.compile:
+            _compile(network)
+        self._std = torch.tensor(recipe.statistics.std, device=self.device)
+
+    def train(self) -> Path:
+        """Take all steps that are left; return the last checkpoint."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        log = RunLog(self.run, self.state.step, self.config.optimiser.batch)
+        if grafted := self.config.graft:
+            train_only(self.state.network, frozenset({Part.JOINT}))
+            self._train_until(grafted.steps, log)
+            train_only(self.state.network, frozenset(Part))
+        for number, aggregation in enumerate(self.config.aggregation, start=1):
+            self._train_until(aggregation.after, log)
+            self._aggregate(aggregation, self.run / AGGREGATED / f"round-{number}")
+        self._train_until(self.config.optimiser.steps, log)
+        return checkpoints(self.run)[-1]
+
+    def steps(self, last: int) -> Iterator[Losses]:
+        """Take the steps that are left up to ``last``, one per item."""
+        while self.state.step < last:
+            yield self.step(self.next_batch())
+
+    def _train_until(self, last: int, log: RunLog) -> None:
+        """Take the steps up to ``last``, with all that is due in between."""
+        with _progress() as progress:
+            total, done = self.config.optimiser.steps, self.state.step
+            bar = progress.add_task(self.config.name, total=total, completed=done, note="")
+            for losses in self.steps(last):
+                progress.update(bar, advance=1, note=log.add(self.state.step, losses))
+                if self._due(self.config.check.every):
+                    log.add_check(self.state.step, self.check())
+                if self._due(self.config.checkpoint_every):
+                    save_checkpoint(self.run, self.recipe, self.state)
+                    log.draw()
+
+    def _aggregate(self, aggregation: AggregationConfig, folder: Path) -> None:
+        """Let the policy drive, and learn from what the expert says to that as well."""
+        if not (folder / CARD).exists():
+            checkpoint = save_checkpoint(self.run, self.recipe, self.state)
+            aggregate(checkpoint, self.config.data, aggregation, folder, workers=self._workers)
+        more = Demonstrations.read(folder, self.config.network, self.recipe.tokenizer())
+        self.data = Demonstrations.joined([self.data, more])
+
+    def next_batch(self) -> Batch:
+        """The batch of the coming step, varied, on the device."""
+        rows = batch_rows(
+            self.config.seed, self.state.step, self.config.optimiser.batch, len(self.data)
+        )
+        batch = self.data.batch(rows, self.recipe.statistics)
+        generator = torch.Generator().manual_seed(self._step_seed())
+        trace = self.config.network.trace
+        return augment(
+            _to(batch, self.device),
+            self.config.augmentation,
+            self._std,
+            generator,
+            trace_camera=trace.camera if trace else None,
+        )
+
+    def step(self, batch: Batch) -> Losses:
+        """One optimiser step on this batch."""
+        optimiser, config = self.state.optimiser, self.config.optimiser
+        torch.manual_seed(self._step_seed())
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(self.config, self.state.step)
+        losses = self._losses(batch)
+        optimiser.zero_grad(set_to_none=True)
+        losses.total.backward()
+        nn.utils.clip_grad_norm_(self.state.network.parameters(), config.clip)
+        optimiser.step()
+        self.state.step += 1
+        self._update_average()
+        terms = {name: term.detach() for name, term in losses.terms.items()}
+        return Losses(losses.total.detach(), terms)
+
+    def check(self) -> dict[str, float]:
+        """Success per task of the averaged weights on a few validation scenes."""
+        average = copy.deepcopy(self.state.average).to("cpu").eval()
+        policy = TorchPolicy(average, self.recipe)
+        episodes = self.config.check.episodes
+        return {
+            task: success_rate(policy, suite, task, episodes)
+            for suite, task in self.config.data.tasks
+        }
+
+    def _losses(self, batch: Batch) -> Losses:
+        reduced = self.config.optimiser.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+            return self.state.network.losses(batch, self.config.loss)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Early on the average follows more quickly, so that it forgets the random start.
+        factor = min(self.config.optimiser.ema, (1 + self.state.step) / (10 + self.state.step))
+        averages, moving = (list(n.parameters()) for n in (self.state.average, self.state.network))
+        get_ema_multi_avg_fn(factor)(averages, moving, self.state.step)
+
+    def _step_seed(self) -> int:
+        return self.config.seed * 1_000_003 + self.state.step
+
+    def _due(self, every: int) -> bool:
+        ends = [phase.last for phase in self.config.phases]
+        return bool(every) and (self.state.step in ends or self.state.step % every == 0)
+
+
+def batch_rows(seed: int, step: int, size: int, count: int) -> npt.NDArray[np.int64]:
+    """Which of ``count`` samples make up the batch of a step: every sample once per pass."""
+    epoch, place = divmod(step * size, count - count % size)
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    return order[place : place + size]
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine; once in every phase."""
+    first, last, peak = next(phase for phase in config.phases if step < phase.last)
+    warm_up = config.optimiser.warm_up
+    if step - first < warm_up:
+        return peak * (step - first + 1) / warm_up
+    progress = (step - first - warm_up) / max(1, last - first - warm_up)
+    falling = 0.5 * (1.0 + math.cos(math.pi * progress))
+    return peak * (LAST_RATE + (1.0 - LAST_RATE) * falling)
+
+
+def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """AdamW that decays matrices only."""
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+
+
+def _compile(network: Policy) -> None:
+    """Fuse the network's operations by TorchInductor where a C++ compiler is installed."""
+    if any(shutil.which(name) for name in ("g++", "clang++")):
+        network.compile()
+    else:
+        _log.warning("there is no C++ compiler, so training runs uncompiled and a third slower")
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    inputs, labels = batch
+    return Batch(
+        Inputs(
+            {name: image.to(device) for name, image in inputs.images.items()},
+            inputs.proprioception.to(device),
+            inputs.tokens.to(device),
+        ),
+        Labels(
+            labels.actions.to(device),
+            labels.valid.to(device),
+            labels.positions.to(device),
+            {name: pixels.to(device) for name, pixels in labels.pixels.items()},
+            labels.traces.to(device),
+            labels.traced.to(device),
+        ),
+    )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("[bold]training {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )

@@ -1,0 +1,176 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bench compares every gate with full depth without latency, and plays nothing twice."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from magma_ros.evaluation.bench import gate as bench_module
+from magma_ros.evaluation.bench.gate import CELLS, run_bench
+from magma_ros.evaluation.bench.gate_plan import ADAPTIVE, BenchSpec, Counts, Section, spaced
+from magma_ros.evaluation.bench.gate_report import bench_tables, write_bench
+from magma_ros.gate.gate_file import find_gate_file
+from magma_ros.policy.manifest import read_manifest
+from magma_ros.share import find_bundle
+from magma_ros.sim.schema import SimulationError
+from magma_ros.types import MagmaError
+
+SPEC = BenchSpec(
+    suites=("tabletop",),
+    tasks=("reach",),
+    counts=Counts(1, 1, 1),
+    seed=40,
+    hardware=("cpu-2core", "orin-agx"),
+    brief=True,
+)
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny_bundle):
+    return read_manifest(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="module")
+def bench(tiny_bundle, folder):
+    return run_bench(SPEC, tiny_bundle, folder, workers=1)
+
+
+def plan(manifest, **changes):
+    return replace(SPEC, **changes).plan(manifest, None)
+
+
+def test_every_question_is_asked_in_every_suite(manifest):
+    cells = plan(manifest, suites=("tabletop", "moving"), tasks=(), brief=False)
+    assert {(cell.section, cell.suite) for cell in cells} == {
+        (section, suite) for section in Section for suite in ("tabletop", "moving")
+    }
+
+
+def test_a_decision_is_due_before_the_next_observation(manifest):
+    for cell in plan(manifest, suites=("tabletop", "moving"), tasks=(), brief=False):
+        assert cell.spec.deadline == pytest.approx(0.8 * 0.1 * cell.spec.execute)
+
+
+def test_baselines_know_no_clock_and_the_gate_does(manifest):
+    for cell in plan(manifest, brief=False):
+        if cell.contender.family not in ("adaptive", "as deep as fits"):
+            assert cell.spec.patient
+    assert not ADAPTIVE.patient
+
+
+def test_the_reference_plays_every_episode_that_is_compared_with_it(manifest):
+    first, *others = plan(manifest, brief=False)
+    assert first.section is Section.REFERENCE
+    assert first.spec.clock == "ideal"
+    assert first.spec.options == {"depth": manifest.exits}
+    for cell in others:
+        assert cell.spec.clock == "modelled"
+        assert set(cell.spec.scenes()) <= set(first.spec.scenes())
+
+
+def test_a_suite_without_any_of_the_tasks_is_left_out(manifest):
+    cells = plan(manifest, suites=("tabletop", "moving"), tasks=("track",))
+    assert {cell.suite for cell in cells} == {"moving"}
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 17])
+def test_settings_are_spread_from_the_first_to_the_last(count):
+    chosen = spaced(range(count))
+    assert len(chosen) == min(count, 3)
+    assert (chosen[0], chosen[-1]) == (0, count - 1)
+    assert sorted(set(chosen)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"hardware": ("abacus",)}, "'abacus'"),
+        ({"suites": ("kitchen",)}, "kitchen"),
+        ({"tasks": ("juggle",)}, "juggle"),
+        ({"counts": Counts(0, 0, 0)}, "at least 1"),
+    ],
+)
+def test_a_bench_that_makes_no_sense_is_refused(change, told):
+    with pytest.raises((MagmaError, SimulationError), match=told):
+        replace(SPEC, **change)
+
+
+def test_every_row_is_paired_with_full_depth_without_latency(bench):
+    for row in bench.rows:
+        assert row.paired.pairs == row.played.sums.episodes == row.cell.spec.episodes
+    reference = bench.rows[0]
+    assert reference.paired.difference == 0.0
+    assert reference.played.sums.flops_fraction == pytest.approx(1.0)
+
+
+def test_full_depth_is_late_at_twice_the_period_and_the_first_exit_seldom(bench):
+    late = {
+        row.cell.contender.label: row.played.sums.late / row.played.sums.decisions
+        for row in bench.select(Section.SLOWNESS, "tabletop")
+        if row.cell.place == "2 x"
+    }
+    assert late["full depth"] == 1.0
+    assert late["exit 1"] < 0.3
+
+
+def test_costs_of_the_large_policy_are_shares_of_its_own_full_depth(bench):
+    rows = bench.select(Section.COMPUTERS, "tabletop")
+    (full,) = [row for row in rows if row.cell.contender.label == "full depth"]
+    assert full.cell.spec.conditions.costs == "magma-8b"
+    assert full.played.sums.flops_fraction == pytest.approx(1.0, abs=1e-5)
+
+
+def test_what_has_been_played_is_not_played_again(bench, tiny_bundle, folder, monkeypatch):
+    def play(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(bench_module, "_play", play)
+    again = run_bench(SPEC, tiny_bundle, folder, workers=1)
+    assert again.to_json() == bench.to_json()
+    with pytest.raises(AssertionError):
+        run_bench(replace(SPEC, seed=41), tiny_bundle, folder, workers=1)
+
+
+def test_a_new_calibration_spares_what_does_not_heed_it(bench, manifest, folder):
+    calibration = find_gate_file(find_bundle("magma-nano"))
+    shelf = bench_module._Shelf(folder / CELLS, manifest, bench.checksum, calibration)
+    for row in bench.rows:
+        spared = row.cell.spec.gate != "adaptive"
+        assert (shelf.find(row.cell.spec) is not None) == spared
+
+
+def test_only_a_damaged_cell_is_played_again(bench, tiny_bundle, folder, monkeypatch):
+    damaged = min((folder / CELLS).iterdir())
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:100])
+    missing = []
+    play = bench_module._play
+
+    def spy(specs, *args, **kwargs):
+        missing.extend(specs)
+        play(specs, *args, **kwargs)
+
+    monkeypatch.setattr(bench_module, "_play", spy)
+    run_bench(SPEC, tiny_bundle, folder, workers=1)
+    assert len(missing) == 1
+    assert damaged.read_bytes() == whole
+
+
+def test_the_report_holds_figures_tables_and_plots(bench, tmp_path):
+    write_bench(bench, tmp_path)
+    content = json.loads((tmp_path / "bench.json").read_text())
+    assert content["format"] == "magma-bench/1"
+    assert len(content["rows"]) == len(bench.rows)
+    page = (tmp_path / "bench.md").read_text()
+    for table in bench_tables(bench):
+        assert table.title in page
+    for name in ("slowness.png", "compute.png"):
+        assert f"({name})" in page
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
