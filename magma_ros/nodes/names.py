@@ -14,13 +14,18 @@ POLICY_PLAN = "policy/plan"
 POLICY_TRACE = "policy/trace"
 POLICY_STATUS = "policy/status"
 POLICY_HELP = "policy/help"
+POLICY_HEALTH = "policy/health"
 
 TELEOP_TWIST = "teleop/twist"
 TELEOP_GRIPPER = "teleop/gripper"
+TELEOP_ENABLE = "teleop/enable"
+
+E_STOP = "e_stop"
 
 ROBOT_TWIST = "servo_node/delta_twist_cmds"
 ROBOT_GRIPPER = "gripper/command"
 GUARD_MODE = "guard/mode"
+GUARD_INSTRUCTION = "guard/instruction"
 
 TASK_STATUS = "task/status"
 DIAGNOSTICS = "/diagnostics"

@@ -35,3 +35,11 @@ LATCHED = QoSProfile(
     depth=1,
 )
 """Facts a late joiner must learn: instruction, mode, task status."""
+
+VOLATILE = QoSProfile(
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+)
+"""Facts from a publisher that does not latch them; a latched subscription would refuse it."""
