@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
-from functools import partial
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Range
 from std_msgs.msg import Float64, Header, String
 from visualization_msgs.msg import ImageMarker
 
-from magma_ros.agent.circumstances import CircumstanceError, Circumstances
 from magma_ros.agent.doubt import Doubt
-from magma_ros.agent.observation import NotReadyError, Senses
+from magma_ros.agent.observation import NotReadyError
 from magma_ros.agent.thinker import Thinker
 from magma_ros.agent.tuned_gate import TunedGate
 from magma_ros.gate.handover import Provisional
@@ -28,9 +25,9 @@ from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.motion import ChunkStream, StreamConfig
 from magma_ros.nodes import convert, names, qos
-from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
+from magma_ros.nodes.policy_inputs import PolicyInputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.share import find_bundle
@@ -75,19 +72,16 @@ class PolicyNode(ManagedNode):
             threads=self.settings["threads"],
         )
         self._measure()
-        self._gripper = GripperJoint.from_settings(self.settings)
-        contract = self._policy.manifest.observation
-        cameras = [camera.name for camera in contract.cameras]
-        self._senses = Senses(cameras, contract.proprioception, self.settings["max_age"])
-        self._camera_frames: dict[str, str] = {}
-        self._circumstances = Circumstances()
         self._stream = ChunkStream(StreamConfig(period=1.0 / self.settings["command_rate"]))
         self._mode = Mode.AUTO
         self._doubt = Doubt()
         self._tally = Tally()
         self._skipped_stamp = -math.inf
         self._planned_instruction = ""
-        self._open_inputs(cameras)
+        self._inputs = PolicyInputs(
+            self, self._policy.manifest.observation, self._monotonic, self._on_image
+        )
+        self.create_subscription(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
         self._open_outputs()
 
     def start(self) -> None:
@@ -128,69 +122,16 @@ class PolicyNode(ManagedNode):
             self_test(self._policy.rehearse, self._latency, self._monotonic, seconds)
         self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)
 
-    # Inputs: keep the newest, plan when the cameras have something new
+    # Inputs
 
-    def _open_inputs(self, cameras: list[str]) -> None:
-        subscribe = self.create_subscription
-        compressed = self.settings["transport"] == "compressed"
-        for camera in cameras:
-            topic = names.camera_topic(camera, compressed=compressed)
-            kind = CompressedImage if compressed else Image
-            subscribe(kind, topic, partial(self._on_image, camera), qos.IMAGES)
-        subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.STATE)
-        subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.STATE)
-        subscribe(String, names.INSTRUCTION, self._on_instruction, qos.LATCHED)
-        subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
-        subscribe(Range, names.CLEARANCE, self._on_clearance, qos.IMAGES)
-        subscribe(BatteryState, names.BATTERY, self._on_battery, qos.IMAGES)
-
-    def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
-        decode = (
-            convert.image_from_compressed
-            if isinstance(message, CompressedImage)
-            else convert.image_from_message
-        )
-        try:
-            pixels = decode(message)
-        except convert.MessageError as error:
-            self._complain(f"camera {camera!r}: {error}")
-            return
-        self._camera_frames[camera] = message.header.frame_id
-        self._senses.see(camera, convert.seconds(message.header.stamp), pixels)
+    def _on_image(self) -> None:
         if self.working:
             self._plan()
-
-    def _on_pose(self, message: PoseStamped) -> None:
-        try:
-            self._senses.feel_pose(convert.pose_from_message(message))
-        except convert.MessageError as error:
-            self._complain(str(error))
-
-    def _on_joints(self, message: JointState) -> None:
-        opening = self._gripper.opening(message)
-        if opening is not None:
-            self._senses.feel_gripper(opening)
-
-    def _on_instruction(self, message: String) -> None:
-        self._senses.instruction = message.data
-        self.get_logger().info(f"told to: {message.data[:200]!r}")
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
         self._mode = Mode[convert.status_values(message)["mode"]]
         if self._mode is not Mode.AUTO:
             self._stream.clear()
-
-    def _on_clearance(self, message: Range) -> None:
-        try:
-            self._circumstances.report_clearance(float(message.range), self._monotonic.now())
-        except CircumstanceError as error:
-            self._complain(str(error))
-
-    def _on_battery(self, message: BatteryState) -> None:
-        try:
-            self._circumstances.report_battery(float(message.percentage))
-        except CircumstanceError as error:
-            self._complain(str(error))
 
     # Thinking: on a thread of its own, one observation at a time
 
@@ -199,12 +140,12 @@ class PolicyNode(ManagedNode):
         now = self._now()
         if now < self._planned_stamp - self.settings["max_age"]:
             self._on_clock_jump()
-        newest = self._senses.newest_common_stamp()
+        newest = self._inputs.newest_stamp
         # Half a period of tolerance keeps a camera of the same rate from being skipped by jitter.
         if newest - self._planned_stamp < 0.5 / self.settings["max_plan_rate"]:
             return
         try:
-            observation = self._senses.observe(now)
+            observation = self._inputs.observe(now)
         except NotReadyError as error:
             self._complain(str(error))
             return
@@ -237,8 +178,8 @@ class PolicyNode(ManagedNode):
         now = self._monotonic.now()
         return Budget(
             deadline=now + self.settings["deadline"] - age,
-            risk=self._circumstances.risk(now, self.settings["risk_horizon"]),
-            energy=self._circumstances.energy,
+            risk=self._inputs.circumstances.risk(now, self.settings["risk_horizon"]),
+            energy=self._inputs.circumstances.energy,
             deepest=self.settings["deepest"] or None,
         )
 
@@ -311,7 +252,7 @@ class PolicyNode(ManagedNode):
 
     def _on_clock_jump(self) -> None:
         self.get_logger().warning("the clock jumped back; old images and plans are dropped")
-        self._senses.forget()
+        self._inputs.forget()
         self._stream.clear()
         self._planned_stamp = self._skipped_stamp = -math.inf
 
@@ -329,7 +270,7 @@ class PolicyNode(ManagedNode):
 
     def _stream_commands(self) -> None:
         sample = self._stream.sample(self._now())
-        self._circumstances.speed = float(np.linalg.norm(sample.twist[:3]))
+        self._inputs.circumstances.speed = float(np.linalg.norm(sample.twist[:3]))
         self._publish_twist(sample.twist)
         if sample.gripper is not None:
             self._gripper_publisher.publish(Float64(data=float(sample.gripper)))
@@ -340,13 +281,13 @@ class PolicyNode(ManagedNode):
         self._twist_publisher.publish(convert.twist_to_message(twist, frame, stamp))
 
     def _publish_plan(self, chunk: ActionChunk) -> None:
-        if (pose := self._senses.pose) is not None:
+        if (pose := self._inputs.pose) is not None:
             path = convert.chunk_to_path(chunk, pose, self.settings["base_frame"])
             self._plan_publisher.publish(path)
 
     def _publish_trace(self, observation: Observation, trace: Trace) -> None:
         stamp = convert.to_stamp(observation.stamp)
-        header = Header(stamp=stamp, frame_id=self._camera_frames[trace.camera])
+        header = Header(stamp=stamp, frame_id=self._inputs.camera_frames[trace.camera])
         image = observation.images[trace.camera]
         for marker in convert.trace_to_markers(trace, image, header):
             self._trace_publisher.publish(marker)
