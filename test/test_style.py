@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from setuptools import find_packages
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -61,3 +62,22 @@ def test_linter_rules_stay_strict():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_stay_short_enough_to_read(path):
     assert len(path.read_text().splitlines()) <= 450
+
+
+def test_every_folder_of_code_is_a_package_that_gets_installed():
+    folders = {path.parent for path in SOURCES}
+    packages = find_packages(str(ROOT), include=["magma_ros", "magma_ros.*"])
+    installed = {ROOT.joinpath(*package.split(".")) for package in packages}
+    assert folders == installed
+
+
+def test_no_source_file_is_ignored_by_git():
+    command = ["git", "ls-files", "--others", "--ignored", "--exclude-standard"]
+    listed = subprocess.run(
+        [*command, "magma_ros/*.py", "test/*.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not listed.stdout

@@ -24,13 +24,13 @@ import torch
 from rich.progress import track
 from tokenizers import Tokenizer
 
-from magma_ros.models.network.actions import NORMALISED, normalise
 from magma_ros.models.data.config import DataConfig
-from magma_ros.models.training.losses import Batch, Labels
-from magma_ros.models.network.network import Inputs
-from magma_ros.models.network.config import CameraConfig, PolicyConfig, TraceConfig
 from magma_ros.models.data.shards import SCHEMA, DataError, find_shards, read_columns
 from magma_ros.models.data.words import encode
+from magma_ros.models.network.actions import NORMALISED, normalise
+from magma_ros.models.network.config import CameraConfig, PolicyConfig, TraceConfig
+from magma_ros.models.network.network import Inputs
+from magma_ros.models.training.losses import Batch, Labels
 from magma_ros.sim.simulation import PROPRIOCEPTION
 from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from magma_ros.models.training.config import fingerprint
 from magma_ros.models.data.card import Origin, write_card
 from magma_ros.models.data.config import DataConfig
 from magma_ros.models.data.episodes import Driver, MakeBursts, Shard, write_shard
 from magma_ros.models.data.shards import DataError, check_shards
+from magma_ros.models.training.config import fingerprint
 from magma_ros.sim.suite import load_suite
 
 NO_CONTENT = {"folder", "more", "skip_damaged"}

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from magma_ros.models.network.actions import denormalise
-from magma_ros.models.training.checkpoint import Recipe
-from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.config import PolicyConfig
+from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.policy import Policy
+from magma_ros.models.training.checkpoint import Recipe
 from magma_ros.policy.manifest import CameraContract, ObservationContract
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import ENV_STEP, Simulation
