@@ -74,9 +74,9 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run ``setup``, undone by ``teardown`` if it fails."""
-        before = self._topics_and_services()
+        before = self._open_endpoints()
         acquired = self._guarded(self.setup)
-        self._opened = self._topics_and_services() - before
+        self._opened = self._open_endpoints() - before
         if acquired:
             return super().on_configure(state)
         self._release()
@@ -116,12 +116,13 @@ class ManagedNode(LifecycleNode):
                 self.destroy_publisher(endpoint)
                 or self.destroy_subscription(endpoint)
                 or self.destroy_service(endpoint)
+                or self.destroy_client(endpoint)
             )
         self._opened = set()
         return TransitionCallbackReturn.SUCCESS
 
-    def _topics_and_services(self) -> set[Any]:
-        return {*self.publishers, *self.subscriptions, *self.services}
+    def _open_endpoints(self) -> set[Any]:
+        return {*self.publishers, *self.subscriptions, *self.services, *self.clients}
 
     def _halt(self) -> None:
         if self._working:

@@ -26,6 +26,7 @@ ROBOT_TWIST = "servo_node/delta_twist_cmds"
 ROBOT_GRIPPER = "gripper/command"
 GUARD_MODE = "guard/mode"
 GUARD_INSTRUCTION = "guard/instruction"
+GUARD_HAND_BACK = "guard/hand_back"
 
 TASK_STATUS = "task/status"
 DIAGNOSTICS = "/diagnostics"

@@ -18,6 +18,7 @@ from visualization_msgs.msg import ImageMarker
 
 from magma_ros.evaluation.report.run import PlanRecord, RunRecord, Sight, write_report
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.hand_over import HandOver
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
 from magma_ros.types import FloatArray, ImageArray, Source
@@ -46,11 +47,17 @@ class ReportNode(ManagedNode):
         Setting("camera", "overview", "Camera whose images become the clip."),
         Setting("view", "front", "Camera of the policy's traces, shown in a corner of the clip."),
         Setting("patience", 120.0, "Longest wait for an outcome [s].", 1.0, 86400.0),
+        Setting(
+            "hand_over",
+            False,
+            "Hand the arm to the policy at the start, for whoever starts a simulation.",
+        ),
     )
 
     def __init__(self) -> None:
         """Declare parameters."""
         super().__init__("report")
+        self._hand_over: HandOver | None = None
 
     def setup(self) -> None:
         """Listen."""
@@ -58,6 +65,9 @@ class ReportNode(ManagedNode):
         self._mode = "-"
         self._views: deque[tuple[float, ImageArray]] = deque(maxlen=RECENT_VIEWS)
         self._paths: dict[str, FloatArray] = {}
+        granted_before = self._hand_over is not None and self._hand_over.over
+        if self.settings["hand_over"] and not granted_before:
+            self._hand_over = HandOver(self, self._on_hand_over)
         subscribe = self.create_subscription
         subscribe(DiagnosticStatus, names.TASK_STATUS, self._on_task, qos.LATCHED)
         subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
@@ -76,13 +86,15 @@ class ReportNode(ManagedNode):
         self.exit_status = 1  # until a report says that the task succeeded
         self._began = time.monotonic()
         self._rows = 0
-        self._timer = self.create_timer(
-            1.0, self._print_row, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers = [self.create_timer(1.0, self._print_row, clock=steady)]
+        if self._hand_over is not None:
+            self._timers.append(self.create_timer(0.25, self._hand_over.ask, clock=steady))
 
     def stop(self) -> None:
         """End the table and write the report."""
-        self.destroy_timer(self._timer)
+        for timer in self._timers:
+            self.destroy_timer(timer)
         summary = write_report(self._record, Path(self.settings["directory"]))
         self.exit_status = 0 if summary["success"] else 1
         print(f"{self._record.outcome} in {summary['elapsed']:.1f} s", flush=True)
@@ -99,8 +111,14 @@ class ReportNode(ManagedNode):
             self.done.set_result(None)
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
-        self._mode = convert.status_values(message)["mode"]
+        values = convert.status_values(message)
+        self._mode = values["mode"]
+        if self._hand_over is not None:
+            self._hand_over.on_mode(self._mode, values["reason"])
         self._record.modes.append((self._elapsed(), self._mode, message.message))
+
+    def _on_hand_over(self, sentence: str) -> None:
+        print(f"hand-over: {sentence}", flush=True)
 
     def _on_plan(self, message: DiagnosticStatus) -> None:
         values = convert.status_values(message)

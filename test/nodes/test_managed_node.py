@@ -25,7 +25,7 @@ def ros(tmp_path, monkeypatch):
 
 
 def open_ends(node):
-    endpoints = (*node.publishers, *node.subscriptions, *node.services)
+    endpoints = (*node.publishers, *node.subscriptions, *node.services, *node.clients)
     return sorted(f"{type(end).__name__} {getattr(end, 'topic_name', '')}" for end in endpoints)
 
 
