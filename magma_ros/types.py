@@ -302,14 +302,23 @@ class Mode(Enum):
 class StopReason(Enum):
     """Why the arm is in HOLD or STOPPED; latched until it is left by an explicit act."""
 
-    STARTUP = "The guard has just started; hand over to begin."
-    POLICY_SILENT = "The policy has sent no command for too long."
+    STARTUP = "The guard has just started; hand back or take over to begin."
+    READY = "Nothing stands in the way; hand back or take over to go on."
+    POLICY_SILENT = "The policy has sent no command, or nothing about its health, for too long."
+    PLAN_SILENT = "The policy has made no plan for too long."
+    POLICY_FAULT = "The policy reports a fault."
     INVALID_COMMAND = "A command was not a finite twist in the base frame."
     HELP_REQUESTED = "The policy is unsure and asks for help."
     OPERATOR_HOLD = "A person asked the arm to hold."
     OPERATOR_STOP = "A person pressed stop."
     TELEOP_SILENT = "The person driving has sent no command for too long."
     STATE_SILENT = "The robot has reported no pose for too long."
+    CLEARANCE_SILENT = "The clearance sensor has reported nothing usable for too long."
+    POSITION_MISMATCH = "The arm does not move as it is told to."
+    FOREIGN_SOURCE = "Another node publishes where only one may."
+    E_STOP = "The emergency stop is pressed."
+    E_STOP_SILENT = "The emergency stop has been silent for too long."
+    GUARD_FAULT = "The guard itself has failed."
 
     @property
     def sentence(self) -> str:

@@ -41,6 +41,7 @@ class Limits:
         angular_jerk: [rad/s^3].
         linear_braking: Deceleration of a halt [m/s^2].
         angular_braking: Deceleration of a halt [rad/s^2].
+        gripper_speed: Greatest speed of the gripper [openings/s].
 
     Raises:
         GuardConfigError: A limit is not a positive, finite number, or the braking is weaker than
@@ -55,6 +56,7 @@ class Limits:
     angular_jerk: float = 4000.0
     linear_braking: float = 8.0
     angular_braking: float = 80.0
+    gripper_speed: float = 4.0
 
     def __post_init__(self) -> None:
         require_positive(self, *(f.name for f in fields(self)))

@@ -22,11 +22,10 @@ from std_srvs.srv import Trigger
 from magma_ros.guard import Guard, GuardConfig, GuardOutput, Limits, Workspace
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
+from magma_ros.nodes.limits import BASE_FRAME, LIMIT_SETTINGS, WORKSPACE_SETTINGS
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
 from magma_ros.types import Answer, Mode, Source
-
-_LIMITS = Limits()
 
 LEVELS = {
     Mode.AUTO: DiagnosticStatus.OK,
@@ -40,27 +39,15 @@ class GuardNode(ManagedNode):
     """Feeds the guard, asks it at a fixed rate, and publishes its answer."""
 
     SETTINGS = (
-        Setting("base_frame", "base_link", "The only frame twists may be in."),
+        BASE_FRAME,
         Setting("start_mode", "HOLD", "Mode at the start.", choices=("HOLD", "AUTO")),
         Setting("command_rate", 50.0, "Rate of commands to the robot [Hz].", 20.0, 200.0),
         Setting("policy_timeout", 0.12, "Silence of the policy until HOLD [s].", 0.02, 5.0),
         Setting("teleop_timeout", 0.25, "Age at which a person's twist is zero [s].", 0.02, 5.0),
         Setting("teleop_patience", 2.0, "Silence of a person until HOLD [s].", 0.1, 60.0),
         Setting("state_timeout", 0.3, "Age of the robot's pose until HOLD [s].", 0.02, 5.0),
-        Setting("workspace.lower", [-1.0, -1.0, 0.0], "Least x, y, z of the end effector [m]."),
-        Setting("workspace.upper", [1.0, 1.0, 1.0], "Greatest x, y, z of the end effector [m]."),
-        Setting("limits.linear_speed", _LIMITS.linear_speed, "[m/s].", 0.001, 5.0),
-        Setting("limits.angular_speed", _LIMITS.angular_speed, "[rad/s].", 0.001, 20.0),
-        Setting("limits.linear_acceleration", _LIMITS.linear_acceleration, "[m/s^2].", 0.01, 50.0),
-        Setting(
-            "limits.angular_acceleration", _LIMITS.angular_acceleration, "[rad/s^2].", 0.01, 500.0
-        ),
-        Setting("limits.linear_jerk", _LIMITS.linear_jerk, "[m/s^3].", 0.1, 1e4),
-        Setting("limits.angular_jerk", _LIMITS.angular_jerk, "[rad/s^3].", 0.1, 1e5),
-        Setting("limits.linear_braking", _LIMITS.linear_braking, "Of a halt [m/s^2].", 0.01, 50.0),
-        Setting(
-            "limits.angular_braking", _LIMITS.angular_braking, "Of a halt [rad/s^2].", 0.01, 500.0
-        ),
+        *WORKSPACE_SETTINGS,
+        *LIMIT_SETTINGS,
         *GRIPPER_SETTINGS,
     )
 

@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from magma_ros.nodes.limits import ROBOT_SETTINGS
 from magma_ros.nodes.settings import Setting, Settings
 from magma_ros.types import MagmaError
 
@@ -48,8 +49,10 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, name: str) -> None:
         """Create the node ``name`` and declare its parameters."""
-        super().__init__(name)
-        self.settings = Settings(self, [AUTOSTART, *self.SETTINGS])
+        # Declaring what is given shows what is given by a wrong name; see Settings.
+        super().__init__(name, automatically_declare_parameters_from_overrides=True)
+        robot = [setting.name for setting in ROBOT_SETTINGS]
+        self.settings = Settings(self, [AUTOSTART, *self.SETTINGS], foreign=robot)
         self._working = False
         self._opened: set[Any] = set()
         self.done: Future = Future()
@@ -75,7 +78,7 @@ class ManagedNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run ``setup``, undone by ``teardown`` if it fails."""
         before = self._open_endpoints()
-        acquired = self._guarded(self.setup)
+        acquired = self._guarded(self.settings.require) and self._guarded(self.setup)
         self._opened = self._open_endpoints() - before
         if acquired:
             return super().on_configure(state)

@@ -11,15 +11,17 @@ from magma_ros.nodes.policy_node import PolicyNode
 from magma_ros.nodes.recorder_node import RecorderNode
 from magma_ros.nodes.report_node import ReportNode
 from magma_ros.nodes.sim_node import SimNode
+from magma_ros.share import share_file
 
 NODES = [GuardNode, PolicyNode, RecorderNode, ReportNode, SimNode]
+ROBOT = ["--ros-args", "--params-file", str(share_file("config", "robots", "sim.yaml"))]
 DONE = TransitionCallbackReturn.SUCCESS
 
 
 @pytest.fixture
 def ros(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    rclpy.init(args=[])
+    rclpy.init(args=ROBOT)
     yield
     rclpy.shutdown()
 
@@ -48,7 +50,7 @@ def test_node_leaves_nothing_open_when_cleaned_up_and_comes_back_the_same(ros, n
 
 def test_failed_setup_leaves_nothing_open(ros):
     rclpy.shutdown()
-    rclpy.init(args=["--ros-args", "-p", "bundle:=nope"])
+    rclpy.init(args=["--ros-args", "-p", "bundle:=nope", *ROBOT[1:]])
     node = PolicyNode()
     bare = open_ends(node)
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE

@@ -9,6 +9,7 @@ import yaml
 
 from magma_ros.guard import Limits, Workspace
 from magma_ros.nodes.guard_node import GuardNode
+from magma_ros.nodes.limits import ROBOT_SETTINGS
 from magma_ros.nodes.policy_node import PolicyNode
 from magma_ros.nodes.recorder_node import RecorderNode
 from magma_ros.nodes.report_node import ReportNode
@@ -41,21 +42,25 @@ def parameters(path: Path) -> dict:
 def test_every_parameter_is_described_and_its_default_in_range(node):
     for setting in node.SETTINGS:
         assert setting.description.endswith("."), setting.name
-        assert setting.low is None or setting.low <= setting.default <= setting.high
-        assert not setting.choices or setting.default in setting.choices
+        if not setting.required:
+            assert setting.checked(setting.default) == setting.default
 
 
 @pytest.mark.parametrize("name", ["policy", "guard", "recorder", "sim"])
 def test_tuning_files_name_only_declared_parameters_of_the_right_type(name):
-    declared = {s.name: s.default for s in NODES[name].SETTINGS}
+    declared = {s.name: s for s in NODES[name].SETTINGS}
     for key, value in parameters(ROOT / "config" / f"{name}.yaml").items():
-        assert type(value) is type(declared[key]), key
+        checked = declared[key].checked(value)
+        assert type(value) is type(checked), key
 
 
 @pytest.mark.parametrize("path", ROBOTS, ids=lambda p: p.stem)
 def test_robot_files_name_only_declared_parameters(path):
-    declared = {s.name for node in NODES.values() for s in node.SETTINGS}
-    assert set(parameters(path)) <= declared
+    declared = {s.name: s for s in ROBOT_SETTINGS}
+    for key, value in parameters(path).items():
+        declared[key].checked(value)
+    required = {name for name, setting in declared.items() if setting.required}
+    assert required <= set(parameters(path))
 
 
 @pytest.mark.parametrize("path", ROBOTS, ids=lambda p: p.stem)

@@ -33,6 +33,7 @@ from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode
 from magma_ros.nodes.recorder_node import RecorderNode
 from magma_ros.nodes.report_node import ReportNode
+from magma_ros.share import share_file
 from magma_ros.types import TRACE_MARKS
 
 DONE = TransitionCallbackReturn.SUCCESS
@@ -107,11 +108,13 @@ def settings():
 def run(bundle, tmp_path, settings):
     """Run a robot with nodes of the given classes until a condition holds."""
     # The tiny bundle's thoughts are short; the test machine's pauses may not be.
+    gripper = {"gripper.joint": "finger_joint", "gripper.open_position": 0.04}
     patience = {"deadline": 5.0, "max_age": 5.0, "policy_timeout": 5.0, "state_timeout": 5.0}
     common = {"bundle": bundle, "directory": tmp_path / "run", "threads": 1, "self_test": 0.0}
-    chosen = common | patience | {"gate": "fixed", "depth": 2} | settings
+    chosen = common | gripper | patience | {"gate": "fixed", "depth": 2} | settings
     words = [word for name, value in chosen.items() for word in ("-p", f"{name}:={value}")]
-    rclpy.init(args=["--ros-args", *words])
+    robot_file = share_file("config", "robots", "sim.yaml")
+    rclpy.init(args=["--ros-args", "--params-file", str(robot_file), *words])
     executor, nodes, robot = SingleThreadedExecutor(), [], Robot()
     executor.add_node(robot.node)
 

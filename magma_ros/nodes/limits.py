@@ -1,0 +1,41 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters that describe a robot: one set for every node that plans or checks its motion.
+
+They have no defaults, because a bound that fits one robot is dangerous for another: they come
+from the robot's file (``config/robots/``), or the node does not configure.
+"""
+
+from __future__ import annotations
+
+from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.settings import Setting
+
+BASE_FRAME = Setting("base_frame", str, "Frame of twists and poses, fixed to the robot's base.")
+
+LIMIT_SETTINGS: tuple[Setting, ...] = (
+    Setting("limits.linear_speed", float, "Greatest speed [m/s].", 0.001, 5.0),
+    Setting("limits.angular_speed", float, "Greatest angular speed [rad/s].", 0.001, 20.0),
+    Setting("limits.linear_acceleration", float, "Greatest, of an axis [m/s^2].", 0.01, 50.0),
+    Setting("limits.angular_acceleration", float, "Greatest, of an axis [rad/s^2].", 0.01, 500.0),
+    Setting("limits.linear_jerk", float, "Greatest, of an axis [m/s^3].", 0.1, 1e4),
+    Setting("limits.angular_jerk", float, "Greatest, of an axis [rad/s^3].", 0.1, 1e5),
+    Setting("limits.linear_braking", float, "Deceleration of a halt [m/s^2].", 0.01, 50.0),
+    Setting("limits.angular_braking", float, "Deceleration of a halt [rad/s^2].", 0.01, 500.0),
+    Setting("limits.gripper_speed", float, "Of the gripper [openings/s].", 0.01, 100.0),
+)
+"""Bounds on the commanded motion, for the command stream and the guard alike."""
+
+WORKSPACE_SETTINGS: tuple[Setting, ...] = (
+    Setting("workspace.lower", list[float], "Least x, y, z of the end effector [m]."),
+    Setting("workspace.upper", list[float], "Greatest x, y, z of the end effector [m]."),
+)
+
+ROBOT_SETTINGS: tuple[Setting, ...] = (
+    BASE_FRAME,
+    Setting("ee_frame", str, "Frame of the end effector."),
+    *LIMIT_SETTINGS,
+    *WORKSPACE_SETTINGS,
+    *GRIPPER_SETTINGS,
+)
+"""Everything that a robot's file may hold; a node ignores those it does not declare."""
