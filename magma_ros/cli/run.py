@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 
 from magma_ros.cli.common import Bundle, JsonFile, complaints, console
 from magma_ros.doctor import require
-from magma_ros.files import write_json
+from magma_ros.files import json_mapping, write_json
 from magma_ros.share import find_bundle, share_file
 
 
@@ -66,7 +65,7 @@ def demo(
     if not summary_file.is_file():
         complaints.print(f"the run ended (status {status}) before it had an outcome; see above")
         return 1
-    summary = json.loads(summary_file.read_text())
+    summary = json_mapping(summary_file)
     console.print(f"{summary['outcome']}: {summary['instruction']!r}; report in {folder}")
     if json_file is not None:
         write_json(summary, json_file)

@@ -21,11 +21,10 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
-from magma_ros.files import whole
+from magma_ros.files import read_yaml, whole
 from magma_ros.gate.confidence import FEATURES, AgreementModel, ExitModel, Yardstick
 from magma_ros.gate.interface import GateError
 from magma_ros.types import ACTION_DIMS
@@ -201,18 +200,9 @@ def find_gate_file(bundle: Path) -> GateFile | None:
         GateError: It is damaged or was made for another bundle.
     """
     path = bundle / GATE_FILE
-    if not path.is_file():
+    if not (path.exists() or path.is_symlink()):
         return None
-    try:
-        file = GateFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise GateError(f"{path} cannot be read as YAML ({reason})") from error
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        reason = fault["msg"].removeprefix("Value error, ")
-        raise GateError(f"{path}: {where}: {reason}; run magma calibrate again") from error
+    file = read_yaml(path, GateFile, error=GateError, remedy="run magma calibrate again")
     if (found := manifest_checksum(bundle)) != file.manifest_sha256:
         raise GateError(
             f"{path} was made for a bundle with checksum {file.manifest_sha256[:12]}, but this one "

@@ -17,8 +17,6 @@ has a ``trace``, it may output ``trace``, (1, H, 2, 2) float32, as well.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable
 from datetime import date
 from itertools import pairwise
@@ -34,11 +32,11 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
+from magma_ros.files import check, whole, yaml_mapping
 from magma_ros.types import ACTION_DIMS, GRIPPER, TRACE_MARKS, FloatArray, MagmaError
 
 MANIFEST = "bundle.yaml"
@@ -376,15 +374,9 @@ def read_manifest(folder: Path) -> Manifest:
         BundleError: There is no manifest, or it is not a valid one.
     """
     path = folder / MANIFEST
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(f"{folder} is not a bundle: it holds no {MANIFEST}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise BundleError(f"{path} cannot be read as YAML ({reason})") from error
-    if not isinstance(content, dict):
-        raise BundleError(f"{path} holds no mapping; export the bundle again")
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: it holds no {MANIFEST}")
+    content = yaml_mapping(path, error=BundleError, remedy="export the bundle again")
     version = content.get("schema_version")
     if version not in SCHEMA_VERSIONS:
         known = ", ".join(map(str, SCHEMA_VERSIONS))
@@ -392,26 +384,20 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} has schema_version {version}, but this release reads only {known}; "
             "update magma_ros or export the bundle again"
         )
-    try:
-        return Manifest.model_validate(content)
-    except ValidationError as error:
-        raise BundleError(f"{path}: {_sentence(error)}; correct it or export again") from error
+    return check(content, Manifest, path, BundleError, "correct it or export again")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
-    """Write ``manifest`` into ``folder`` in one step, and return the file's path."""
+    """Write ``manifest`` into ``folder`` in one step, and return the file's path.
+
+    Raises:
+        MagmaError: It cannot be written.
+    """
     content = manifest.model_dump(by_alias=True)
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
     path = folder / MANIFEST
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{MANIFEST}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")
     return path
 
 
@@ -432,12 +418,3 @@ def _reject_duplicates(what: str, names: Iterable[str]) -> None:
 def _require_equal(stage: StageSpec, found: TensorSpec, expected: TensorSpec) -> None:
     if found != expected:
         raise ValueError(f"{found.name} of stage {stage.name} is {found}, not {expected}")
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first of pydantic's complaints, as part of a sentence."""
-    first, *others = error.errors(include_url=False, include_input=False)
-    field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{field}: {message[0].lower()}{message[1:]}{more}" if field else f"{message}{more}"

@@ -10,8 +10,9 @@ from functools import cache
 
 import numpy as np
 
+from magma_ros.files import read_yaml
 from magma_ros.share import share_file
-from magma_ros.sim.schema import Data, choose, read_yaml
+from magma_ros.sim.schema import Data, SimulationError, choose
 from magma_ros.sim.suite import load_suite, suite_names
 
 
@@ -53,7 +54,7 @@ class Sentence:
 @cache
 def phrasebook() -> Phrasebook:
     """Read ``sim/language.yaml``."""
-    return read_yaml(share_file("sim", "language.yaml"), Phrasebook)
+    return read_yaml(share_file("sim", "language.yaml"), Phrasebook, error=SimulationError)
 
 
 def choose_sentence(

@@ -19,8 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from magma_ros.files import read_yaml
 from magma_ros.share import share_file
-from magma_ros.sim.schema import Colour, Data, Vector2, Vector3, choose, read_yaml
+from magma_ros.sim.schema import Colour, Data, SimulationError, Vector2, Vector3, choose
 from magma_ros.sim.tasks import Task, TaskSpec
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -375,7 +376,7 @@ def load_suite(name: str) -> Suite:
         SimulationError: There is no such suite, or its file does not follow the schema.
     """
     files = {n: share_file("sim", "suites", f"{n}.yaml") for n in suite_names()}
-    return read_yaml(choose("suite", name, files), Suite)
+    return read_yaml(choose("suite", name, files), Suite, error=SimulationError)
 
 
 @cache
@@ -386,5 +387,5 @@ def load_arm(name: str) -> tuple[ArmSpec, Path]:
         SimulationError: The file does not follow the schema.
     """
     path = share_file("sim", "robots", f"{name}.yaml")
-    spec = read_yaml(path, ArmSpec)
+    spec = read_yaml(path, ArmSpec, error=SimulationError)
     return spec, share_file("sim", "robots", spec.urdf)

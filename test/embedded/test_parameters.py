@@ -267,7 +267,7 @@ def test_numbers_are_read_as_ros_reads_them() -> None:
         ("ros__parameters: {gain: 1}", "must stand below a node's name"),
         ("limits: {ros__parameters: {gain: [1, a]}}", r"'gain' cannot be \[1, 'a'\]"),
         ("limits: [", "is not valid YAML"),
-        ("", "holds no ros__parameters"),
+        ("", "is empty"),
     ],
 )
 def test_a_malformed_file_is_refused_in_one_sentence(tmp_path: Path, text, sentence) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
+from magma_ros.files import read_yaml
 from magma_ros.sim.layout import draw_belt_layout
-from magma_ros.sim.schema import SimulationError, read_yaml
+from magma_ros.sim.schema import SimulationError
 from magma_ros.sim.suite import Suite, load_suite
 
 TASKS = tuple(load_suite("moving").tasks)
@@ -102,4 +103,4 @@ def test_a_suite_whose_scene_lacks_what_a_task_needs_is_refused(tmp_path, suite,
     path = tmp_path / "broken.yaml"
     path.write_text(yaml.safe_dump(data))
     with pytest.raises(SimulationError, match=f"needs scene.{part}"):
-        read_yaml(path, Suite)
+        read_yaml(path, Suite, error=SimulationError)

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from scipy.spatial.transform import Rotation
 
-from magma_ros.sim.schema import SimulationError, read_yaml
+from magma_ros.files import read_yaml
+from magma_ros.sim.schema import SimulationError
 from magma_ros.sim.simulation import PROPRIOCEPTION, TRAINING_SEEDS, Simulation, episode_generator
 from magma_ros.sim.suite import Suite, load_suite
 
@@ -186,8 +187,8 @@ def test_a_wrong_suite_file_is_refused_with_the_place_of_the_fault(tmp_path):
     data["scene"]["object_hight"] = 0.04
     path = tmp_path / "broken.yaml"
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(SimulationError, match=r"broken\.yaml: scene\.object_hight"):
-        read_yaml(path, Suite)
+    with pytest.raises(SimulationError, match=r"broken\.yaml: unknown field scene\.object_hight"):
+        read_yaml(path, Suite, error=SimulationError)
 
 
 def test_importing_the_simulator_does_not_import_the_engine():

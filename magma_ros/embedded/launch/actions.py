@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from magma_ros import documents
 from magma_ros.embedded.launch.errors import LaunchError
 from magma_ros.embedded.launch.substitutions import Template, parse
 
@@ -235,11 +236,9 @@ def load(path: Path) -> tuple[Entry, ...]:
         LaunchError: The file is missing, is no YAML, or holds an action or key that is not known.
     """
     try:
-        document = _Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except OSError as error:
-        raise LaunchError(f"launch file {path} cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise LaunchError(f"launch file {path} is not valid YAML: {_flat(error)}") from error
+        document = documents.read_yaml(path, loader=_Loader)
+    except documents.DocumentError as error:
+        raise LaunchError(f"launch file {error}") from error
     if not (isinstance(document, dict) and list(document) == ["launch"]):
         raise LaunchError(f"launch file {path} must hold one key, 'launch', with a list of actions")
     return _entries(document["launch"], path, str(path))
@@ -297,18 +296,14 @@ _NESTED: dict[str, type[BaseModel]] = {
 }
 
 
-def _flat(error: yaml.YAMLError) -> str:
-    return " ".join(str(error).split())
-
-
 class _Mapping(dict[str, Any]):
     """A YAML mapping that remembers where it stands."""
 
     line = 0
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe YAML loader, with line numbers."""
+class _Loader(documents.Loader):
+    """The YAML loader, with line numbers."""
 
 
 def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from magma_ros.documents import DocumentError, parse_yaml
 from magma_ros.embedded.launch import packages
 from magma_ros.embedded.launch.actions import (
     Action,
@@ -339,8 +340,8 @@ def _plain(value: Value | None, scope: Scope, *, read_yaml: bool) -> Any:
     if is_literal(value) or not read_yaml:
         return text
     try:
-        read = yaml.safe_load(text)
-    except yaml.YAMLError:
+        read = parse_yaml(text)
+    except DocumentError:
         read = None
     if not isinstance(read, Scalar | list):
         raise LaunchError(f"'{text}' is not a parameter's value; add 'type: str' if it is text")

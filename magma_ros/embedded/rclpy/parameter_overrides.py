@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
+from magma_ros import documents
 
 from .parameter import PARAMETER_SEPARATOR_STRING, Parameter
 
@@ -67,23 +67,17 @@ def _from_rule(rule: str) -> Iterator[_Override]:
     if not (sign and name):
         raise ParameterOverrideError(f"'{rule}' is not a parameter; write it as name:=value")
     try:
-        value = _read(text)
-    except yaml.YAMLError as error:
-        raise ParameterOverrideError(f"the value in '{rule}' is not valid YAML") from error
+        value = documents.parse_yaml(text, loader=_Loader)
+    except documents.DocumentError as error:
+        raise ParameterOverrideError(f"the value in '{rule}' is not valid YAML: {error}") from error
     yield from _flatten(_absolute(nodes) if colon else _EVERY_NODE, name, value)
 
 
 def _from_file(path: Path) -> Iterator[_Override]:
     try:
-        document = _read(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror
-        raise ParameterOverrideError(f"parameter file {path} cannot be read ({reason})") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ParameterOverrideError(
-            f"parameter file {path} is not valid YAML: {reason}"
-        ) from error
+        document = documents.read_yaml(path, loader=_Loader)
+    except documents.DocumentError as error:
+        raise ParameterOverrideError(f"parameter file {error}") from error
     try:
         yield from _from_nodes("", document)
     except ParameterOverrideError as error:
@@ -133,11 +127,7 @@ def _absolute(name: str) -> str:
     return name if name.startswith("/") else f"/{name}"
 
 
-def _read(text: str) -> Any:
-    return _Loader(text).get_single_data()
-
-
-class _Loader(yaml.SafeLoader):
+class _Loader(documents.Loader):
     """Reads numbers like ROS 2: ``1e-3`` is one, though YAML 1.1 wants a dot in it."""
 
 

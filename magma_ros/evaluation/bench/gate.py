@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from magma_ros import __version__
@@ -33,11 +33,12 @@ from magma_ros.evaluation.play.evaluate import (
     require_match,
 )
 from magma_ros.evaluation.play.workers import outcomes
-from magma_ros.files import make_folder, write_json
+from magma_ros.files import make_folder, read_json, write_json
 from magma_ros.gate.gate_file import GateFile, find_gate_file
 from magma_ros.gate.gates import is_calibrated, make_gate
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
 from magma_ros.sim.suite import load_suite
+from magma_ros.types import MagmaError
 
 FORMAT = "magma-bench/1"
 """Mark of a bench's JSON."""
@@ -231,12 +232,12 @@ class _Shelf:
         """A cell, or None if it has not been played or is damaged."""
         try:
             return self.take(spec)
-        except (OSError, ValidationError):
+        except MagmaError:
             return None
 
     def take(self, spec: EvaluationSpec) -> PlayedCell:
         """A cell that is there."""
-        return PlayedCell.model_validate_json(self._path(spec).read_bytes())
+        return read_json(self._path(spec), PlayedCell)
 
     def keep(self, spec: EvaluationSpec, results: Sequence[EpisodeResult]) -> None:
         """Put a cell there."""

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from magma_ros.evaluation.calibrate.certify import Check
 from magma_ros.evaluation.report.markdown import markdown_table
-from magma_ros.files import whole
+from magma_ros.files import read_text, whole
 from magma_ros.gate.gate_file import GateFile, Guarantee
 
 CARD = "MODEL_CARD.md"
@@ -64,10 +64,10 @@ def write_card_section(bundle: Path, file: GateFile) -> None:
     """Write the section about the gate into a bundle's card, in place of an earlier one.
 
     Raises:
-        MagmaError: The card cannot be written.
+        MagmaError: The card cannot be read or written.
     """
     path = bundle / CARD
-    card = path.read_text(encoding="utf-8") if path.is_file() else ""
+    card = read_text(path) if path.is_file() else ""
     sections = re.split(r"^(?=## )", card, flags=re.MULTILINE)
     kept = [part.strip() for part in sections if not part.startswith(f"{SECTION}\n")]
     parts = [part for part in (*kept, SECTION, *_paragraphs(file)) if part]

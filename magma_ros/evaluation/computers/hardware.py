@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from magma_ros.files import read_yaml
 from magma_ros.policy.manifest import Manifest, StageSpec
 from magma_ros.share import share_directory, share_file
-from magma_ros.sim.schema import Data, SimulationError, read_yaml
+from magma_ros.sim.schema import Data, SimulationError
 
 TAIL_DRAWS = 20_000
 """Simulated runs from which a quantile of full depth is taken."""
@@ -215,7 +216,7 @@ def load_hardware(name: str) -> Hardware:
     Raises:
         SimulationError: There is none, or a number is missing, negative or not finite.
     """
-    return read_yaml(_find("hardware", name), Hardware)
+    return read_yaml(_find("hardware", name), Hardware, error=SimulationError)
 
 
 @cache
@@ -228,7 +229,7 @@ def load_costs(name: str) -> CostTable:
     Raises:
         SimulationError: There is none, or a number is missing, negative or not finite.
     """
-    return read_yaml(_find("costs", name), CostTable)
+    return read_yaml(_find("costs", name), CostTable, error=SimulationError)
 
 
 def hardware_names() -> tuple[str, ...]:

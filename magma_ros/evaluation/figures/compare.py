@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from magma_ros.evaluation.figures.statistics import PairedCounts, ratio
 from magma_ros.evaluation.play.episode import Control
 from magma_ros.evaluation.play.evaluate import EvaluationError
 from magma_ros.evaluation.report.tables import ALL, Grid, number, percentage
+from magma_ros.files import read_json
 
 ControlName = Literal["none", "blackout", "swapped"]
 Key = tuple[str, str, int]
@@ -82,21 +83,8 @@ def read_evaluation(path: Path) -> RecordedEvaluation:
     Raises:
         EvaluationError: There is no such file, or it is something else or incomplete.
     """
-    try:
-        recorded = RecordedEvaluation.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise EvaluationError(f"cannot read {path}: {error.strerror}") from None
-    except ValidationError as error:
-        fault = error.errors()[0]
-        if fault["type"] == "json_invalid":
-            raise EvaluationError(
-                f"{path} is not whole JSON; it may be cut off: run that evaluation again"
-            ) from None
-        where = ".".join(str(part) for part in fault["loc"]) or "its content"
-        raise EvaluationError(
-            f"{path} is no evaluation written by this version of `magma eval`: {where}: "
-            f"{fault['msg'].lower()}"
-        ) from None
+    remedy = "give a whole file that this version of `magma eval` wrote"
+    recorded = read_json(path, RecordedEvaluation, error=EvaluationError, remedy=remedy)
     spec = recorded.spec
     variants = len(Control) if spec.controls else 1
     if len({episode.key for episode in recorded.episodes}) != variants * (

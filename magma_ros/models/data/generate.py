@@ -107,8 +107,8 @@ def claim_folder(folder: Path, identity: str) -> None:
         if not mark.exists():
             mark.write_text(identity)
         found = mark.read_text()
-    except OSError as error:
-        raise DataError(f"{folder} cannot be used for demonstrations: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{folder} cannot be used for demonstrations: {error}") from error
     if found != identity:
         raise DataError(
             f"{folder} holds demonstrations made with other settings; "

@@ -10,17 +10,18 @@ only when it is whole.
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from magma_ros.files import read_json
 from magma_ros.models.data.dataset import Statistics
 from magma_ros.models.data.words import make_tokenizer
 from magma_ros.models.network.act import ActPolicy
@@ -43,6 +44,10 @@ RECIPE, WEIGHTS, AVERAGE, STATE = (
 
 class CheckpointError(MagmaError):
     """A checkpoint is missing, damaged, or belongs to another recipe."""
+
+
+_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError)
+"""What reading weights or a state that was cut short, or belongs to something else, raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,16 @@ class Recipe:
             "statistics": asdict(self.statistics),
         }
         return json.dumps(content, indent=2) + "\n"
+
+
+class _SavedRecipe(BaseModel):
+    """A recipe as it stands in its file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    config: TrainingConfig
+    vocabulary: tuple[str, ...]
+    statistics: Statistics
 
 
 @dataclass(slots=True)
@@ -132,11 +147,15 @@ def restore(folder: Path, recipe: Recipe, state: TrainingState) -> None:
             f"{folder} was trained with {_difference(known, recipe)}; "
             "restore the recipe and its data, or train into another folder"
         )
-    state.step = int(folder.name.removeprefix("step-"))
-    state.network.load_state_dict(_weights(folder / WEIGHTS))
-    state.average.load_state_dict(_weights(folder / AVERAGE))
-    saved = torch.load(folder / STATE, map_location="cpu", weights_only=True)
-    state.optimiser.load_state_dict(saved)
+    try:
+        state.step = int(folder.name.removeprefix("step-"))
+        state.network.load_state_dict(_weights(folder / WEIGHTS))
+        state.average.load_state_dict(_weights(folder / AVERAGE))
+        saved = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+        state.optimiser.load_state_dict(saved)
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{folder} is damaged ({reason}); use an older checkpoint") from error
 
 
 def _difference(known: Recipe, recipe: Recipe) -> str:
@@ -189,16 +208,9 @@ def read_recipe(folder: Path) -> Recipe:
     Raises:
         CheckpointError: It is missing or damaged.
     """
-    try:
-        content: dict[str, Any] = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
-        numbers = {name: tuple(values) for name, values in content["statistics"].items()}
-        return Recipe(
-            config=TrainingConfig.model_validate(content["config"]),
-            vocabulary=tuple(content["vocabulary"]),
-            statistics=Statistics(**numbers),
-        )
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise CheckpointError(f"{folder / RECIPE} is missing or damaged; train again") from error
+    remedy = "use another checkpoint, or train again"
+    saved = read_json(folder / RECIPE, _SavedRecipe, error=CheckpointError, remedy=remedy)
+    return Recipe(saved.config, saved.vocabulary, saved.statistics)
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:

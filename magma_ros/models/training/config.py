@@ -12,9 +12,9 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from magma_ros.files import check, yaml_mapping
 from magma_ros.models.data.config import AggregationConfig, DataConfig
 from magma_ros.models.network.config import ActConfig, NetworkConfig, of_its_kind
 from magma_ros.models.training.schema import Fraction, Positive, Strict
@@ -220,31 +220,12 @@ def load_config(path: Path) -> TrainingConfig:
     Raises:
         ConfigError: The file is missing, is not YAML, or a field is unknown or impossible.
     """
-    content = _read(path)
-    if isinstance(content, dict) and "base" in content:
-        content = _read(path.parent / str(content.pop("base"))) | content
-    try:
-        return TrainingConfig.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"{path.name}: {describe_first(error)}") from error
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read; give an existing training recipe") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def describe_first(error: ValidationError) -> str:
-    """The first problem of a validation error, in words."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    if first["type"] == "extra_forbidden":
-        return f"unknown field {where}; correct or remove it"
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    remedy = "give an existing training recipe"
+    content = yaml_mapping(path, error=ConfigError, remedy=remedy)
+    if "base" in content:
+        base = path.parent / str(content.pop("base"))
+        content = yaml_mapping(base, error=ConfigError, remedy=remedy) | content
+    return check(content, TrainingConfig, path, ConfigError, "correct the recipe")
 
 
 def fingerprint(config: BaseModel, *, exclude: set[str] | None = None) -> str:

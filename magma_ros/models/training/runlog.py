@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from magma_ros.files import read_text
 from magma_ros.models.training.losses import Losses
+from magma_ros.types import MagmaError
 
 LOSSES, CHECKS, CURVES = "losses.csv", "checks.csv", "curves.png"
 
@@ -96,8 +98,14 @@ def _means(losses: list[Losses]) -> dict[str, float]:
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        rows = list(csv.DictReader(read_text(path).splitlines(), strict=True))
+        for row in rows:
+            int(row["step"])
+            [float(value) for value in row.values()]
+    except (csv.Error, ValueError, KeyError, TypeError) as error:
+        raise MagmaError(f"{path} is damaged ({error}); move it away to begin anew") from error
+    return rows
 
 
 def _write(path: Path, rows: Iterable[dict[str, str]]) -> None:
