@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Finds ``rclpy`` and the message packages when no installed ROS 2 supplies them."""
+"""Finds ``rclpy``, ``tf2_ros`` and the message packages when no installed ROS 2 supplies them."""
 
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -10,6 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 HERE = str(Path(__file__).parent)
+
+LIBRARIES = frozenset({"rclpy", "tf2_ros"})
+"""Packages in this folder that go by the names ROS 2 gives them."""
 
 MESSAGE_PACKAGES = frozenset(
     {
@@ -31,13 +34,13 @@ MESSAGE_PACKAGES = frozenset(
 
 
 class EmbeddedFinder(MetaPathFinder):
-    """Supplies ``rclpy`` from this folder and generates the message packages."""
+    """Supplies :data:`LIBRARIES` from this folder and generates the message packages."""
 
     def find_spec(
         self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of ``rclpy``, ``<package>``, ``<package>.msg`` or ``<package>.srv``."""
-        if fullname == "rclpy":
+        """The spec of a library, ``<package>``, ``<package>.msg`` or ``<package>.srv``."""
+        if fullname in LIBRARIES:
             return PathFinder.find_spec(fullname, [HERE])
         package, _, kind = fullname.partition(".")
         if package in MESSAGE_PACKAGES and kind in {"", "msg", "srv"}:

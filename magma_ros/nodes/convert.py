@@ -36,6 +36,9 @@ Stamped = TypeVar("Stamped", TwistCommand, Pose)
 
 NANOSECONDS = 1_000_000_000
 
+QUATERNION_TOLERANCE = 0.01
+"""How far a quaternion's length may be from 1 before it is no rotation but a mistake."""
+
 TRACE_NAMESPACE = "trace"
 """Namespace of the markers that show a trace."""
 
@@ -111,17 +114,22 @@ def image_to_message(pixels: ImageArray, frame_id: str, stamp: Time) -> Image:
 
 
 def pose_from_message(message: PoseStamped) -> Pose:
-    """The pose of a message, its quaternion normalised.
+    """The pose of a message, in the frame of its header, its quaternion normalised.
 
     Raises:
-        MessageError: A value is not finite or the quaternion has no length.
+        MessageError: A value is not finite, or the quaternion's length is not 1.
     """
     p, q = message.pose.position, message.pose.orientation
     position = np.array([p.x, p.y, p.z])
     quaternion = np.array([q.x, q.y, q.z, q.w])
     length = float(np.linalg.norm(quaternion))
-    if not np.isfinite(position).all() or not np.isfinite(length) or length < 1e-6:
+    if not np.isfinite(position).all() or not np.isfinite(length):
         raise MessageError("the end-effector pose is not a finite pose; check its publisher")
+    if abs(length - 1.0) > QUATERNION_TOLERANCE:
+        raise MessageError(
+            f"the end-effector pose has a quaternion of length {length:.3g}, not 1; check its "
+            "publisher"
+        )
     return Pose(seconds(message.header.stamp), position, quaternion / length)
 
 

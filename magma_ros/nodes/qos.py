@@ -8,9 +8,34 @@ IMAGES = QoSProfile(
     reliability=ReliabilityPolicy.BEST_EFFORT,
     durability=DurabilityPolicy.VOLATILE,
     history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+)
+"""Pictures and other readings of which only the newest counts; lost ones are not resent."""
+
+EVERY_IMAGE = QoSProfile(
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+    history=HistoryPolicy.KEEP_LAST,
     depth=5,
 )
-"""Sensor data: newest counts, lost frames are not resent."""
+"""To hear pictures with where each one counts, as in a recording."""
+
+EVERY_READING = QoSProfile(
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+)
+"""To hear a sensor or the robot's state with where each reading counts."""
+
+SENSOR_STATE = QoSProfile(
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=10,
+)
+"""To hear the robot's state with: matches best-effort and reliable drivers, and keeps what came
+while the executor was busy, so that it can be interpolated."""
 
 STATE = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 TOPICS: tuple[tuple[str, Any, QoSProfile], ...] = (
     (names.INSTRUCTION, String, qos.LATCHED),
-    (names.EE_POSE, PoseStamped, qos.EVENTS),
-    (names.JOINT_STATES, JointState, qos.EVENTS),
-    (names.CLEARANCE, Range, qos.IMAGES),
-    (names.BATTERY, BatteryState, qos.IMAGES),
+    (names.EE_POSE, PoseStamped, qos.EVERY_READING),
+    (names.JOINT_STATES, JointState, qos.EVERY_READING),
+    (names.CLEARANCE, Range, qos.EVERY_READING),
+    (names.BATTERY, BatteryState, qos.EVERY_READING),
     (names.POLICY_TWIST, TwistStamped, qos.EVENTS),
     (names.POLICY_GRIPPER, Float64, qos.EVENTS),
     (names.POLICY_PLAN, PathMessage, qos.EVENTS),
@@ -94,7 +94,9 @@ class RecorderNode(ManagedNode):
         self._path = next_episode(Path(self.settings["directory"]))
         self._writer = Writer(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
-        cameras = [(names.camera_topic(c), Image, qos.IMAGES) for c in self.settings["cameras"]]
+        cameras = [
+            (names.camera_topic(c), Image, qos.EVERY_IMAGE) for c in self.settings["cameras"]
+        ]
         self._inputs = [self._record(*topic) for topic in (*TOPICS, *cameras)]
         self._count = 0
         self.get_logger().info(f"recording into {self._path}")

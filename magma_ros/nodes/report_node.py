@@ -74,11 +74,11 @@ class ReportNode(ManagedNode):
         subscribe(DiagnosticStatus, names.POLICY_STATUS, self._on_plan, qos.EVENTS)
         subscribe(String, names.INSTRUCTION, self._on_instruction, qos.LATCHED)
         subscribe(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.EVENTS)
-        subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.STATE)
+        subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.EVERY_READING)
         camera = names.camera_topic(self.settings["camera"])
-        subscribe(Image, camera, self._on_image, qos.IMAGES)
+        subscribe(Image, camera, self._on_image, qos.EVERY_IMAGE)
         view = names.camera_topic(self.settings["view"])
-        subscribe(Image, view, self._on_view, qos.IMAGES)
+        subscribe(Image, view, self._on_view, qos.EVERY_IMAGE)
         subscribe(ImageMarker, names.POLICY_TRACE, self._on_trace, qos.EVENTS)
 
     def start(self) -> None:

@@ -1,0 +1,139 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The end effector's pose in the base frame, from a topic or from TF alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from geometry_msgs.msg import Point, PoseStamped, TransformStamped
+from rclpy.clock import Clock, ClockType
+from rclpy.time import Time
+from scipy.spatial.transform import Rotation
+from tf2_ros import Buffer, TransformException, TransformListener
+
+from magma_ros.agent.stamps import StampCheck, StampError
+from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.managed_node import ManagedNode
+from magma_ros.nodes.settings import Setting
+from magma_ros.types import Pose
+
+POSE_SETTINGS = (
+    Setting(
+        "pose_source",
+        "topic",
+        "Where the end effector's pose comes from: the topic ee_pose, or TF (base_frame to "
+        "ee_frame).",
+        choices=("topic", "tf"),
+    ),
+    Setting("ee_frame", "tool0", "Frame of the end effector, if its pose comes from TF."),
+)
+"""Parameters of a node with a :class:`PoseInput`, besides ``base_frame``."""
+
+TF_PERIOD = 0.02
+"""Time between two looks at TF [s]."""
+
+
+class PoseInput:
+    """Hands over each new pose of the end effector, finite, in the base frame, in order of time.
+
+    A pose on ``ee_pose`` in another frame is transformed into the base frame if TF knows how.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        max_age: float,
+        on_pose: Callable[[Pose], None],
+        on_refused: Callable[[str], None],
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            node: Node to subscribe with; it has ``base_frame`` and :data:`POSE_SETTINGS`.
+            max_age: Age beyond which a pose is refused [s].
+            on_pose: Called with each pose; its stamp is on the node's clock.
+            on_refused: Called with a sentence for each pose that cannot be used.
+        """
+        self._node = node
+        self._on_pose = on_pose
+        self._on_refused = on_refused
+        self._base = str(node.settings["base_frame"])
+        self._end = str(node.settings["ee_frame"])
+        self._buffer = Buffer()
+        self._listener: TransformListener | None = None
+        self._timer: Any = None
+        self.source = names.EE_POSE
+        if node.settings["pose_source"] == "tf":
+            self.source = f"TF from {self._base!r} to {self._end!r}"
+            self._listen()
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(TF_PERIOD, self._on_tf, clock=steady)
+        else:
+            node.create_subscription(PoseStamped, names.EE_POSE, self._on_message, qos.SENSOR_STATE)
+        self._stamps = StampCheck(self.source, max_age)
+
+    def close(self) -> None:
+        """Stop looking at TF; the topic is closed with the node's others."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+        if self._listener is not None:
+            self._listener.unregister()
+            self._listener = None
+
+    def _listen(self) -> None:
+        """Hear TF, which is not cheap, from when it is first needed."""
+        if self._listener is None:
+            self._listener = TransformListener(self._buffer, self._node)
+
+    def _on_message(self, message: PoseStamped) -> None:
+        try:
+            pose = convert.pose_from_message(message)
+            if message.header.frame_id != self._base:
+                pose = self._into_base(pose, message)
+            self._hand_over(pose)
+        except (convert.MessageError, StampError) as error:
+            self._on_refused(str(error))
+
+    def _into_base(self, pose: Pose, message: PoseStamped) -> Pose:
+        frame = message.header.frame_id
+        self._listen()
+        try:
+            found = self._buffer.lookup_transform(
+                self._base, frame, Time.from_msg(message.header.stamp)
+            )
+        except TransformException as error:
+            raise convert.MessageError(
+                f"{names.EE_POSE} is in frame {frame!r}, not in {self._base!r}, and TF does not "
+                f"lead from one to the other ({error}); publish it in the base frame"
+            ) from error
+        base = _pose(found)
+        turn = Rotation.from_quat(base.quaternion)
+        return Pose(
+            pose.stamp,
+            base.position + turn.apply(pose.position),
+            (turn * Rotation.from_quat(pose.quaternion)).as_quat(),
+        )
+
+    def _on_tf(self) -> None:
+        try:
+            found = self._buffer.lookup_transform(self._base, self._end, Time())
+            self._hand_over(_pose(found))
+        except TransformException as error:
+            self._on_refused(f"no {self.source} yet: {error}")
+        except (convert.MessageError, StampError) as error:
+            self._on_refused(str(error))
+
+    def _hand_over(self, pose: Pose) -> None:
+        now = convert.seconds(self._node.get_clock().now().to_msg())
+        if self._stamps.accept(pose.stamp, now):
+            self._on_pose(pose)
+
+
+def _pose(transform: TransformStamped) -> Pose:
+    at, message = transform.transform.translation, PoseStamped(header=transform.header)
+    message.pose.position = Point(x=at.x, y=at.y, z=at.z)
+    message.pose.orientation = transform.transform.rotation
+    return convert.pose_from_message(message)
