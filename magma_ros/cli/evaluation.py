@@ -51,7 +51,8 @@ def run_evaluation(
     """Measure a policy in simulation: success with intervals, failures, depth, compute, honesty.
 
     Args:
-        suite: Task suites, separated by commas.
+        suite: Task suites, separated by commas: names, or package.module:attribute for one from
+            another package.
         tasks: Which of their tasks, separated by commas; all by default.
         episodes: Episodes a task.
         seed: Seed of the first episode; the others follow. The same seeds give the same result.
@@ -80,9 +81,11 @@ def run_evaluation(
             wall clock).
     """
     from magma_ros.evaluation.computers.modelled import Conditions
-    from magma_ros.evaluation.play.evaluate import EvaluationSpec, evaluate
-    from magma_ros.evaluation.play.exits import evaluate_exits, report_tables
+    from magma_ros.evaluation.play.evaluate import evaluate
+    from magma_ros.evaluation.play.exits import evaluate_exits
+    from magma_ros.evaluation.play.spec import EvaluationSpec
     from magma_ros.evaluation.report.evaluation import write_report
+    from magma_ros.evaluation.report.exits import report_tables
     from magma_ros.evaluation.report.replay import Pictures
 
     require("sim")
@@ -133,7 +136,7 @@ def compare(first: Path, second: Path, *, json_file: JsonFile = None) -> int:
         json_file: Also write the comparison there.
     """
     from magma_ros.evaluation.figures.compare import compare as run_comparison
-    from magma_ros.evaluation.figures.compare import comparison_table
+    from magma_ros.evaluation.report.comparison import comparison_table
 
     comparison = run_comparison(first, second)
     console.print(comparison_table(comparison))

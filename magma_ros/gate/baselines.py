@@ -87,7 +87,7 @@ class OracleGate:
     """Takes the cheapest exit within epsilon of full depth, because it knows full depth.
 
     No gate can spend less and deviate no more. It works only where every exit has been read
-    beforehand, as :func:`magma_ros.evaluation.calibrate.shadow.read_all` does.
+    beforehand, as :func:`magma_ros.evaluation.play.shadow.read_all` does.
 
     Attributes:
         epsilon: Deviation accepted, in shares of the action range.

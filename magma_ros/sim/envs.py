@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from magma_ros.sim.failures import Watch
+from magma_ros.sim.failures import FailureMonitor
 from magma_ros.sim.simulation import ENV_STEP, PROPRIOCEPTION, TRAINING_SEEDS, Simulation
 from magma_ros.sim.suite import load_arm, load_suite, suite_names
 from magma_ros.types import ImageArray, Observation
@@ -71,7 +71,7 @@ class TaskEnv(gymnasium.Env[EnvObservation, npt.NDArray[np.float32]]):
         self._step_limit = data.task(task).step_limit
         self._scene = {"task": task, "suite": suite, "split": split}
         self.render_mode = render_mode
-        self._watch: Watch | None = None
+        self._monitor: FailureMonitor | None = None
         self._steps = 0
         self.action_space = spaces.Box(ACTION_LOW, ACTION_HIGH, dtype=np.float32)
         cameras = {"front": data.front_camera, "wrist": load_arm(data.robot)[0].wrist_camera}
@@ -102,7 +102,7 @@ class TaskEnv(gymnasium.Env[EnvObservation, npt.NDArray[np.float32]]):
         super().reset(seed=seed, options=options)
         scene = seed if seed is not None else int(self.np_random.integers(TRAINING_SEEDS))
         self.close()
-        self._watch = Watch(Simulation(**self._scene, seed=scene))
+        self._monitor = FailureMonitor(Simulation(**self._scene, seed=scene))
         self._steps = 0
         return _as_dict(self.simulation.observation()), self._info(over=False)
 
@@ -114,7 +114,7 @@ class TaskEnv(gymnasium.Env[EnvObservation, npt.NDArray[np.float32]]):
         clipped = np.clip(action, ACTION_LOW, ACTION_HIGH).astype(np.float64)
         simulation.command(clipped[:6] / ENV_STEP, clipped[6])
         simulation.step(ENV_STEP)
-        self._running().look()
+        self._running().sample()
         self._steps += 1
         success = simulation.succeeded()
         truncated = self._steps >= self._step_limit and not success
@@ -127,14 +127,14 @@ class TaskEnv(gymnasium.Env[EnvObservation, npt.NDArray[np.float32]]):
 
     def close(self) -> None:
         """Release the physics server."""
-        if self._watch is not None:
-            self._watch.simulation.close()
-            self._watch = None
+        if self._monitor is not None:
+            self._monitor.simulation.close()
+            self._monitor = None
 
-    def _running(self) -> Watch:
-        if self._watch is None:
+    def _running(self) -> FailureMonitor:
+        if self._monitor is None:
             raise gymnasium.error.ResetNeeded("call reset() before the first step()")
-        return self._watch
+        return self._monitor
 
     def _info(self, *, over: bool) -> dict[str, Any]:
         failure = self._running().failure() if over else None

@@ -58,8 +58,8 @@ class Failure(Enum):
         return self.value
 
 
-class Watch:
-    """Keeps in mind what a failure is decided by, while an episode goes on.
+class FailureMonitor:
+    """Records what a failure is decided by, while an episode goes on.
 
     Args:
         simulation: The episode's world, as it is at the beginning.
@@ -75,10 +75,10 @@ class Watch:
         self._engaged_ever: set[str] = set()
         self.closest = np.inf
         self.closest_at = 0.0
-        self.look()
+        self.sample()
 
-    def look(self) -> None:
-        """Take in how things are now; to be called after every environment step."""
+    def sample(self) -> None:
+        """Record the present state; to be called after every environment step."""
         simulation = self.simulation
         self._engaged_ever |= {name for name in simulation.object_names if self._engaged(name)}
         if (distance := self._distance()) < self.closest:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from magma_ros.evaluation.play.clocks import TICK, IdealClock, Pace, WallClock
-from magma_ros.evaluation.play.episode import Control, Episode, Scene
+from magma_ros.evaluation.play.episode import Episode
+from magma_ros.evaluation.world import Control, Scene
 from magma_ros.sim.expert import Expert
 from magma_ros.sim.failures import Failure
 from magma_ros.types import ActionChunk, Reason, Verdict
@@ -32,7 +33,7 @@ class ExpertActor:
     """The scripted expert, serving the cube it is told about; blind, it rests."""
 
     def __init__(self, episode):
-        self.simulation = episode.simulation
+        self.simulation = episode.world.simulation
         self.seen = []
 
     def reset(self):
@@ -136,10 +137,10 @@ def test_so_many_steps_are_executed_before_the_next_observation():
 
 def test_without_decisions_the_arm_rests_until_the_time_is_up():
     with Episode(reach()) as episode:
-        before = episode.simulation.ee_pose().position
+        before = episode.world.simulation.ee_pose().position
         IdealClock(FaultyActor()).play(episode, Pace(execute=4, deadline=0.08))
         result = episode.result()
-        np.testing.assert_allclose(episode.simulation.ee_pose().position, before, atol=2e-3)
+        np.testing.assert_allclose(episode.world.simulation.ee_pose().position, before, atol=2e-3)
     assert not result.success
     assert result.failure is Failure.NEVER_APPROACHED
     assert result.duration == pytest.approx(5.0)

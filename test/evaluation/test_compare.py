@@ -9,9 +9,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from magma_ros.evaluation.figures.compare import compare, comparison_table
-from magma_ros.evaluation.play.episode import Control, EpisodeResult
-from magma_ros.evaluation.play.evaluate import Evaluation, EvaluationError, EvaluationSpec
+from magma_ros.evaluation.error import EvaluationError
+from magma_ros.evaluation.figures.compare import compare
+from magma_ros.evaluation.figures.results import EpisodeResult
+from magma_ros.evaluation.play.evaluate import Evaluation
+from magma_ros.evaluation.play.spec import EvaluationSpec
+from magma_ros.evaluation.report.comparison import comparison_table
+from magma_ros.evaluation.world import Control
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.sim.failures import Failure
 

@@ -17,12 +17,14 @@ import pytest
 import yaml
 from rich.console import Console
 
+from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.figures.statistics import PairedCounts, rms_jerk, wilson_interval
 from magma_ros.evaluation.figures.summary import TraceError, judge_honesty
 from magma_ros.evaluation.play.actors import ActorError, ActorProcess, PolicyActor
-from magma_ros.evaluation.play.episode import Control, EpisodeResult, Scene
-from magma_ros.evaluation.play.evaluate import Evaluation, EvaluationSpec, evaluate, pace_of
+from magma_ros.evaluation.play.evaluate import Evaluation, evaluate, pace_of
+from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.report.tables import evaluation_tables
+from magma_ros.evaluation.world import Control, Scene
 from magma_ros.gate.gates import FixedDepth
 from magma_ros.policy.manifest import MANIFEST, BundleError, read_manifest
 from magma_ros.share import find_bundle

@@ -16,9 +16,9 @@ from magma_ros.evaluation.computers.hardware import (
     price,
     repriced,
 )
+from magma_ros.evaluation.error import EvaluationError
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import find_bundle, share_file
-from magma_ros.sim.schema import SimulationError
 
 PLAIN = {
     "description": "plain",
@@ -71,7 +71,7 @@ def test_all_shipped_computers_can_be_read_and_say_what_they_are():
 def test_a_missing_or_negative_number_is_refused_naming_file_and_field(tmp_path, change, told):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(PLAIN | change))
-    with pytest.raises(SimulationError, match=told) as caught:
+    with pytest.raises(EvaluationError, match=told) as caught:
         load_hardware(str(path))
     assert "\n" not in str(caught.value)
 
@@ -79,12 +79,12 @@ def test_a_missing_or_negative_number_is_refused_naming_file_and_field(tmp_path,
 def test_a_field_that_is_not_there_is_refused_by_name(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in PLAIN.items() if k != "overhead"}))
-    with pytest.raises(SimulationError, match=r"mine.yaml: overhead: field required"):
+    with pytest.raises(EvaluationError, match=r"mine.yaml: overhead: field required"):
         load_hardware(str(path))
 
 
 def test_an_unknown_computer_is_refused_with_the_known_ones():
-    with pytest.raises(SimulationError, match=r"'abacus'.*orin-agx"):
+    with pytest.raises(EvaluationError, match=r"'abacus'.*orin-agx"):
         load_hardware("abacus")
 
 

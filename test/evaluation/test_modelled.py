@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from magma_ros.evaluation.calibrate.shadow import Replay
 from magma_ros.evaluation.computers.load import HORIZON, LOADS
 from magma_ros.evaluation.computers.modelled import (
     QUANTILE,
@@ -18,14 +17,16 @@ from magma_ros.evaluation.computers.modelled import (
     ModelledThinker,
     SimulatedTime,
 )
+from magma_ros.evaluation.error import EvaluationError
 from magma_ros.evaluation.play.actors import PolicyActor
 from magma_ros.evaluation.play.clocks import LEAD, TICK
-from magma_ros.evaluation.play.episode import INSTANT, Scene
-from magma_ros.evaluation.play.evaluate import EvaluationSpec, evaluate
+from magma_ros.evaluation.play.evaluate import evaluate
+from magma_ros.evaluation.play.shadow import Replay
+from magma_ros.evaluation.play.spec import EvaluationSpec
+from magma_ros.evaluation.world import INSTANT, Scene
 from magma_ros.gate.gates import AdaptiveGate, FixedDepth
 from magma_ros.gate.loop import think
 from magma_ros.policy.manifest import read_manifest
-from magma_ros.sim.schema import SimulationError
 from magma_ros.sim.simulation import Simulation
 from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading, Reason, Verdict
 
@@ -217,7 +218,7 @@ def test_a_load_slows_down_and_is_the_same_for_a_seed(name):
     ],
 )
 def test_conditions_that_make_no_sense_are_refused(conditions, told):
-    with pytest.raises(SimulationError, match=told):
+    with pytest.raises(EvaluationError, match=told):
         Conditions(**conditions)
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from magma_ros.evaluation.play.episode import Control, Scene
-from magma_ros.evaluation.play.evaluate import EvaluationError, EvaluationSpec, pace_of, start_clock
+from magma_ros.evaluation.error import EvaluationError
+from magma_ros.evaluation.play.evaluate import pace_of, start_clock
 from magma_ros.evaluation.play.exits import evaluate_exits
+from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.report.evaluation import write_report
 from magma_ros.evaluation.report.replay import FilmedEpisode, Pictures, write_sheet
+from magma_ros.evaluation.world import Control, Scene
 from magma_ros.types import MagmaError
 
 SPEC = EvaluationSpec(("tabletop",), ("reach",), episodes=1, seed=40, controls=True)

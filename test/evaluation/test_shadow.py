@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from magma_ros.evaluation.calibrate.episode_readings import Recorder
-from magma_ros.evaluation.calibrate.shadow import read_all
+from magma_ros.evaluation.play.shadow import read_all
 from magma_ros.gate.confidence import FEATURES, Yardstick
 from magma_ros.gate.gates import AdaptiveGate, FixedDepth
 from magma_ros.gate.latency import LatencyModel

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from magma_ros.evaluation.play.traces import TruePaths
+from magma_ros.sim.benchmark import SimulatedWorld
 from magma_ros.sim.expert import Expert
 from magma_ros.sim.simulation import ENV_STEP
 from magma_ros.types import TRACE_GRID, Trace
@@ -15,11 +16,13 @@ STEPS = 8
 
 
 @pytest.fixture
-def played(simulate):
+def played():
     """Eight steps of the expert: the paths, and the marks' pixels after each step by camera."""
-    simulation = simulate("track", suite="moving", seed=3)
+    world = SimulatedWorld("moving")
+    world.reset("track", "seen", 3)
+    simulation = world.simulation
     target = simulation.target_name
-    paths = TruePaths(simulation, target)
+    paths = TruePaths(world, swapped=False)
     grid = {n: TRACE_GRID / np.array([c.width, c.height]) for n, c in simulation.cameras.items()}
 
     def marks(camera):
@@ -31,8 +34,9 @@ def played(simulate):
         action = Expert().act(simulation)
         simulation.command(action[:6] / ENV_STEP, action[6])
         simulation.step(ENV_STEP)
-        paths.look()
+        paths.sample()
         seen.append({camera: marks(camera) for camera in grid})
+    world.close()
     return paths, seen
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magma_ros.evaluation.calibrate.shadow import read_all
+from magma_ros.evaluation.play.shadow import read_all
 from magma_ros.gate.confidence import AgreementModel, ExitModel, Yardstick
 from magma_ros.gate.gates import (
     GATES,

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from magma_ros.evaluation.play.episode import Control, EpisodeResult
-from magma_ros.evaluation.play.evaluate import Evaluation, EvaluationSpec
+from magma_ros.evaluation.figures.results import EpisodeResult
+from magma_ros.evaluation.play.evaluate import Evaluation
 from magma_ros.evaluation.play.exits import ExitStudy
+from magma_ros.evaluation.play.spec import EvaluationSpec
+from magma_ros.evaluation.world import Control
 from magma_ros.models.export.card import _success
 from magma_ros.models.export.evidence import NOTHING, Evidence
 from magma_ros.policy.manifest import read_manifest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from magma_ros.sim.expert import Expert
-from magma_ros.sim.failures import Failure, Watch
+from magma_ros.sim.failures import Failure, FailureMonitor
 from magma_ros.sim.simulation import ENV_STEP
 
 OPEN, CLOSED = 1.0, 0.0
@@ -18,7 +18,7 @@ class Run:
 
     def __init__(self, simulation):
         self.simulation = simulation
-        self.watch = Watch(simulation)
+        self.monitor = FailureMonitor(simulation)
 
     @property
     def target(self):
@@ -43,7 +43,7 @@ class Run:
     def _step(self, twist, gripper):
         self.simulation.command(twist, gripper)
         self.simulation.step(ENV_STEP)
-        self.watch.look()
+        self.monitor.sample()
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def held(simulation):
 def test_success_is_no_failure_and_rest_is_no_approach(play, suite, task):
     done, idle = play(task, suite=suite), play(task, suite=suite)
     assert done.expert(lambda simulation: simulation.succeeded(), limit=130)
-    assert done.watch.failure() is None
+    assert done.monitor.failure() is None
     idle.go(idle.simulation.ee_pose().position + 0.02 * UP, OPEN, steps=5)
-    assert idle.watch.failure() is Failure.NEVER_APPROACHED
+    assert idle.monitor.failure() is Failure.NEVER_APPROACHED
 
 
 @pytest.mark.parametrize("task", ["pick", "push", "open-drawer"])
@@ -76,15 +76,15 @@ def test_another_object_taken_and_never_the_named_one_is_the_wrong_object(play, 
     taken = world.held if task == "pick" else world.touched
     assert run.expert(lambda simulation: taken(other), name=other)
     run.go(run.simulation.ee_pose().position + 0.15 * UP, OPEN, steps=8)
-    assert run.watch.failure() is Failure.WRONG_OBJECT
+    assert run.monitor.failure() is Failure.WRONG_OBJECT
 
 
 def test_a_gripper_that_closes_above_the_object_misses_the_grasp(play):
     run = play("pick")
     run.go(run.target + 0.05 * UP, OPEN)
     run.go(run.target + 0.05 * UP, CLOSED, steps=10)
-    assert run.watch.closest < 0.06
-    assert run.watch.failure() is Failure.MISSED_GRASP
+    assert run.monitor.closest < 0.06
+    assert run.monitor.failure() is Failure.MISSED_GRASP
 
 
 def test_an_object_let_go_of_too_soon_is_dropped(play):
@@ -92,21 +92,21 @@ def test_an_object_let_go_of_too_soon_is_dropped(play):
     assert run.expert(held)
     run.expert(lambda simulation: simulation.object_position(simulation.target_name)[2] > 0.06)
     run.go(run.simulation.ee_pose().position, OPEN, steps=8)
-    assert run.watch.failure() is Failure.DROPPED
+    assert run.monitor.failure() is Failure.DROPPED
 
 
 def test_an_object_still_held_when_the_time_is_up_is_no_drop(play):
     run = play("place")
     assert run.expert(held)
-    assert run.watch.failure() is Failure.TIMED_OUT
+    assert run.monitor.failure() is Failure.TIMED_OUT
 
 
 def test_a_push_that_is_given_up_has_lost_the_object(play):
     run = play("push")
     assert run.expert(lambda simulation: simulation.world.touched(simulation.target_name))
-    assert run.watch.failure() is Failure.TIMED_OUT
+    assert run.monitor.failure() is Failure.TIMED_OUT
     run.go(run.simulation.ee_pose().position + 0.15 * UP, CLOSED)
-    assert run.watch.failure() is Failure.LOST
+    assert run.monitor.failure() is Failure.LOST
 
 
 def test_a_tool_that_leaves_its_place_has_lost_it(play):
@@ -114,23 +114,23 @@ def test_a_tool_that_leaves_its_place_has_lost_it(play):
     assert run.expert(
         lambda simulation: simulation.task.done(simulation.world, simulation.target_name)
     )
-    assert run.watch.failure() is Failure.TIMED_OUT
+    assert run.monitor.failure() is Failure.TIMED_OUT
     run.go(run.simulation.ee_pose().position + 0.1 * UP, OPEN, steps=10)
-    assert run.watch.failure() is Failure.LOST
+    assert run.monitor.failure() is Failure.LOST
 
 
 def test_an_object_carried_out_of_the_workspace_is_out_of_reach(play):
     run = play("conveyor-pick", suite="moving")
     for _ in range(60):
         run.simulation.step(0.2)
-    run.watch.look()
-    assert run.watch.failure() is Failure.OUT_OF_REACH
+    run.monitor.sample()
+    assert run.monitor.failure() is Failure.OUT_OF_REACH
 
 
 def test_the_closest_approach_is_kept(play):
     run = play("pick")
     run.go(run.target + 0.05 * UP, OPEN)
-    closest, when = run.watch.closest, run.watch.closest_at
+    closest, when = run.monitor.closest, run.monitor.closest_at
     run.go(run.simulation.ee_pose().position + 0.1 * UP, OPEN, steps=10)
-    assert run.watch.closest <= closest
-    assert run.watch.closest_at == pytest.approx(when, abs=0.5)
+    assert run.monitor.closest <= closest
+    assert run.monitor.closest_at == pytest.approx(when, abs=0.5)

@@ -23,21 +23,17 @@ from magma_ros import __version__
 from magma_ros.evaluation.bench.gate_plan import BenchSpec, Cell, Section
 from magma_ros.evaluation.computers.hardware import load_costs, load_hardware
 from magma_ros.evaluation.figures.compare import RecordedEvaluation, paired_counts
+from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.figures.statistics import PairedCounts, ratio
-from magma_ros.evaluation.play.episode import EpisodeResult, Scene
-from magma_ros.evaluation.play.evaluate import (
-    Evaluation,
-    EvaluationSpec,
-    play_scene,
-    priced,
-    require_match,
-)
+from magma_ros.evaluation.play.evaluate import Evaluation, play_scene, priced, require_match
+from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import outcomes
+from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.world import Scene
 from magma_ros.files import make_folder, read_json, write_json
 from magma_ros.gate.gate_file import GateFile, find_gate_file
 from magma_ros.gate.gates import is_calibrated, make_gate
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
-from magma_ros.sim.suite import load_suite
 from magma_ros.types import MagmaError
 
 FORMAT = "magma-bench/1"
@@ -201,12 +197,12 @@ def run_bench(
         require_match(cell.spec, manifest)
         make_gate(cell.spec.gate, bundle=bundle, **cell.spec.options)
     make_folder(folder / CELLS)
-    shelf = _Shelf(folder / CELLS, manifest, sha256_of(bundle / MANIFEST), gate_file)
-    played = {cell.spec: shelf.find(cell.spec) for cell in cells}
+    store = _CellStore(folder / CELLS, manifest, sha256_of(bundle / MANIFEST), gate_file)
+    played = {cell.spec: store.find(cell.spec) for cell in cells}
     missing = [cell_spec for cell_spec, found in played.items() if found is None]
     if missing:
-        _play(missing, bundle, shelf, workers=workers, console=console)
-    found = {cell_spec: shelf.take(cell_spec) for cell_spec in played}
+        _play(missing, bundle, store, workers=workers, console=console)
+    found = {cell_spec: store.read(cell_spec) for cell_spec in played}
     references = {
         cell.suite: found[cell.spec] for cell in cells if cell.section is Section.REFERENCE
     }
@@ -214,11 +210,11 @@ def run_bench(
         Row(cell, found[cell.spec], _pair(references[cell.suite], found[cell.spec]))
         for cell in cells
     )
-    return Bench(spec, manifest, shelf.checksum, gate_file is not None, rows)
+    return Bench(spec, manifest, store.checksum, gate_file is not None, rows)
 
 
-class _Shelf:
-    """Keeps cells under their fingerprints."""
+class _CellStore:
+    """The files of the cells played, named by their fingerprints."""
 
     def __init__(
         self, folder: Path, manifest: Manifest, checksum: str, gate_file: GateFile | None
@@ -231,15 +227,15 @@ class _Shelf:
     def find(self, spec: EvaluationSpec) -> PlayedCell | None:
         """A cell, or None if it has not been played or is damaged."""
         try:
-            return self.take(spec)
+            return self.read(spec)
         except MagmaError:
             return None
 
-    def take(self, spec: EvaluationSpec) -> PlayedCell:
+    def read(self, spec: EvaluationSpec) -> PlayedCell:
         """A cell that is there."""
         return read_json(self._path(spec), PlayedCell)
 
-    def keep(self, spec: EvaluationSpec, results: Sequence[EpisodeResult]) -> None:
+    def write(self, spec: EvaluationSpec, results: Sequence[EpisodeResult]) -> None:
         """Put a cell there."""
         manifest = priced(spec, self._manifest)
         evaluation = Evaluation(spec, manifest, self.checksum, tuple(results))
@@ -252,7 +248,7 @@ class _Shelf:
             "spec": asdict(spec) | {"workers": None},
             "manifest": self.checksum,
             "gate": self._gate if is_calibrated(spec.gate) else None,
-            "suites": [load_suite(suite).model_dump(mode="json") for suite in spec.suites],
+            "suites": [find_suite(suite).definition() for suite in spec.suites],
             "hardware": load_hardware(conditions.hardware).model_dump(),
             "costs": load_costs(conditions.costs).model_dump() if conditions.costs else None,
         }
@@ -263,7 +259,7 @@ class _Shelf:
 def _play(
     specs: Sequence[EvaluationSpec],
     bundle: Path,
-    shelf: _Shelf,
+    store: _CellStore,
     *,
     workers: int,
     console: Console | None,
@@ -278,7 +274,7 @@ def _play(
         description=f"{len(specs)} cells of {len(scenes) // len(specs)} episodes on average",
     )
     for spec in specs:
-        shelf.keep(spec, [next(results) for _ in spec.scenes()])
+        store.write(spec, [next(results) for _ in spec.scenes()])
     next(results, None)  # lets the progress bar and the processes end
 
 

@@ -18,11 +18,10 @@ from typing import TypeVar
 from magma_ros.evaluation.computers.hardware import load_hardware, price
 from magma_ros.evaluation.computers.load import LOADS
 from magma_ros.evaluation.computers.modelled import Conditions
-from magma_ros.evaluation.play.evaluate import EvaluationSpec
+from magma_ros.evaluation.play.spec import EvaluationSpec
+from magma_ros.evaluation.suites import find_suite
 from magma_ros.gate.gate_file import GateFile
 from magma_ros.policy.manifest import Manifest
-from magma_ros.sim.simulation import ENV_STEP
-from magma_ros.sim.suite import load_suite
 
 Entry = TypeVar("Entry")
 
@@ -180,11 +179,11 @@ class BenchSpec:
             self._cell(suite, step)
             for step in _steps(self, manifest, gate_file)
             for suite in self.suites
-            if any(task in load_suite(suite).tasks for task in self.tasks) or not self.tasks
+            if any(task in find_suite(suite).tasks for task in self.tasks) or not self.tasks
         )
 
     def _cell(self, suite: str, step: _Step) -> Cell:
-        own = load_suite(suite)
+        own = find_suite(suite)
         execute = step.execute or own.execute
         spec = EvaluationSpec(
             suites=(suite,),
@@ -197,7 +196,7 @@ class BenchSpec:
             gate_options=step.contender.options,
             patient=step.contender.patient,
             execute=execute,
-            deadline=DEADLINE_SHARE * execute * ENV_STEP,
+            deadline=DEADLINE_SHARE * execute * own.step_period,
         )
         return Cell(step.section, step.place, step.contender, suite, spec)
 

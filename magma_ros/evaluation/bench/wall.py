@@ -32,12 +32,11 @@ from magma_ros.evaluation.bench.gate_plan import (
 )
 from magma_ros.evaluation.computers.hog import cpu_hog, find_hog, usable_cores
 from magma_ros.evaluation.play.actors import ActorProcess, PolicyActor
+from magma_ros.evaluation.suites import find_suite, suite_names
+from magma_ros.evaluation.world import Demonstrates, World
 from magma_ros.gate.gates import make_gate
 from magma_ros.machine import processor_name
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
-from magma_ros.sim.expert import Expert
-from magma_ros.sim.simulation import ENV_STEP, Simulation
-from magma_ros.sim.suite import load_suite, suite_names
 from magma_ros.types import GRIPPER, Clock, MagmaError, MonotonicClock, Observation, Reason, Verdict
 
 BLOCK = 250
@@ -45,6 +44,9 @@ BLOCK = 250
 
 CLIP = 25
 """Consecutive observations of a scene, before it is the next scene's turn."""
+
+SPLIT = "seen"
+"""Of the scenes."""
 
 SEED = 0
 """Of the scenes."""
@@ -316,16 +318,19 @@ def _take_turns(
 def _clips(period: float) -> Iterable[list[Observation]]:
     """What a policy sees in the first moments of every task, done by the expert."""
     for suite in suite_names():
-        for task in load_suite(suite).tasks:
-            with closing(Simulation(task, suite=suite, seed=SEED)) as simulation:
-                yield [_observe_and_act(simulation, period) for _ in range(CLIP)]
+        for task in find_suite(suite).tasks:
+            with closing(find_suite(suite).make_world()) as world:
+                world.reset(task, SPLIT, SEED)
+                step = find_suite(suite).step_period
+                yield [_observe_and_act(world, step, period) for _ in range(CLIP)]
 
 
-def _observe_and_act(simulation: Simulation, period: float) -> Observation:
-    observation = simulation.observation()
-    action = Expert().act(simulation)
-    simulation.command(action[:GRIPPER] / ENV_STEP, action[GRIPPER])
-    simulation.step(period)
+def _observe_and_act(world: World, step_period: float, period: float) -> Observation:
+    observation = world.observe()
+    if isinstance(world, Demonstrates):
+        action = world.expert_action()
+        world.command(action[:GRIPPER] / step_period, float(action[GRIPPER]))
+    world.step(period)
     return observation
 
 

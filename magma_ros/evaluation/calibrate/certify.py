@@ -46,7 +46,7 @@ from magma_ros.evaluation.calibrate.readings import (
     yardstick_for,
 )
 from magma_ros.evaluation.figures.statistics import wilson_interval
-from magma_ros.evaluation.play.episode import Scene
+from magma_ros.evaluation.world import Scene
 from magma_ros.gate.adaptive import AdaptiveGate
 from magma_ros.gate.confidence import AgreementModel
 from magma_ros.gate.gate_file import (

@@ -17,11 +17,13 @@ import numpy as np
 from rich.console import Console
 
 from magma_ros.evaluation.calibrate.episode_readings import EpisodeReadings, Recorder
-from magma_ros.evaluation.calibrate.shadow import read_all
 from magma_ros.evaluation.play.clocks import IdealClock, Pace
-from magma_ros.evaluation.play.episode import Episode, Scene
-from magma_ros.evaluation.play.evaluate import EvaluationSpec
+from magma_ros.evaluation.play.episode import Episode
+from magma_ros.evaluation.play.shadow import read_all
+from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
+from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.world import Scene
 from magma_ros.gate.baselines import FixedDepth, OracleGate
 from magma_ros.gate.confidence import Yardstick
 from magma_ros.gate.handover import Provisional
@@ -30,7 +32,6 @@ from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.policy.manifest import ActionContract, Manifest
 from magma_ros.policy.runtime import StagedPolicy
-from magma_ros.sim.suite import load_suite
 from magma_ros.types import Budget, ExitReading, MonotonicClock, Observation, Verdict
 
 
@@ -57,7 +58,7 @@ class Ground:
     @property
     def steps(self) -> int:
         """Steps of a chunk that are executed before the next observation, at most."""
-        return max(load_suite(suite).execute for suite in self.suites)
+        return max(find_suite(suite).execute for suite in self.suites)
 
     def scenes(self, episodes: int, seed: int) -> tuple[Scene, ...]:
         """Episodes that take the tasks in turn, each with a seed of its own from ``seed`` on."""
@@ -210,7 +211,7 @@ def _play(
     recorder = Recorder(yardstick)
     actor = ShadowActor(_load(bundle), make_gate(scene), recorder)
     with Episode(scene) as episode:
-        IdealClock(actor).play(episode, Pace(load_suite(scene.suite).execute, deadline=1.0))
+        IdealClock(actor).play(episode, Pace(find_suite(scene.suite).execute, deadline=1.0))
         return recorder.episode(success=episode.result().success)
 
 

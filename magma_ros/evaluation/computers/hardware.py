@@ -20,12 +20,12 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from magma_ros.evaluation.error import EvaluationError
 from magma_ros.files import read_yaml
 from magma_ros.policy.manifest import Manifest, StageSpec
 from magma_ros.share import share_directory, share_file
-from magma_ros.sim.schema import Data, SimulationError
 
 TAIL_DRAWS = 20_000
 """Simulated runs from which a quantile of full depth is taken."""
@@ -33,7 +33,7 @@ TAIL_DRAWS = 20_000
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
-class _Profile(Data):
+class _Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -187,7 +187,7 @@ def price(manifest: Manifest, costs: str | None) -> tuple[PricedStage, ...]:
     """The stages of a bundle at their own price, or at that of a cost table.
 
     Raises:
-        SimulationError: There is no such table, or it is damaged.
+        EvaluationError: There is no such table, or it is damaged.
     """
     if costs is not None:
         return load_costs(costs).price(manifest.stages)
@@ -214,9 +214,9 @@ def load_hardware(name: str) -> Hardware:
         name: One of :func:`hardware_names`, or the path of a YAML file.
 
     Raises:
-        SimulationError: There is none, or a number is missing, negative or not finite.
+        EvaluationError: There is none, or a number is missing, negative or not finite.
     """
-    return read_yaml(_find("hardware", name), Hardware, error=SimulationError)
+    return read_yaml(_find("hardware", name), Hardware, error=EvaluationError)
 
 
 @cache
@@ -227,9 +227,9 @@ def load_costs(name: str) -> CostTable:
         name: A file of ``config/costs``, without its ending, or the path of a YAML file.
 
     Raises:
-        SimulationError: There is none, or a number is missing, negative or not finite.
+        EvaluationError: There is none, or a number is missing, negative or not finite.
     """
-    return read_yaml(_find("costs", name), CostTable, error=SimulationError)
+    return read_yaml(_find("costs", name), CostTable, error=EvaluationError)
 
 
 def hardware_names() -> tuple[str, ...]:
@@ -246,6 +246,6 @@ def _find(kind: str, name: str) -> Path:
         return share_file("config", kind, f"{name}.yaml")
     if (path := Path(name).expanduser()).is_file():
         return path
-    raise SimulationError(
+    raise EvaluationError(
         f"there is no {kind} profile {name!r}; give a file, or one of: {', '.join(_names(kind))}"
     )

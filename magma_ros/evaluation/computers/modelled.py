@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from magma_ros.evaluation.computers.hardware import PricedStage, load_costs, load_hardware, price
+from magma_ros.evaluation.computers.interface import Actor
 from magma_ros.evaluation.computers.load import LOADS, steady
-from magma_ros.evaluation.play.actors import Actor
-from magma_ros.evaluation.play.episode import INSTANT, Scene
+from magma_ros.evaluation.error import EvaluationError, require_known
+from magma_ros.evaluation.world import INSTANT, Scene
 from magma_ros.gate.handover import Handover
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference
 from magma_ros.policy.manifest import Manifest
-from magma_ros.sim.schema import SimulationError, choose
 from magma_ros.types import Clock, ExitReading, Observation, Verdict
 
 SELF_TEST = 1.0
@@ -47,7 +47,7 @@ class Conditions:
             load.
 
     Raises:
-        SimulationError: A name is unknown, a profile damaged, or the slowness not positive.
+        EvaluationError: A name is unknown, a profile damaged, or the slowness not positive.
     """
 
     hardware: str = "cpu-2core"
@@ -57,11 +57,11 @@ class Conditions:
 
     def __post_init__(self) -> None:
         load_hardware(self.hardware)
-        choose("load", self.load, LOADS)
+        require_known("load", self.load, LOADS)
         if self.costs is not None:
             load_costs(self.costs)
         if self.slowness is not None and not 0.0 < self.slowness < np.inf:
-            raise SimulationError(f"slowness must be a positive factor, not {self.slowness:g}")
+            raise EvaluationError(f"slowness must be a positive factor, not {self.slowness:g}")
 
 
 class SimulatedTime:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
+from magma_ros.evaluation.error import EvaluationError
 from magma_ros.evaluation.figures.statistics import PairedCounts, ratio
-from magma_ros.evaluation.play.episode import Control
-from magma_ros.evaluation.play.evaluate import EvaluationError
-from magma_ros.evaluation.report.tables import ALL, Grid, number, percentage
+from magma_ros.evaluation.figures.summary import ALL
+from magma_ros.evaluation.world import Control
 from magma_ros.files import read_json
 
 ControlName = Literal["none", "blackout", "swapped"]
@@ -28,7 +28,7 @@ class _Recorded(BaseModel):
 
 
 class RecordedEpisode(_Recorded):
-    """One episode, as in :class:`~magma_ros.evaluation.play.episode.EpisodeResult`."""
+    """One episode, as in :class:`~magma_ros.evaluation.figures.results.EpisodeResult`."""
 
     task: str
     control: ControlName
@@ -52,7 +52,7 @@ class RecordedEpisode(_Recorded):
 
 
 class RecordedSpec(_Recorded):
-    """What was evaluated, as in :class:`~magma_ros.evaluation.play.evaluate.EvaluationSpec`."""
+    """What was evaluated, as in :class:`~magma_ros.evaluation.play.spec.EvaluationSpec`."""
 
     suites: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -105,7 +105,7 @@ class Pairing:
 
     Attributes:
         control: What was taken from the policies.
-        task: Task, or :data:`~magma_ros.evaluation.report.tables.ALL`.
+        task: Task, or :data:`~magma_ros.evaluation.figures.summary.ALL`.
         counts: Successes; the second policy is B.
         flops_ratio: Operations a decision, B to A; None without decisions.
         mean_depths: Mean exits, A and B.
@@ -220,40 +220,6 @@ def _costs(episodes: Sequence[RecordedEpisode]) -> tuple[float | None, float | N
         ratio(sum(episode.flops for episode in episodes), decisions),
         ratio(sum(e.depth for e in episodes), sum(e.chunks for e in episodes)),
     )
-
-
-def comparison_table(comparison: Comparison) -> Grid:
-    """One row for each pairing."""
-    rows = []
-    for pairing in comparison.pairings:
-        counts = pairing.counts
-        low, high = counts.difference_interval()
-        depths = " → ".join(number(depth, 2) for depth in pairing.mean_depths)
-        rows.append(
-            (
-                pairing.control.value,
-                pairing.task,
-                str(counts.pairs),
-                percentage((counts.both + counts.only_first) / counts.pairs),
-                percentage((counts.both + counts.only_second) / counts.pairs),
-                f"{counts.only_first} / {counts.only_second}",
-                f"{100 * counts.difference:+.1f}",
-                f"{100 * low:+.1f} to {100 * high:+.1f}",
-                f"{counts.p_value():.3f}",
-                number(pairing.flops_ratio, 2),
-                depths,
-            )
-        )
-    (path_a, name_a), (path_b, name_b) = comparison.first, comparison.second
-    return Grid(
-        f"A: {name_a} ({path_a})   B: {name_b} ({path_b})",
-        ("control", "task", "pairs", "A", "B", "only A / B", "B - A [points]", "95 % interval",
-         "p", "FLOPs B / A", "depth"),
-        rows,
-        "Same scenes, pair by pair. Success: done to the object that the policy was told about. "
-        "Interval: Newcombe's for paired rates. p: McNemar's exact test. FLOPs: a decision.",
-        words=2,
-    )  # fmt: skip
 
 
 def _words(value: str | tuple[str, ...]) -> str:

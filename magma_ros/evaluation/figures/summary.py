@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.figures.statistics import ratio, wilson_interval
-from magma_ros.evaluation.play.episode import EpisodeResult
 from magma_ros.policy.manifest import Manifest
 from magma_ros.types import TRACE_MARKS
+
+ALL = "all"
+"""Name of what all tasks add up to."""
 
 BLIND_LIMIT = 0.05
 """Success with black cameras that still passes, as a share of the normal success."""

@@ -13,79 +13,21 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
-from magma_ros.evaluation.calibrate.shadow import read_all
+from magma_ros.evaluation.computers.interface import Actor, Computer
+from magma_ros.evaluation.play.shadow import read_all
 from magma_ros.gate.gates import Gate, OracleGate
 from magma_ros.gate.handover import Handover, Provisional
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference, think
 from magma_ros.gate.selftest import self_test
 from magma_ros.policy.runtime import StagedPolicy
-from magma_ros.types import Budget, Clock, MagmaError, MonotonicClock, Observation, Verdict
+from magma_ros.types import Budget, MagmaError, MonotonicClock, Observation, Verdict
 
 
 class ActorError(MagmaError):
     """The process that decides is gone."""
-
-
-class Actor(Protocol):
-    """Turns an observation into a decision, and takes the time it takes."""
-
-    def reset(self) -> None:
-        """Forget the last episode."""
-        ...
-
-    def act(
-        self, observation: Observation, deadline: float, provisional: Provisional | None = None
-    ) -> Verdict:
-        """Decide; ``deadline`` is the latest useful moment on the monotonic clock [s].
-
-        Each answer in hand is handed to ``provisional`` on the way.
-        """
-        ...
-
-
-class Thinker(Protocol):
-    """An actor that decides while the world goes on; one observation at a time."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether an observation was still with it, answered or not, when last asked to take."""
-        ...
-
-    def reset(self) -> None:
-        """Forget the last episode, and what is still being thought."""
-        ...
-
-    def offer(self, observation: Observation, deadline: float) -> None:
-        """Hand over an observation; only while not ``busy``."""
-        ...
-
-    def take(self) -> Verdict | None:
-        """The decision once it is there, or the answer in hand when the deadline strikes.
-
-        Given out once; asking does not wait.
-        """
-        ...
-
-
-class Computer(Protocol):
-    """What the stages of a policy run on."""
-
-    @property
-    def clock(self) -> Clock:
-        """Tells how long they take."""
-        ...
-
-    @property
-    def latency(self) -> LatencyModel:
-        """What is known about that."""
-        ...
-
-    def host(self, inference: Inference) -> Inference:
-        """The same inference, run on this computer."""
-        ...
 
 
 class ThisComputer:

@@ -18,11 +18,11 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from magma_ros.evaluation.computers.interface import Actor, Thinker
 from magma_ros.evaluation.computers.modelled import ModelledComputer, ModelledThinker, SimulatedTime
-from magma_ros.evaluation.play.actors import Actor, Thinker
-from magma_ros.evaluation.play.episode import INSTANT, Episode
+from magma_ros.evaluation.play.episode import Episode
+from magma_ros.evaluation.world import INSTANT
 from magma_ros.motion import ChunkStream, StreamConfig, StreamState
-from magma_ros.sim.simulation import ENV_STEP
 from magma_ros.types import GRIPPER, ActionChunk, Clock, FloatArray, MonotonicClock
 
 TICK = 0.02
@@ -37,9 +37,9 @@ class Pace:
     """When the policy must decide.
 
     Attributes:
-        execute: Steps of a chunk (0.1 s each) from one observation to the next.
-        deadline: Time from an observation to its latest useful decision [s]; no clock that waits
-            minds it.
+        execute: Steps of a chunk from one observation to the next.
+        deadline: Time from an observation to its latest useful decision [s]; ignored by a clock
+            that waits.
     """
 
     execute: int
@@ -80,7 +80,7 @@ class IdealClock:
         """Observe, decide, execute, in lock step; without a decision the arm rests."""
         self._actor.reset()
         while not episode.over:
-            verdict = self._actor.act(episode.look(), math.inf)
+            verdict = self._actor.act(episode.observe(), math.inf)
             episode.record(verdict)
             _execute(verdict.chunk, pace.execute, episode)
 
@@ -111,15 +111,15 @@ class WallClock:
         self._thinker.reset()
         stream = ChunkStream(StreamConfig(period=TICK))
         began = self._clock.now()
-        next_look = 0.0
+        next_observation = 0.0
         flowing = False
         ticks = 0
         while not episode.over:
             self._hear(episode, stream)
-            if not self._thinker.busy and episode.time > next_look - INSTANT:
-                next_look = episode.time + pace.execute * ENV_STEP
+            if not self._thinker.busy and episode.time > next_observation - INSTANT:
+                next_observation = episode.time + pace.execute * episode.step_period
                 deadline = began + ticks * TICK + pace.deadline
-                self._thinker.offer(episode.look(), deadline)
+                self._thinker.offer(episode.observe(), deadline)
             sample = stream.sample(episode.time)
             episode.stalls += flowing and sample.state is not StreamState.PLAYING
             flowing = sample.state is StreamState.PLAYING
@@ -156,7 +156,7 @@ class ModelledClock:
 
     def play(self, episode: Episode, pace: Pace) -> None:
         """Play an episode from its beginning to its end; the computer starts anew with it."""
-        self._computer.begin(episode.scene, pace.execute * ENV_STEP)
+        self._computer.begin(episode.scene, pace.execute * episode.step_period)
         time = SimulatedTime()
         thinker = ModelledThinker(self._actor, self._computer, time, LEAD)
         WallClock(thinker, time).play(episode, pace)
@@ -167,16 +167,17 @@ _REST: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
 
 def _execute(chunk: ActionChunk | None, steps: int, episode: Episode) -> None:
     """Let the arm follow the first steps of a chunk, or rest for as long."""
+    period = episode.step_period
     for step in range(steps):
-        twist, gripper = _REST if chunk is None else _command(chunk.actions[step])
-        episode.follow(twist, gripper, episode.time + ENV_STEP)
+        twist, gripper = _REST if chunk is None else _command(chunk.actions[step], period)
+        episode.follow(twist, gripper, episode.time + period)
         if episode.over:
             return
 
 
-def _command(action: FloatArray) -> tuple[FloatArray, float | None]:
+def _command(action: FloatArray, period: float) -> tuple[FloatArray, float | None]:
     """One step of a chunk as the twist and the gripper target that carry it out."""
-    return action[:GRIPPER] / ENV_STEP, float(action[GRIPPER])
+    return action[:GRIPPER] / period, float(action[GRIPPER])
 
 
 CLOCKS: dict[str, type[WorldClock]] = {

@@ -1,141 +1,78 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One evaluated episode: what the policy sees, what it decides, what it makes the arm do."""
+"""One evaluated episode: what the policy observes and decides, and the commands that follow."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from magma_ros.evaluation.error import EvaluationError
+from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.figures.statistics import rms_jerk
 from magma_ros.evaluation.play.traces import TruePaths
-from magma_ros.sim.failures import Failure, Watch
-from magma_ros.sim.simulation import ENV_STEP, Simulation
+from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.world import (
+    INSTANT,
+    Control,
+    ExplainsFailure,
+    KnowsMarks,
+    Scene,
+    SwapsInstruction,
+)
 from magma_ros.types import FloatArray, Observation, Reason, Trace, Verdict
-
-INSTANT = 1e-6
-"""Two simulated times closer than this are the same [s]."""
-
-
-class Control(Enum):
-    """What is taken from the policy to see whether it really looks and listens.
-
-    The value is the heading shown to people.
-    """
-
-    NONE = "as it is"
-    BLACKOUT = "cameras black"
-    SWAPPED = "instruction names another object"
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Which episode to play; the same scene is the same episode on every machine.
-
-    Attributes:
-        suite: Task suite.
-        task: Task of the suite.
-        split: Variation of scene and words.
-        seed: Seed of the layout and the words.
-        control: What is taken from the policy.
-    """
-
-    suite: str
-    task: str
-    split: str
-    seed: int
-    control: Control = Control.NONE
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeResult:
-    """What became of one episode.
-
-    Attributes:
-        scene: Which one.
-        success: Whether the task was done to the object that the scene's own instruction names.
-        swapped_success: Whether it was done to the object that the swapped instruction names.
-        failure: Why the first of these is not so, or None.
-        duration: Simulated time until the task was done or the time was up [s].
-        closest: Least distance of the tool from what it must be near, see ``Failure`` [m].
-        closest_at: Simulated time of that [s].
-        jerk: Root mean square jerk of the measured tool path, sampled at 10 Hz [m/s^3].
-        reasons: How often each ``Reason`` ended a decision, by name.
-        chunks: Decisions that gave a chunk.
-        depth: Sum of the exits those chunks came from.
-        flops: Floating-point operations spent on all decisions.
-        weight_bytes: Bytes of weights read for all decisions.
-        late: Decisions that fell after their deadline, or not at all for lack of time.
-        stalls: Times that the command stream ran dry.
-        lag: Longest time by which the world fell behind its clock [s].
-        trace_errors: For each predicted point whose time came: distance from where the gripper,
-            and from where the object that the policy was told about, really was, on the trace grid.
-    """
-
-    scene: Scene
-    success: bool
-    swapped_success: bool
-    failure: Failure | None
-    duration: float
-    closest: float
-    closest_at: float
-    jerk: float
-    reasons: dict[str, int]
-    chunks: int
-    depth: int
-    flops: int
-    weight_bytes: int
-    late: int
-    stalls: int
-    lag: float
-    trace_errors: tuple[tuple[float, float], ...]
-
-    @property
-    def decisions(self) -> int:
-        """Number of observations that the policy judged."""
-        return sum(self.reasons.values())
 
 
 class Episode:
     """An episode while it is played; a context manager that releases the world.
 
     It ends when the task is done to the object that the policy was *told* about, or at the task's
-    step limit.
+    time limit.
+
+    Args:
+        scene: Which episode to play.
 
     Attributes:
-        scene: Which episode it is.
-        simulation: The world, for actors that know more than a policy may.
-        stalls: As in :class:`EpisodeResult`; counted by the clock.
-        lag: As in :class:`EpisodeResult`; measured by the clock.
+        scene: The same.
+        world: Where it is played.
+        step_period: Duration of one step of an action chunk [s].
+        stalls: As in :class:`~magma_ros.evaluation.figures.results.EpisodeResult`; counted by the
+            clock.
+        lag: As there; measured by the clock.
 
     Raises:
-        SimulationError: The suite, task or split does not exist, or PyBullet is missing.
+        EvaluationError: There is no such suite, or its worlds cannot swap instructions.
+        MagmaError: The world has no such task or split, or its simulator is not installed.
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.simulation = Simulation(
-            scene.task, suite=scene.suite, split=scene.split, seed=scene.seed
-        )
+        suite = find_suite(scene.suite)
         self.scene = scene
+        self.step_period = suite.step_period
         self.stalls = 0
         self.lag = 0.0
-        self._told_about = (
-            self.simulation.swapped_target_name
-            if scene.control is Control.SWAPPED
-            else self.simulation.target_name
-        )
-        self._time_limit = self.simulation.task.step_limit * ENV_STEP
+        self.world = suite.make_world()
+        self._swaps = self.world if isinstance(self.world, SwapsInstruction) else None
+        if scene.control is Control.SWAPPED and self._swaps is None:
+            raise EvaluationError(
+                f"the worlds of suite {scene.suite} cannot swap the instruction, so they have no "
+                "controls; leave --controls out"
+            )
+        self._time_limit = suite.time_limit(scene.task)
         self._gripper = 1.0
-        self._path = [self.simulation.ee_pose().position]
-        self._watch = Watch(self.simulation)
-        self._true_paths = TruePaths(self.simulation, self._told_about)
         self._verdicts: list[Verdict] = []
         self._drawn: list[tuple[float, Trace]] = []
+        try:
+            self.world.reset(scene.task, scene.split, scene.seed)
+            self._path = [self.world.tool_position()]
+            self._true_paths = self._follow_marks()
+        except BaseException:
+            self.world.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -146,30 +83,29 @@ class Episode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.simulation.close()
+        self.world.close()
 
     @property
     def time(self) -> float:
         """Simulated time since the episode began [s]."""
-        return self.simulation.time
+        return self.world.time
 
     @property
     def over(self) -> bool:
         """Whether the task is done or the time is up."""
-        done = self.simulation.served(self._told_about)
-        return done or self.time > self._time_limit - INSTANT
+        return self._served() or self.time > self._time_limit - INSTANT
 
-    def look(self) -> Observation:
+    def observe(self) -> Observation:
         """What the policy is given now."""
-        observation = self.simulation.observation()
+        observation = self.world.observe()
         match self.scene.control:
-            case Control.NONE:
-                return observation
             case Control.BLACKOUT:
                 black = {name: np.zeros_like(image) for name, image in observation.images.items()}
                 return replace(observation, images=black)
-            case Control.SWAPPED:
-                return replace(observation, instruction=self.simulation.swapped_instruction())
+            case Control.SWAPPED if self._swaps is not None:
+                return replace(observation, instruction=self._swaps.swapped_instruction())
+            case _:
+                return observation
 
     def record(self, verdict: Verdict) -> None:
         """Add a decision to the account."""
@@ -186,25 +122,27 @@ class Episode:
             until: Simulated time up to which the command holds [s].
         """
         self._gripper = self._gripper if gripper is None else gripper
-        self.simulation.command(twist, self._gripper)
-        self.simulation.step(until - self.time)
-        if self.time > len(self._path) * ENV_STEP - INSTANT:
-            self._path.append(self.simulation.ee_pose().position)
-            self._watch.look()
-            self._true_paths.look()
+        self.world.command(twist, self._gripper)
+        self.world.step(until - self.time)
+        if self.time > len(self._path) * self.step_period - INSTANT:
+            self._path.append(self.world.tool_position())
+            if self._true_paths is not None:
+                self._true_paths.sample()
 
     def result(self) -> EpisodeResult:
         """What became of the episode."""
-        simulation, verdicts = self.simulation, self._verdicts
+        world, verdicts = self.world, self._verdicts
+        explains = world if isinstance(world, ExplainsFailure) else None
+        closest, closest_at = (None, None) if explains is None else explains.closest
         return EpisodeResult(
             scene=self.scene,
-            success=simulation.succeeded(),
-            swapped_success=simulation.served(simulation.swapped_target_name),
-            failure=self._watch.failure(),
+            success=world.done(),
+            swapped_success=self._swaps is not None and self._swaps.swapped_done(),
+            failure=None if explains is None else explains.failure(),
             duration=self.time,
-            closest=self._watch.closest,
-            closest_at=self._watch.closest_at,
-            jerk=rms_jerk(np.array(self._path), ENV_STEP),
+            closest=closest,
+            closest_at=closest_at,
+            jerk=rms_jerk(np.array(self._path), self.step_period),
             reasons=dict(Counter(verdict.reason.name for verdict in verdicts)),
             chunks=sum(verdict.depth > 0 for verdict in verdicts),
             depth=sum(verdict.depth for verdict in verdicts),
@@ -216,6 +154,20 @@ class Episode:
             trace_errors=self._trace_errors(),
         )
 
+    def _served(self) -> bool:
+        """Whether the task is done to the object that the policy was told about."""
+        if self.scene.control is Control.SWAPPED and self._swaps is not None:
+            return self._swaps.swapped_done()
+        return self.world.done()
+
+    def _follow_marks(self) -> TruePaths | None:
+        """The record of where the marks are; None where the world cannot tell."""
+        if not isinstance(self.world, KnowsMarks):
+            return None
+        return TruePaths(self.world, swapped=self.scene.control is Control.SWAPPED)
+
     def _trace_errors(self) -> tuple[tuple[float, float], ...]:
-        errors = [self._true_paths.errors(stamp, trace) for stamp, trace in self._drawn]
+        if (paths := self._true_paths) is None:
+            return ()
+        errors = [paths.errors(stamp, trace) for stamp, trace in self._drawn]
         return tuple((float(gripper), float(target)) for rows in errors for gripper, target in rows)

@@ -10,7 +10,7 @@ give the same result to the last byte, on however many workers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ import numpy as np
 from rich.console import Console
 
 from magma_ros.evaluation.computers.hardware import price, repriced
-from magma_ros.evaluation.computers.modelled import Conditions, ModelledComputer
+from magma_ros.evaluation.computers.modelled import ModelledComputer
+from magma_ros.evaluation.error import EvaluationError
+from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.figures.summary import Honesty, Summary, judge_honesty, summarise
 from magma_ros.evaluation.play.actors import ActorProcess, PolicyActor
 from magma_ros.evaluation.play.clocks import (
@@ -31,133 +33,20 @@ from magma_ros.evaluation.play.clocks import (
     WallClock,
     WorldClock,
 )
-from magma_ros.evaluation.play.episode import Control, Episode, EpisodeResult, Scene
+from magma_ros.evaluation.play.episode import Episode
+from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
-from magma_ros.gate.gates import OracleGate, make_gate
+from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.world import Control, Scene
+from magma_ros.gate.gates import make_gate
 from magma_ros.policy.manifest import MANIFEST, BundleError, Manifest, read_manifest, sha256_of
-from magma_ros.sim.schema import SimulationError, choose
-from magma_ros.sim.simulation import ENV_STEP, TRAINING_SEEDS
-from magma_ros.sim.suite import load_suite
-from magma_ros.types import TRACE_MARKS, MagmaError
+from magma_ros.types import TRACE_MARKS
 
 FORMAT = "magma-evaluation/1"
 """Mark of an evaluation's JSON."""
 
 DECIMALS = 6
 """Places that are kept in JSON."""
-
-
-class EvaluationError(MagmaError):
-    """An evaluation was asked for that makes no sense."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSpec:
-    """What to evaluate.
-
-    Attributes:
-        suites: Task suites.
-        tasks: Which of their tasks; all if empty.
-        split: Variation of scenes and words.
-        episodes: Episodes a task.
-        seed: Seed of the first one.
-        clock: ``ideal``, ``modelled`` or ``wall``; see :mod:`magma_ros.evaluation.play.clocks`.
-        conditions: Where the policy runs under the modelled clock.
-        patient: Whether the policy thinks on past a deadline, until its gate is confident.
-        gate: Name of the gate.
-        gate_options: Its options by name, for example ``(("tolerance", 0.05),)``.
-        deepest: Deepest exit allowed, or None for no cap.
-        execute: Steps of a chunk (0.1 s each) that are executed before the next observation; None
-            for what each suite says.
-        deadline: Time from observation to decision under a clock that does not wait [s].
-        controls: Whether to play all episodes again with the cameras black, and again with the
-            instruction naming another object.
-        workers: Processes that play side by side, where the clock admits it; no result depends
-            on their number.
-
-    Raises:
-        MagmaError: A name is unknown or a number out of range.
-    """
-
-    suites: tuple[str, ...]
-    tasks: tuple[str, ...] = ()
-    split: str = "seen"
-    episodes: int = 50
-    seed: int = 1000
-    clock: str = "ideal"
-    conditions: Conditions = field(default_factory=Conditions)
-    patient: bool = False
-    gate: str = "adaptive"
-    gate_options: tuple[tuple[str, float | tuple[float, ...]], ...] = ()
-    deepest: int | None = None
-    execute: int | None = None
-    deadline: float = 0.08
-    controls: bool = False
-    workers: int = 2
-
-    def __post_init__(self) -> None:
-        self._require_names()
-        for name, least in (("episodes", 1), ("workers", 1), ("execute", 1), ("seed", 0)):
-            if (value := getattr(self, name)) is not None and value < least:
-                raise EvaluationError(f"{name} must be at least {least}, not {value}")
-        if not self.deadline > 0.0:
-            raise EvaluationError(f"the deadline must be a positive time, not {self.deadline}")
-        if self.seed + self.episodes > TRAINING_SEEDS:
-            raise EvaluationError(
-                f"seeds from {TRAINING_SEEDS} upwards belong to the training data; choose seed and "
-                "episodes that stay below"
-            )
-
-    def _require_names(self) -> None:
-        """Refuse names that do not exist, or that leave open what they mean."""
-        if not self.suites:
-            raise EvaluationError("name a suite to evaluate")
-        known = [task for suite in self.suites for task in load_suite(suite).tasks]
-        for suite in self.suites:
-            load_suite(suite).split(self.split)
-        for task in self.tasks:
-            if task not in known:
-                names = ", ".join(known)
-                raise SimulationError(f"there is no task {task!r}; known: {names}")
-        played = [task for _, task in self.chosen]
-        if twice := sorted({task for task in played if played.count(task) > 1}):
-            raise EvaluationError(f"task {twice[0]} comes twice; name every suite and task once")
-        choose("clock", self.clock, CLOCKS)
-        if self.gate != OracleGate.name:  # that one needs the bundle's calibration
-            make_gate(self.gate, **self.options)
-
-    @property
-    def chosen(self) -> tuple[tuple[str, str], ...]:
-        """Suite and task of everything to play, in the order of the suites."""
-        return tuple(
-            (suite, task)
-            for suite in self.suites
-            for task in (self.tasks or load_suite(suite).tasks)
-            if task in load_suite(suite).tasks
-        )
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The gate's options as keyword arguments."""
-        return dict(self.gate_options)
-
-    @property
-    def variants(self) -> tuple[Control, ...]:
-        """The policy as it is, then the controls asked for."""
-        return tuple(Control) if self.controls else (Control.NONE,)
-
-    def scenes(self) -> tuple[Scene, ...]:
-        """Every episode to play: by control, task and seed."""
-        return tuple(
-            Scene(suite, task, self.split, seed, control)
-            for control in self.variants
-            for suite, task in self.chosen
-            for seed in range(self.seed, self.seed + self.episodes)
-        )
-
-    def at_depth(self, depth: int) -> EvaluationSpec:
-        """The same with a gate that always acts on one exit."""
-        return replace(self, gate="fixed", gate_options=(("depth", depth),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +146,7 @@ def evaluate(
         BundleError: The bundle is missing, damaged or contradicts its manifest.
         EvaluationError: The specification asks for more than the bundle has.
         WorkerError: A worker died.
-        SimulationError: PyBullet is missing.
+        MagmaError: The simulator is not installed.
     """
     manifest = read_manifest(bundle_folder)
     require_match(spec, manifest)
@@ -287,11 +176,12 @@ def require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
         MagmaError: It plans too few steps, of another length, or has not the exits asked for.
     """
     contract = manifest.action
-    if contract.step_period != ENV_STEP:
-        raise BundleError(
-            f"{manifest.name} acts in steps of {contract.step_period:g} s, but the simulator in "
-            f"steps of {ENV_STEP:g} s"
-        )
+    for suite in spec.suites:
+        if contract.step_period != (period := find_suite(suite).step_period):
+            raise BundleError(
+                f"{manifest.name} acts in steps of {contract.step_period:g} s, but suite {suite} "
+                f"in steps of {period:g} s"
+            )
     longest = max(pace_of(spec, suite).execute for suite in spec.suites)
     if longest > contract.chunk_length:
         raise EvaluationError(
@@ -334,7 +224,7 @@ def _rehearsed(load: Callable[[int], PolicyActor]) -> PolicyActor:
 
 def pace_of(spec: EvaluationSpec, suite: str) -> Pace:
     """When the policy must decide in the tasks of a suite."""
-    return Pace(spec.execute or load_suite(suite).execute, spec.deadline)
+    return Pace(spec.execute or find_suite(suite).execute, spec.deadline)
 
 
 def _row(summary: Summary) -> dict[str, Any]:

@@ -1,43 +1,52 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How true traces are: what the policy drew, beside where the marks really went."""
+"""The error of traces: what the policy drew, beside where the marks really went."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from magma_ros.sim.simulation import Simulation
-from magma_ros.types import TRACE_GRID, FloatArray, Trace
+from magma_ros.evaluation.world import KnowsMarks
+from magma_ros.types import FloatArray, Trace
 
 ROUNDING = 1e-6
 """By which a time may lie after the end of the record and still count [s]."""
 
 
+class TimedMarks(KnowsMarks, Protocol):
+    """A world that tells where the marks are, and when."""
+
+    @property
+    def time(self) -> float:
+        """Simulated time [s]."""
+        ...
+
+
 class TruePaths:
-    """Where the marks of a trace are seen by every camera, as an episode goes on.
+    """Records where every camera sees the marks of a trace, as an episode goes on.
 
     Args:
-        simulation: The episode's world, as it is at the beginning.
-        target_name: Object that the policy is told about.
+        world: The episode's world, as it is at the beginning.
+        swapped: Whether the target is the object that the swapped instruction names.
     """
 
-    def __init__(self, simulation: Simulation, target_name: str) -> None:
-        self._simulation = simulation
-        self._target_name = target_name
+    def __init__(self, world: TimedMarks, *, swapped: bool) -> None:
+        self._world = world
+        self._swapped = swapped
         self._times: list[float] = []
-        self._pixels: dict[str, list[FloatArray]] = {name: [] for name in simulation.cameras}
-        self.look()
+        self._marks: dict[str, list[FloatArray]] = {}
+        self.sample()
 
-    def look(self) -> None:
-        """Take in where the marks are now; to be called after every environment step."""
-        simulation = self._simulation
-        self._times.append(simulation.time)
-        marks = simulation.ee_pose().position, simulation.object_position(self._target_name)
-        for camera, pixels in self._pixels.items():
-            pixels.append(np.stack([simulation.project(camera, mark) for mark in marks]))
+    def sample(self) -> None:
+        """Record the present positions; to be called once a step of an action chunk."""
+        self._times.append(self._world.time)
+        for camera, marks in self._world.trace_marks(swapped=self._swapped).items():
+            self._marks.setdefault(camera, []).append(marks)
 
     def errors(self, stamp: float, trace: Trace) -> FloatArray:
-        """Distances between drawn and true positions, on the :data:`TRACE_GRID` grid.
+        """Distances between drawn and true positions, on the trace grid.
 
         Args:
             stamp: Time of the observation that the trace answers [s].
@@ -47,9 +56,7 @@ class TruePaths:
             (n, 2), columns as in :data:`~magma_ros.types.TRACE_MARKS`; n is the number of points
             whose time came before the episode ended.
         """
-        camera = self._simulation.cameras[trace.camera]
-        grid = TRACE_GRID / np.array([camera.width, camera.height])
-        true = np.stack(self._pixels[trace.camera]) * grid
+        true = np.stack(self._marks[trace.camera])
         when = stamp + np.asarray(trace.times)
         seen = when <= self._times[-1] + ROUNDING
         drawn = np.asarray(trace.points, np.float64)[seen]

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,14 @@ from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from magma_ros.evaluation.play.evaluate import Evaluation, EvaluationSpec
-from magma_ros.evaluation.play.exits import ExitStudy, report_tables
+from magma_ros.evaluation.play.evaluate import Evaluation
+from magma_ros.evaluation.play.exits import ExitStudy
+from magma_ros.evaluation.play.spec import EvaluationSpec
+from magma_ros.evaluation.report.exits import report_tables
 from magma_ros.evaluation.report.replay import Pictures, write_clips, write_sheet
+from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.world import FailureReason
 from magma_ros.files import make_folder, whole, write_json
-from magma_ros.sim.failures import Failure
 
 CONTENT = "evaluation.json"
 EXITS = "exits.json"
@@ -60,7 +65,8 @@ def write_report(
         write_json(played.to_json(), folder / EXITS)
         _plot_exits(played, folder / EXITS_PLOT)
         parts.append(f"![success over compute]({EXITS_PLOT})")
-    parts.append("## Failures\n\n" + _glossary())
+    if reasons := _failure_reasons(evaluation):
+        parts.append("## Failures\n\n" + _glossary(reasons))
     if pictures.sheet and write_sheet(evaluation, bundle, folder / SHEET, console=console):
         parts.append(f"Start, closest approach and end:\n\n![contact sheet of failures]({SHEET})")
     if pictures.seeds:
@@ -107,10 +113,18 @@ def _conditions(spec: EvaluationSpec) -> list[str]:
     ]
 
 
-def _glossary() -> str:
-    return "\n".join(
-        f"- *{failure.name.lower().replace('_', ' ')}*: {failure.sentence}" for failure in Failure
-    )
+def _failure_reasons(evaluation: Evaluation) -> list[FailureReason]:
+    """All reasons for which an episode of the suites can fail."""
+    suites = map(find_suite, evaluation.suites)
+    return list({reason.name: reason for suite in suites for reason in suite.failures()}.values())
+
+
+def _glossary(reasons: Iterable[FailureReason]) -> str:
+    return "\n".join(f"- *{_label(reason)}*: {reason.sentence}" for reason in reasons)
+
+
+def _label(reason: FailureReason) -> str:
+    return reason.name.lower().replace("_", " ")
 
 
 def _plot(evaluation: Evaluation, path: Path) -> None:
@@ -128,11 +142,10 @@ def _plot(evaluation: Evaluation, path: Path) -> None:
     success.set_yticks(places, evaluation.tasks)
     success.invert_yaxis()
     left = np.zeros(len(rows))
-    for colour, failure in zip(TABLEAU_COLORS, Failure, strict=False):
-        shares = np.array([100 * row.failures.get(failure.name, 0) / row.episodes for row in rows])
+    for colour, reason in zip(cycle(TABLEAU_COLORS), _failure_reasons(evaluation), strict=False):
+        shares = np.array([100 * row.failures.get(reason.name, 0) / row.episodes for row in rows])
         if np.any(shares):
-            label = failure.name.lower().replace("_", " ")
-            failed.barh(places, shares, left=left, label=label, color=colour)
+            failed.barh(places, shares, left=left, label=_label(reason), color=colour)
         left += shares
     failed.set_xlabel("failures [% of episodes]")
     if np.any(left):

@@ -18,15 +18,12 @@ import numpy as np
 from rich.console import Console
 from typing_extensions import override
 
+from magma_ros.evaluation.error import EvaluationError
+from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.play.clocks import CLOCKS
-from magma_ros.evaluation.play.episode import INSTANT, Control, Episode, EpisodeResult, Scene
-from magma_ros.evaluation.play.evaluate import (
-    Evaluation,
-    EvaluationError,
-    EvaluationSpec,
-    pace_of,
-    start_clock,
-)
+from magma_ros.evaluation.play.episode import Episode
+from magma_ros.evaluation.play.evaluate import Evaluation, pace_of, start_clock
+from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
 from magma_ros.evaluation.report.run import (
     PlanRecord,
@@ -35,8 +32,9 @@ from magma_ros.evaluation.report.run import (
     captioned_frames,
     write_clip,
 )
+from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.world import INSTANT, Control, Pictured, Scene
 from magma_ros.files import whole
-from magma_ros.sim.simulation import ENV_STEP
 from magma_ros.types import FloatArray, ImageArray, Observation, Verdict
 
 CLIP_SIZE = (480, 360)
@@ -73,6 +71,9 @@ class Pictures:
                 f"no episode repeats under the {spec.clock} clock, so there can be no pictures of "
                 "it afterwards; use the ideal clock"
             )
+        for suite in spec.suites if self.sheet or self.seeds else ():
+            if not isinstance(find_suite(suite).make_world(), Pictured):
+                raise EvaluationError(f"the worlds of suite {suite} have no pictures for people")
         last = spec.seed + spec.episodes - 1
         if strange := [seed for seed in self.seeds if not spec.seed <= seed <= last]:
             raise EvaluationError(
@@ -81,12 +82,12 @@ class Pictures:
 
 
 class FilmedEpisode(Episode):
-    """An episode that keeps pictures of the scene, and of what the policy saw and decided.
+    """An episode that keeps pictures of the scene, and of what the policy observed and decided.
 
     Args:
         scene: Which one.
         size: Width and height of the pictures [px].
-        moments: Simulated times of the pictures [s]; None for every environment step.
+        moments: Simulated times of the pictures [s]; None for one after every command.
 
     Attributes:
         run: What is kept.
@@ -96,15 +97,16 @@ class FilmedEpisode(Episode):
         self, scene: Scene, size: tuple[int, int], moments: Sequence[float] | None = None
     ) -> None:
         super().__init__(scene)
-        self.run = RunRecord(scene.task, scene.seed, self.simulation.instruction)
+        self.run = RunRecord(scene.task, scene.seed)
         self._size = size
         self._moments = None if moments is None else np.array(moments)
         self._film()
 
     @override
-    def look(self) -> Observation:
-        self._seen = super().look()
-        return self._seen
+    def observe(self) -> Observation:
+        self._observed = super().observe()
+        self.run.instruction = self._observed.instruction
+        return self._observed
 
     @override
     def record(self, verdict: Verdict) -> None:
@@ -112,8 +114,9 @@ class FilmedEpisode(Episode):
         thought = sum(verdict.stage_times)
         plan = PlanRecord(verdict.reason.name, verdict.depth, verdict.slack, thought, 0.0, 0.0)
         self.run.plans.append((self.time, plan))
-        camera = "front" if verdict.trace is None else verdict.trace.camera
-        image = self._seen.images[camera]
+        images = self._observed.images
+        camera = next(iter(images)) if verdict.trace is None else verdict.trace.camera
+        image = images[camera]
         height, width = image.shape[:2]
         paths = {} if verdict.trace is None else verdict.trace.paths(width, height)
         self.run.sights.append((self.time, Sight(image, paths)))
@@ -126,7 +129,8 @@ class FilmedEpisode(Episode):
     def _film(self) -> None:
         """Take a picture if it is time for one."""
         if self._moments is None or np.any(np.abs(self._moments - self.time) < INSTANT):
-            self.run.frames.append((self.time, self.simulation.picture(*self._size)))
+            assert isinstance(self.world, Pictured)
+            self.run.frames.append((self.time, self.world.picture(*self._size)))
 
 
 def write_clips(
@@ -208,7 +212,7 @@ def _clip(spec: EvaluationSpec, bundle: Path, folder: Path, scene: Scene) -> Pat
     path = folder / f"{scene.suite}-{scene.task}-{scene.seed}.gif"
     with FilmedEpisode(scene, CLIP_SIZE) as episode, whole(path) as draft:
         start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite))
-        write_clip(captioned_frames(episode.run), draft, rate=1.0 / ENV_STEP)
+        write_clip(captioned_frames(episode.run), draft, rate=1.0 / episode.step_period)
     return path
 
 
@@ -217,7 +221,7 @@ def _strip(spec: EvaluationSpec, bundle: Path, result: EpisodeResult) -> ImageAr
     from PIL import Image, ImageDraw
 
     scene, failure = result.scene, result.failure
-    moments = (0.0, result.closest_at, result.duration)
+    moments = (0.0, result.closest_at or 0.0, result.duration)
     with FilmedEpisode(scene, STRIP_SIZE, moments) as episode:
         start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite))
     times = np.array([time for time, _ in episode.run.frames])

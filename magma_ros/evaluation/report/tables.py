@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
-from magma_ros.evaluation.figures.summary import BLIND_LIMIT, FOLLOWED_LEAST, KEPT_LIMIT, Summary
+from magma_ros.evaluation.figures.summary import (
+    ALL,
+    BLIND_LIMIT,
+    FOLLOWED_LEAST,
+    KEPT_LIMIT,
+    Summary,
+)
 from magma_ros.evaluation.play.clocks import CLOCKS
-from magma_ros.evaluation.play.episode import Control
 from magma_ros.evaluation.play.evaluate import Evaluation
 from magma_ros.evaluation.report.markdown import markdown_table
+from magma_ros.evaluation.world import Control
 from magma_ros.types import TRACE_MARKS
-
-ALL = "all"
-"""Name of the row that adds up all tasks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from magma_ros.evaluation.play.exits import report_tables
+from magma_ros.evaluation.report.exits import report_tables
 from magma_ros.evaluation.report.markdown import markdown_table
 from magma_ros.machine import processor_name
 from magma_ros.models.data.config import AggregationConfig, Episodes

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from magma_ros.evaluation.play.episode import Control
-from magma_ros.evaluation.play.evaluate import EvaluationSpec
 from magma_ros.evaluation.play.exits import ExitStudy, evaluate_exits
+from magma_ros.evaluation.play.spec import EvaluationSpec
+from magma_ros.evaluation.world import Control
 from magma_ros.models.export.benchmark import Timing, benchmark
 
 FIRST_SEED = 50_000
