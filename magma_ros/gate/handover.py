@@ -6,6 +6,11 @@ A stage that runs cannot be called back, and now and then one outlasts every for
 each stage the answer in hand is left here. If the deadline strikes while the stage still runs, that
 answer is acted on, and what the stage comes to is dropped. A decision can be late only if not even
 the first exit was there in time.
+
+Neither side can miss the other: whoever acts looks once the deadline strikes, and a look in vain is
+remembered together with the answer's place. So an answer either lies there when the look comes, or
+finds that the look has been, and then whoever leaves it must say so. No clock is read on the side
+that thinks.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ class Handover:
         self._deadline = 0.0
         self._busy = False
         self._served = True
+        self._awaited = False  # whether a look at the deadline or later has been in vain
         self._in_hand: Verdict | None = None
 
     @property
@@ -41,19 +47,29 @@ class Handover:
         """Whether an observation is still being thought about, its answer taken or not."""
         return self._busy
 
+    @property
+    def due(self) -> float:
+        """From when on the answer in hand may be acted on [s]."""
+        return self._deadline - self._lead
+
     def begin(self, deadline: float) -> None:
         """Start on an observation that must be acted on by ``deadline`` [s]."""
         with self._lock:
             self._deadline = deadline
-            self._busy, self._served, self._in_hand = True, False, None
+            self._busy, self._served, self._awaited, self._in_hand = True, False, False, None
 
-    def provide(self, verdict: Verdict) -> None:
-        """Leave what is to be acted on should the deadline strike during the next stage."""
+    def provide(self, verdict: Verdict) -> bool:
+        """Leave what is to be acted on should the deadline strike during the next stage.
+
+        Returns:
+            Whether whoever acts must be told, because it has looked already and in vain.
+        """
         with self._lock:
             self._in_hand = verdict
+            return self._awaited and not self._served
 
     def finish(self, verdict: Verdict) -> None:
-        """Leave the last word."""
+        """Leave the last word; whoever acts must be told of it."""
         with self._lock:
             self._busy, self._in_hand = False, verdict
 
@@ -61,12 +77,14 @@ class Handover:
         """What to act on now, once for each observation; None while it is not due.
 
         The last word is given out as soon as it is there. The answer in hand is given out when the
-        deadline strikes; its slack is then what is left of the lead.
+        deadline strikes; its slack is then what is left of the lead. Whoever acts must look at
+        :attr:`due` or later at least once, and whenever it is told to.
         """
         with self._lock:
-            if self._served or self._in_hand is None:
+            if self._served or (self._busy and now < self.due):
                 return None
-            if self._busy and now < self._deadline - self._lead:
+            if self._in_hand is None:
+                self._awaited = True
                 return None
             verdict, self._served = self._in_hand, True
             return replace(verdict, slack=self._deadline - now) if self._busy else verdict

@@ -62,3 +62,24 @@ def test_the_answer_to_one_observation_is_not_given_out_for_the_next(handover):
     assert handover.take(20.0) is None
     handover.provide(verdict(1))
     assert handover.take(20.0).depth == 1
+
+
+def test_an_answer_that_comes_after_a_look_in_vain_must_be_told(handover):
+    assert not handover.provide(verdict(1)), "the look at the deadline is still to come"
+    handover.begin(10.0)
+    assert handover.take(9.98) is None
+    assert not handover.provide(verdict(1)), "a look before the answer is due counts for nothing"
+    handover.begin(10.0)
+    assert handover.take(9.99) is None
+    assert handover.provide(verdict(1))
+    assert handover.take(9.991).depth == 1
+    assert not handover.provide(verdict(2)), "nothing more is due for this observation"
+
+
+def test_a_look_in_vain_is_not_held_against_the_next_observation(handover):
+    assert handover.take(10.0) is None
+    handover.finish(verdict(1, Reason.NO_TIME))
+    assert handover.take(10.1) is not None
+    handover.begin(20.0)
+    assert not handover.provide(verdict(1))
+    assert handover.due == pytest.approx(19.99)
