@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from magma_ros.gate.adaptive import AdaptiveGate
 from magma_ros.gate.gates import make_gate
 from magma_ros.gate.interface import Gate
-from magma_ros.types import Budget, ExitReading
+from magma_ros.types import ActionChunk, Budget, ExitReading
 
 GATE_OPTIONS = {
     "adaptive": ("tolerance", "threshold"),
@@ -73,6 +73,10 @@ class TunedGate:
     def reset(self) -> None:
         """Forget what was learnt from earlier observations; between two decisions."""
         self._gate.reset()
+
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Learn what the robot follows since the last observation; between two decisions."""
+        self._gate.acted(chunk)
 
     def confident(self, reading: ExitReading, budget: Budget) -> bool:
         """Whether thinking deeper than ``reading`` is not worth it."""

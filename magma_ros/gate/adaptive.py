@@ -21,8 +21,8 @@ class AdaptiveGate:
     ``1 - 0.75 * risk`` of that. At the deepest exit there is nothing to be judged, so it is never
     *confident* there. Nor is it where the arm would be left at rest: every exit finds that
     probable because nothing changes, and it goes on until something deeper disagrees. Thinking on
-    costs an arm at rest no time. Only right after the deepest exit wanted rest, too, is it taken
-    at its word.
+    costs an arm at rest no time. Rest is accepted only right after a rest of the deepest exit was
+    acted on.
 
     Without a model, an exit is taken if it agrees with the one before (DeeR-VLA's criterion,
     arXiv 2411.02359); the first exit has nothing to agree with.
@@ -40,7 +40,7 @@ class AdaptiveGate:
     threshold: float = 1.0
     model: AgreementModel | None = None
     probability: float | None = field(default=None, init=False, compare=False)
-    _last: ExitReading | None = field(default=None, init=False, repr=False, compare=False)
+    _previous: ActionChunk | None = field(default=None, init=False, repr=False, compare=False)
     _acted: ActionChunk | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,17 +49,19 @@ class AdaptiveGate:
 
     def reset(self) -> None:
         """Forget the last action."""
-        self.probability = self._last = self._acted = None
+        self.probability = self._previous = self._acted = None
+
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Learn what the robot follows since the last observation."""
+        self._acted = chunk
 
     def confident(self, reading: ExitReading, budget: Budget) -> bool:
         """Whether the exit probably, or apparently, agrees with full depth."""
         model = self.model
         if model is None:
             return reading.confidence.disagreement <= tightened(self.tolerance, budget.risk)
-        previous = None if self._last is None else self._last.chunk
-        if reading.depth == 1:  # a new observation: what was read last has been acted on
-            self._acted, previous = previous, None
-        self._last = reading
+        previous = None if reading.depth == 1 else self._previous
+        self._previous = reading.chunk
         self.probability = model.probability(reading, previous, self._acted)
         if reading.depth > len(model.exits) or self.probability < LEAST_PROBABILITY:
             return False

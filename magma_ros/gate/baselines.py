@@ -83,7 +83,7 @@ class ConsistencyGate(Memoryless):
 
 
 @dataclass(slots=True)
-class OracleGate:
+class OracleGate(Memoryless):
     """Takes the cheapest exit within epsilon of full depth, because it knows full depth.
 
     No gate can spend less and deviate no more. It works only where every exit has been read

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from magma_ros.types import Budget, ExitReading, MagmaError
+from magma_ros.types import ActionChunk, Budget, ExitReading, MagmaError
 
 RISK_TIGHTENING = 0.75
 """Share of a gate's tolerance that full risk takes away."""
@@ -31,6 +31,18 @@ class Gate(Protocol):
         """Forget what was learnt from earlier observations, as a new episode begins."""
         ...
 
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Learn what the robot follows since the last observation.
+
+        Called between two observations by whoever acts, because only there is it known what became
+        of a verdict: it may have been cut short, refused by the command stream, or made while
+        somebody else drove. May be told the same again.
+
+        Args:
+            chunk: The plan that is followed, or None if none is.
+        """
+        ...
+
     def confident(self, reading: ExitReading, budget: Budget) -> bool:
         """Whether thinking deeper than ``reading`` is not worth it.
 
@@ -44,6 +56,9 @@ class Memoryless:
 
     def reset(self) -> None:
         """Nothing is remembered between observations."""
+
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """What was acted on makes no difference."""
 
 
 def tightened(limit: float, risk: float) -> float:

@@ -39,6 +39,9 @@ class ExpertActor:
     def reset(self):
         self.seen.clear()
 
+    def acted(self, chunk):
+        pass
+
     def act(self, observation, deadline):
         self.seen.append(observation)
         names = [n for n in self.simulation.object_names if n in observation.instruction.split()]
@@ -50,6 +53,9 @@ class ExpertActor:
 
 class FaultyActor:
     def reset(self):
+        pass
+
+    def acted(self, chunk):
         pass
 
     def act(self, observation, deadline):
@@ -76,6 +82,7 @@ class DelayedThinker:
     def __init__(self, actor, clock, delay):
         self.actor, self.clock, self.delay = actor, clock, delay
         self.pending = None
+        self.followed = []
 
     @property
     def busy(self):
@@ -84,6 +91,9 @@ class DelayedThinker:
     def reset(self):
         self.actor.reset()
         self.pending = None
+
+    def acted(self, chunk):
+        self.followed.append(chunk)
 
     def offer(self, observation, deadline):
         assert not self.busy

@@ -105,19 +105,25 @@ def test_an_arm_rests_whatever_its_gripper_does_and_whatever_comes_after_the_ste
     assert not gate.confident(still, budget())
 
 
-def test_rest_is_believed_once_after_the_deepest_exit_confirmed_it():
+def test_rest_is_accepted_once_after_a_rest_of_the_deepest_exit_was_acted_on():
     gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
-    found = [
-        gate.confident(reading(value=0.0, depth=depth, stamp=stamp), budget())
-        for depth, stamp in ((1, 0.0), (2, 0.0), (3, 0.0), (1, 0.1), (1, 0.2))
-    ]
-    assert found == [False, False, False, True, False]
+
+    def judge(depth, stamp):
+        seen = reading(value=0.0, depth=depth, stamp=stamp)
+        return gate.confident(seen, budget()), seen.chunk
+
+    assert not any(judge(depth, 0.0)[0] for depth in (1, 2))
+    gate.acted(judge(3, 0.0)[1])
+    sure, chunk = judge(1, 0.1)
+    assert sure
+    gate.acted(chunk)
+    assert not judge(1, 0.2)[0]
 
 
-def test_rest_is_not_believed_after_the_deepest_exit_wanted_to_move():
+def test_rest_is_not_accepted_after_the_deepest_exit_wanted_to_move():
     gate = AdaptiveGate(threshold=0.5, model=by_feature(9.0))
     gate.confident(reading(value=0.0, depth=1), budget())
-    gate.confident(reading(value=0.1, depth=3), budget())
+    gate.acted(reading(value=0.1, depth=3).chunk)
     assert not gate.confident(reading(value=0.0, depth=1, stamp=0.1), budget())
 
 
@@ -132,14 +138,36 @@ def test_the_adaptive_gate_compares_with_what_was_acted_on_before():
     gate = AdaptiveGate(threshold=0.5, model=by_feature(-1.0, change=-1.0))
     for depth, value in ((1, 0.2), (2, 0.5)):
         assert not gate.confident(reading(depth=depth, value=value), budget())
+    gate.acted(reading(depth=2, value=0.5).chunk)
     assert gate.confident(reading(depth=1, stamp=0.1, value=0.501), budget())
+    gate.acted(reading(depth=1, stamp=0.1, value=0.501).chunk)
     assert not gate.confident(reading(depth=1, stamp=0.2, value=0.8), budget())
     assert gate.confident(reading(depth=2, stamp=0.2, value=0.5011), budget())
+
+
+def test_an_exit_that_was_read_but_not_acted_on_is_not_remembered():
+    """A stage outlasts the deadline: the answer in hand is acted on, the last reading dropped."""
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(-1.0, change=-1.0))
+    in_hand = reading(depth=1, value=0.2)
+    gate.confident(in_hand, budget())
+    gate.confident(reading(depth=2, value=0.5), budget())
+    gate.acted(in_hand.chunk)
+    assert not gate.confident(reading(depth=1, stamp=0.1, value=0.501), budget())
+    assert gate.confident(reading(depth=1, stamp=0.1, value=0.201), budget())
+
+
+def test_where_nothing_is_followed_nothing_was_acted_on():
+    gate = AdaptiveGate(threshold=0.5, model=by_feature(-1.0, overlap=2.0))
+    gate.confident(reading(depth=1), budget())
+    gate.acted(reading(depth=1).chunk)
+    gate.acted(None)
+    assert not gate.confident(reading(depth=1, stamp=0.1), budget())
 
 
 def test_after_a_reset_nothing_was_acted_on_before():
     gate = AdaptiveGate(threshold=0.5, model=by_feature(-1.0, overlap=2.0))
     gate.confident(reading(depth=1), budget())
+    gate.acted(reading(depth=1).chunk)
     assert gate.confident(reading(depth=1, stamp=0.1), budget())
     gate.reset()
     assert gate.probability is None
@@ -238,7 +266,7 @@ def test_judging_an_exit_costs_microseconds(benchmark):
     """Features, model and memory, for the second exit of an observation."""
     gate = AdaptiveGate(threshold=0.99, model=by_feature(0.0, change=-1.0, deviation=-1.0))
     first, second = reading(depth=1, stamp=0.1, value=0.1), reading(depth=2, stamp=0.1, value=0.2)
-    gate.confident(reading(depth=1), budget())
+    gate.acted(reading(depth=1).chunk)
 
     def judge():
         gate.confident(first, budget())

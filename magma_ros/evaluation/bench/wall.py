@@ -215,6 +215,8 @@ class ControlLoop:
         now = self._clock.now()
         if verdict is not None and self._asked is not None:
             self._asked.settle(verdict, now)
+            if verdict.chunk is not None:
+                self._policy.acted(verdict.chunk)
         tick.loop_late |= now - until > self._spec.tolerance
         return now < until
 

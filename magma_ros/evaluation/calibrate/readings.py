@@ -32,7 +32,7 @@ from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.policy.manifest import ActionContract, Manifest
 from magma_ros.policy.runtime import StagedPolicy
-from magma_ros.types import Budget, ExitReading, MonotonicClock, Observation, Verdict
+from magma_ros.types import ActionChunk, Budget, ExitReading, MonotonicClock, Observation, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,10 @@ class ShadowActor:
     def reset(self) -> None:
         """Forget the last episode."""
         self._gate.reset()
+
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Let the gate know what the robot follows."""
+        self._gate.acted(chunk)
 
     def act(
         self, observation: Observation, deadline: float, provisional: Provisional | None = None

@@ -9,7 +9,7 @@ from typing import Protocol
 from magma_ros.gate.handover import Provisional
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference
-from magma_ros.types import Clock, Observation, Verdict
+from magma_ros.types import ActionChunk, Clock, Observation, Verdict
 
 
 class Actor(Protocol):
@@ -17,6 +17,10 @@ class Actor(Protocol):
 
     def reset(self) -> None:
         """Forget the last episode."""
+        ...
+
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Learn between two decisions what the robot follows, or None if nothing."""
         ...
 
     def act(
@@ -39,6 +43,10 @@ class Thinker(Protocol):
 
     def reset(self) -> None:
         """Forget the last episode, and what is still being thought."""
+        ...
+
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Learn what the robot follows since the last decision, or None if nothing."""
         ...
 
     def offer(self, observation: Observation, deadline: float) -> None:

@@ -25,7 +25,7 @@ from magma_ros.gate.handover import Handover
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference
 from magma_ros.policy.manifest import Manifest
-from magma_ros.types import Clock, ExitReading, Observation, Verdict
+from magma_ros.types import ActionChunk, Clock, ExitReading, Observation, Verdict
 
 SELF_TEST = 1.0
 """Time for which every stage is rehearsed before an episode, as a robot does at its start [s]."""
@@ -191,6 +191,10 @@ class ModelledThinker:
         self._actor.reset()
         self._handover = Handover(self._lead)
         self._words.clear()
+
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Let the actor know what the robot follows."""
+        self._actor.acted(chunk)
 
     def offer(self, observation: Observation, deadline: float) -> None:
         """Hand over an observation; only while not ``busy``."""

@@ -23,7 +23,14 @@ from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import Inference, think
 from magma_ros.gate.selftest import self_test
 from magma_ros.policy.runtime import StagedPolicy
-from magma_ros.types import Budget, MagmaError, MonotonicClock, Observation, Verdict
+from magma_ros.types import (
+    ActionChunk,
+    Budget,
+    MagmaError,
+    MonotonicClock,
+    Observation,
+    Verdict,
+)
 
 
 class ActorError(MagmaError):
@@ -93,6 +100,10 @@ class PolicyActor:
         """Forget the last episode, but not how long stages take."""
         self._gate.reset()
 
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Let the gate know what the robot follows."""
+        self._gate.acted(chunk)
+
     def rehearse(self) -> None:
         """Learn how long stages take, for about a second, before a decision depends on it.
 
@@ -157,6 +168,7 @@ class ActorProcess:
         self._clock = MonotonicClock()
         self._lead = lead
         self._handover = Handover(lead)
+        self._news: _Acted | None = None
         self._receive()
 
     @property
@@ -169,12 +181,18 @@ class ActorProcess:
         while self.busy:
             self._hear()
         self._handover = Handover(self._lead)
+        self._news = None
         self._send(None)
         self._receive()
 
+    def acted(self, chunk: ActionChunk | None) -> None:
+        """Let the actor know, before its next decision, what the robot follows."""
+        self._news = _Acted(chunk)
+
     def offer(self, observation: Observation, deadline: float) -> None:
         """Hand over an observation; only while not ``busy``."""
-        self._send((observation, deadline))
+        self._send(_Request(observation, deadline, self._news))
+        self._news = None
         self._handover.begin(deadline)
 
     def take(self) -> Verdict | None:
@@ -202,7 +220,7 @@ class ActorProcess:
             case Verdict() as verdict:
                 self._handover.finish(verdict)
 
-    def _send(self, request: _Request) -> None:
+    def _send(self, request: _Request | None) -> None:
         try:
             self._pipe.send(request)
         except OSError:
@@ -226,8 +244,20 @@ class ActorProcess:
         )
 
 
-_Request = tuple[Observation, float] | None
-"""An observation with its deadline, or None for a reset."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Acted:
+    """What the robot follows since the last decision; None if nothing."""
+
+    chunk: ActionChunk | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """An observation to decide about; None is sent instead to forget the last episode."""
+
+    observation: Observation
+    deadline: float
+    acted: _Acted | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,17 +278,19 @@ def _serve(pipe: Connection, make_actor: Callable[[], Actor]) -> None:
     pipe.send(None)
     with suppress(EOFError, BrokenPipeError):
         while True:
-            request: _Request = pipe.recv()
+            request: _Request | None = pipe.recv()
             pipe.send(_answer(actor, request, lambda verdict: pipe.send(_Provisional(verdict))))
 
 
 def _answer(
-    actor: Actor, request: _Request, provisional: Provisional
+    actor: Actor, request: _Request | None, provisional: Provisional
 ) -> Verdict | MagmaError | None:
     if request is None:
         actor.reset()
         return None
+    if request.acted is not None:
+        actor.acted(request.acted.chunk)
     try:
-        return actor.act(*request, provisional)
+        return actor.act(request.observation, request.deadline, provisional)
     except MagmaError as error:
         return error

@@ -82,6 +82,7 @@ class IdealClock:
         while not episode.over:
             verdict = self._actor.act(episode.observe(), math.inf)
             episode.record(verdict)
+            self._actor.acted(verdict.chunk)
             _execute(verdict.chunk, pace.execute, episode)
 
 
@@ -133,8 +134,8 @@ class WallClock:
         if (verdict := self._thinker.take()) is None:
             return
         episode.record(verdict)
-        if verdict.chunk is not None:
-            stream.push(verdict.chunk, episode.time)
+        if verdict.chunk is not None and stream.push(verdict.chunk, episode.time).accepted:
+            self._thinker.acted(verdict.chunk)
 
 
 class ModelledClock:
