@@ -19,8 +19,8 @@ are a stage's own: it keeps a sliding window of its runs, each divided by the lo
 - *Cold start*: before its first run a stage is judged by a roofline guess.
 
 Two slow runs in a window raise its forecast for as long as they stay in it. A stage that is no
-longer run because of them would be shut out for good, so being turned away makes a bad memory
-fade: see :meth:`LatencyModel.refuse`.
+longer run because of them would be shut out for good, so now and then one is tried although its
+forecast does not fit: see :meth:`LatencyModel.admits`. Windows forget nothing else.
 """
 
 from __future__ import annotations
@@ -40,6 +40,12 @@ SPAN = 9
 
 ALARM = 3
 """Latest runs that suffice to tell that the load has risen."""
+
+RARELY = 100
+"""How many times rarer than at first trials become while they keep failing."""
+
+UNLIKELY = 10
+"""How many times longer a trial waits that would not end in time even if it ran as usual."""
 
 JUDGED = 1000
 """Runs over which the forecasts' accuracy is measured."""
@@ -128,12 +134,13 @@ class LatencyModel:
         self._quantile = quantile
         self._margin = margin
         self._rates = rates or NominalRates()
-        # One refused decision in this many may turn out late: no more than the quantile allows.
-        self._patience = math.ceil(1.0 / (1.0 - quantile))
+        # One refused decision in this many may overrun: no more than the quantile allows.
+        self._patience = math.ceil(1.0 / (1.0 - quantile) - 1e-9)
         self._runs: defaultdict[str, RunWindow] = defaultdict(lambda: RunWindow(window))
         self._load = Load()
         self._waiting: deque[tuple[RunWindow, float]] = deque()
-        self._refusals: defaultdict[str, int] = defaultdict(int)
+        self._refused: defaultdict[str, Refusals] = defaultdict(lambda: Refusals(self._patience))
+        self._trial: Trial | None = None
         self._errors: deque[float] = deque(maxlen=JUDGED)
         self._kept: deque[bool] = deque(maxlen=JUDGED)
 
@@ -141,7 +148,7 @@ class LatencyModel:
         """Remember that ``stage`` took ``seconds``."""
         seconds = max(seconds, SHORTEST)
         runs = self._runs[stage.name]
-        self._refusals[stage.name] = 0
+        self._judge_trial(stage, seconds)
         if not runs:  # its first run is all that is known of it
             runs.add(seconds / self._load.now)
             return
@@ -174,17 +181,48 @@ class LatencyModel:
         coverage = sum(self._kept) / len(self._kept)
         return ForecastAccuracy(len(errors), coverage, low, mid, high)
 
-    def refuse(self, stages: Iterable[Stage]) -> None:
-        """Note that ``stages`` were not run because their forecast did not fit.
+    def admits(self, stages: Sequence[Stage], left: float, headroom: float) -> bool:
+        """Whether all of ``stages``, up to the next exit, may be started with ``left`` [s].
 
-        After ``1 / (1 - quantile)`` refusals in a row a stage's slowest run is forgotten, so that
-        a passing hiccup cannot shut out a stage for good, and yet trying again causes no more
-        late decisions than the quantile admits.
+        They may if their forecast fits, with ``headroom`` as a share of it besides. If not, that is
+        a refusal. After ``1 / (1 - quantile)`` refusals in a row they are tried all the same, so
+        that a passing hiccup cannot shut a stage out for good; after :data:`UNLIKELY` times as many
+        if even their medians do not fit, which says more than a hiccup could.
+
+        A trial that ends in time halves the refusals before the next one. One that does not doubles
+        them, to at least as many as at first: so at most a share of ``1 - quantile`` of the
+        decisions that were refused or tried overruns.
         """
-        for stage in stages:
-            self._refusals[stage.name] += 1
-            if self._refusals[stage.name] % self._patience == 0:
-                self._runs[stage.name].forget_slowest()
+        way = stages[-1].name
+        if self._trial is not None and self._trial.way == way:
+            return True
+        refused = self._refused[way]
+        if self.forecast(stages) * (1.0 + headroom) <= left:
+            refused.in_a_row = 0
+            return True
+        wait = refused.before_trial
+        if wait >= self._patience and self.typical(stages) > left:  # no trial has succeeded
+            wait *= UNLIKELY
+        if refused.in_a_row < wait:
+            refused.in_a_row += 1
+            return False
+        refused.in_a_row = 0
+        self._trial = Trial(way, left)
+        return True
+
+    def _judge_trial(self, stage: Stage, seconds: float) -> None:
+        """Learn from the stages of a trial once the last of them has run."""
+        if (trial := self._trial) is None:
+            return
+        trial.left -= seconds
+        if stage.name == trial.way:
+            self._trial = None
+            refused = self._refused[trial.way]
+            if trial.left >= 0.0:
+                refused.before_trial //= 2
+            else:
+                longer = max(self._patience, 2 * refused.before_trial)
+                refused.before_trial = min(longer, RARELY * self._patience)
 
     def _tail(self, stage: Stage) -> float:
         runs = self._runs[stage.name]
@@ -194,6 +232,32 @@ class LatencyModel:
     def _median(self, stage: Stage) -> float:
         runs = self._runs[stage.name]
         return (runs.median() if runs else self._rates.seconds(stage)) * self._load.now
+
+
+@dataclass(slots=True)
+class Refusals:
+    """How often in a row the way to an exit did not fit.
+
+    Attributes:
+        before_trial: Refusals in a row after which it is tried all the same.
+        in_a_row: Refusals since it was last run.
+    """
+
+    before_trial: int
+    in_a_row: int = 0
+
+
+@dataclass(slots=True)
+class Trial:
+    """The way to an exit that is run although its forecast does not fit.
+
+    Attributes:
+        way: Name of its last stage.
+        left: Time left to run it in time [s].
+    """
+
+    way: str
+    left: float
 
 
 class Load:
@@ -237,11 +301,6 @@ class RunWindow:
             del self._ascending[bisect_left(self._ascending, self._recent.popleft())]
         self._recent.append(seconds)
         insort(self._ascending, seconds)
-
-    def forget_slowest(self) -> None:
-        """Drop the slowest run."""
-        if self._ascending:
-            self._recent.remove(self._ascending.pop())
 
     def median(self) -> float:
         """The middle run; of two, the slower one."""

@@ -68,7 +68,8 @@ def think(
     """Think as deep as is worth it and fits before ``budget.deadline``.
 
     After the first exit no stage starts unless the forecast of all stages up to the next exit fits
-    in the time left, with ``headroom``: what is in hand is not put at risk. Before the first exit
+    in the time left, with ``headroom``; now and then one that does not is tried all the same, see
+    :meth:`magma_ros.gate.latency.LatencyModel.admits`. Before the first exit
     there is nothing to lose: a late action is worth more than none, so it is tried unless the
     deadline has passed already. Every stage that runs is timed and observed by ``latency``.
 
@@ -92,8 +93,7 @@ def think(
         return ledger.verdict(Reason.NO_TIME)
     while stages := inference.upcoming:
         if ledger.reading is not None:
-            if latency.forecast(stages) * (1.0 + headroom) > ledger.left():
-                latency.refuse(stages)
+            if not latency.admits(stages, ledger.left(), headroom):
                 return ledger.verdict(Reason.DEADLINE)
             if provisional is not None:
                 provisional(ledger.overrun(stages[0]))

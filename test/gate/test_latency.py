@@ -130,32 +130,84 @@ def hiccup_twice(model, stage):
     observe(model, stage, *[0.010] * 20, 0.5, *[0.010] * 20, 0.5, *[0.010] * 20)
 
 
+def decide(model, stage, left, seconds):
+    """One decision about a way of one stage; whether it was run."""
+    admitted = model.admits([stage], left, 0.0)
+    if admitted:
+        model.observe(stage, seconds)
+    return admitted
+
+
 def test_hiccups_cannot_shut_a_stage_out_for_good(stages):
     model = LatencyModel(margin=1.0)
     hiccup_twice(model, stages[0])
-    for _ in range(99):
-        model.refuse(stages[:1])
-    assert model.forecast(stages[:1]) == pytest.approx(0.5)
-    model.refuse(stages[:1])
+    ran = [decide(model, stages[0], 0.020, 0.010) for _ in range(1000)]
+    assert ran[:101] == [False] * 100 + [True]
+    assert all(ran[-500:])
     assert model.forecast(stages[:1]) == pytest.approx(0.010)
 
 
-def test_a_run_resets_the_count_of_refusals(stages):
+def test_a_fit_or_a_run_starts_the_count_of_refusals_anew(stages):
     model = LatencyModel(margin=1.0)
     hiccup_twice(model, stages[0])
-    for _ in range(99):
-        model.refuse(stages[:1])
-    model.observe(stages[0], 0.010)
-    model.refuse(stages[:1])
-    assert model.forecast(stages[:1]) == pytest.approx(0.5)
+    assert not any(decide(model, stages[0], 0.020, 0.010) for _ in range(99))
+    assert decide(model, stages[0], 1.0, 0.010)
+    assert not any(decide(model, stages[0], 0.020, 0.010) for _ in range(100))
+    assert decide(model, stages[0], 0.020, 0.010)
 
 
-def test_a_stage_without_any_run_left_is_guessed_again(stages):
+def test_a_bad_first_run_is_no_lasting_verdict_on_a_stage(stages):
     model = LatencyModel()
-    model.observe(stages[0], 0.5)
-    for _ in range(100):
-        model.refuse(stages[:1])
-    assert model.forecast(stages[:1]) == pytest.approx(NominalRates().seconds(stages[0]))
+    model.observe(stages[0], 5.0)
+    ran = [decide(model, stages[0], 0.050, 0.010) for _ in range(2000)]
+    assert all(ran[-500:])
+
+
+def test_what_would_not_fit_even_as_usual_is_tried_more_rarely(stages):
+    model = LatencyModel()
+    observe(model, stages[0], *[0.100] * 50)
+    ran = [decide(model, stages[0], 0.050, 0.100) for _ in range(20_000)]
+    assert [turn for turn, tried in enumerate(ran) if tried][:3] == [1000, 3001, 7002]
+
+
+def test_refusals_forget_nothing(stages, rng):
+    """A stage that never fits stays known as what it is, however often it is turned away."""
+    model = LatencyModel()
+    for seconds in 0.050 * rng.lognormal(0.0, 0.15, 400):
+        model.observe(stages[0], float(seconds))
+    before = model.forecast(stages[:1])
+    for _ in range(20_000):
+        decide(model, stages[0], 0.030, float(0.050 * rng.lognormal(0.0, 0.15)))
+    assert model.forecast(stages[:1]) == pytest.approx(before, rel=0.15)
+
+
+@pytest.mark.parametrize("bad", [0.0, 0.02, 0.1, 0.5, 1.0])
+def test_trials_overrun_no_more_often_than_the_quantile_admits(stages, rng, bad):
+    """Whatever share of its runs is too slow."""
+    model = LatencyModel(window=50)
+    observe(model, stages[0], *[0.100] * 50)
+    overruns = decisions = 0
+    for _ in range(20_000):
+        seconds = 0.100 if rng.random() < bad else 0.030
+        fits = model.forecast(stages[:1]) <= 0.050
+        ran = decide(model, stages[0], 0.050, seconds)
+        if not fits:
+            decisions += 1
+            overruns += ran and seconds > 0.050
+    assert overruns <= 0.01 * decisions
+
+
+def test_a_trial_leads_all_the_way_to_the_next_exit(stages):
+    model = LatencyModel(margin=1.0)
+    way = stages[3:]  # a look and the exit behind it
+    for stage in way:
+        model.observe(stage, 0.5)
+    assert not any(model.admits(way, 0.050, 0.1) for _ in range(1000))
+    assert model.admits(way, 0.050, 0.1)
+    model.observe(way[0], 0.010)
+    assert model.admits(way[1:], 0.040, 0.1)
+    model.observe(way[1], 0.010)
+    assert not model.admits(way, 0.001, 0.1)
 
 
 def test_without_a_forecast_there_is_no_accuracy(stages):
