@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import TwistStamped
-from nav_msgs.msg import Path as PathMessage
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from std_msgs.msg import Float64, Header, String
-from visualization_msgs.msg import ImageMarker
+from rclpy.timer import Timer
+from std_msgs.msg import Header
 
 from magma_ros.agent.doubt import Doubt
+from magma_ros.agent.health import Health, HealthMonitor
 from magma_ros.agent.observation import NotReadyError
 from magma_ros.agent.thinker import Thinker
 from magma_ros.agent.tuned_gate import TunedGate
@@ -23,18 +23,19 @@ from magma_ros.gate.handover import Provisional
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
-from magma_ros.motion import ChunkStream, StreamConfig
-from magma_ros.nodes import convert, names, qos
+from magma_ros.motion import ChunkError, ChunkStream, StreamConfig
+from magma_ros.nodes import convert, names
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
 from magma_ros.nodes.policy_inputs import PolicyInputs
+from magma_ros.nodes.policy_outputs import PolicyOutputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
-from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.nodes.subscriptions import subscribe_latched
+from magma_ros.policy.runtime import PolicyError, StagedPolicy
 from magma_ros.share import find_bundle
 from magma_ros.types import (
     ActionChunk,
     Budget,
-    MagmaError,
     Mode,
     MonotonicClock,
     Observation,
@@ -46,6 +47,12 @@ from magma_ros.types import (
 LEAD = 0.002
 """How long before the deadline the answer in hand is acted on, if there is no better one yet [s]:
 what a waking executor and a published command take."""
+
+HEALTH_PERIOD = 0.05
+"""Time between two reports of the policy's health [s]."""
+
+CLOSING_PATIENCE = 0.5
+"""How long a stage that still runs is waited for when the node stops [s]."""
 
 
 class PolicyNode(ManagedNode):
@@ -73,31 +80,42 @@ class PolicyNode(ManagedNode):
         )
         self._measure()
         self._stream = ChunkStream(StreamConfig(period=1.0 / self.settings["command_rate"]))
-        self._mode = Mode.AUTO
+        self._following: ActionChunk | None = None  # what the robot is led by
+        self._mode = Mode.HOLD  # until the guard says otherwise
         self._doubt = Doubt()
+        self._health = HealthMonitor(
+            self.settings["tolerated_faults"], self.settings["hang_timeout"]
+        )
         self._tally = Tally()
         self._skipped_stamp = -math.inf
         self._planned_instruction = ""
         self._inputs = PolicyInputs(
             self, self._policy.manifest.observation, self._monotonic, self._on_image
         )
-        self.create_subscription(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
-        self._open_outputs()
+        subscribe_latched(self, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
+        name = self._policy.manifest.name
+        self._outputs = PolicyOutputs(self, self.settings["base_frame"], name)
 
     def start(self) -> None:
-        """Begin to plan and to stream."""
+        """Begin to plan and to stream.
+
+        Raises:
+            PolicyError: A stage that was running at the last stop still has not ended.
+        """
+        if self._thinker is not None and self._thinker.alive:
+            raise PolicyError("a stage of the policy hangs; restart the node")
+        self._forget_plans()
         self._gate.reset()
         self._planned_stamp = self._now()  # older images, still queued, would be answered too late
-        self._thinker = Thinker(self._think, self._answer_ready.trigger, LEAD)
-        rate = self.settings["command_rate"]
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._deadline_timer = self.create_timer(
-            LEAD, self._on_deadline, clock=steady, autostart=False
-        )
+        log = self.get_logger().error
+        self._thinker = Thinker(self._think, self._answer_ready.trigger, LEAD, log, self._monotonic)
+        self._deadline_timer = self._every(LEAD, self._on_deadline)
+        self._deadline_timer.cancel()
         self._activities = [
             self._deadline_timer,
-            self.create_timer(1.0 / rate, self._stream_commands),
-            self.create_timer(1.0, self._publish_diagnostics),
+            self._every(1.0 / self.settings["command_rate"], self._stream_commands),
+            self._every(HEALTH_PERIOD, self._publish_health),
+            self._every(1.0, self._publish_diagnostics),
         ]
         manifest = self._policy.manifest
         self.get_logger().info(
@@ -108,11 +126,25 @@ class PolicyNode(ManagedNode):
         """End planning, then leave a zero twist behind: the last word is a safe one."""
         for timer in self._activities:
             self.destroy_timer(timer)
-        if self._thinker is not None:
-            self._thinker.close()
+        self._activities = []
+        ended = self._thinker is None or self._thinker.close(CLOSING_PATIENCE)
+        if ended:
             self._thinker = None
+        else:
+            self.get_logger().error("a stage of the policy hangs and is not waited for")
+        self._forget_plans()
+        self._outputs.twist(np.zeros(6), self.get_clock().now().to_msg())
+
+    def _every(self, period: float, act: Callable[[], None]) -> Timer:
+        """A timer that no clock of a simulation can slow down or stop."""
+        return self.create_timer(period, act, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _forget_plans(self) -> None:
+        """Be led by no plan, and hold nothing that happened so far against the next ones."""
         self._stream.clear()
-        self._publish_twist(np.zeros(6))
+        self._following = None
+        self._doubt.clear()
+        self._health.clear()
 
     def _measure(self) -> None:
         """Let the forecasts learn how fast this machine is, before the first plan needs them."""
@@ -129,9 +161,17 @@ class PolicyNode(ManagedNode):
             self._plan()
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
-        self._mode = Mode[convert.status_values(message)["mode"]]
-        if self._mode is not Mode.AUTO:
+        name = convert.status_values(message).get("mode", "")
+        if name not in Mode.__members__:
+            self._complain(f"'{names.GUARD_MODE}' says {name!r}, which is not a mode")
+            return
+        if (mode := Mode[name]) is self._mode:
+            return
+        self._mode = mode
+        self._doubt.clear()
+        if mode is not Mode.AUTO:
             self._stream.clear()
+            self._following = None
 
     # Thinking: on a thread of its own, one observation at a time
 
@@ -165,14 +205,20 @@ class PolicyNode(ManagedNode):
             self._planned_instruction = observation.instruction
             self._gate.reset()
             self._doubt.clear()
+            self._following = None
+        self._gate.acted(self._following)
         self._headroom = self.settings["headroom"]
         self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)
         self._budget = self._make_budget(age)
-        # A little into the lead, lest a timer on another clock looks a moment too early, in vain.
-        left = self._budget.deadline - 0.9 * LEAD - self._monotonic.now()
-        self._deadline_timer.timer_period_ns = max(1, int(left * convert.NANOSECONDS))
+        self._thinker.offer(observation, self._budget)
+        self._wait_until(self._thinker.due)
+        return True
+
+    def _wait_until(self, due: float) -> None:
+        """Have the deadline timer fire at ``due`` [s], on the monotonic clock."""
+        left = due - self._monotonic.now()
+        self._deadline_timer.timer_period_ns = max(1, math.ceil(left * convert.NANOSECONDS))
         self._deadline_timer.reset()
-        return self._thinker.offer(observation, self._budget)
 
     def _make_budget(self, age: float) -> Budget:
         now = self._monotonic.now()
@@ -184,18 +230,12 @@ class PolicyNode(ManagedNode):
         )
 
     def _think(self, observation: Observation, budget: Budget, provisional: Provisional) -> Verdict:
-        clock = self._monotonic
-        try:
-            inference = self._policy.start(observation)
-        except MagmaError as error:
-            slack = budget.deadline - clock.now()
-            return Verdict(None, Reason.FAULT, 0, (), slack, detail=str(error))
         return think(
-            inference,
+            self._policy.start(observation),
             self._gate,
             self._latency,
             budget,
-            clock,
+            self._monotonic,
             headroom=self._headroom,
             provisional=provisional,
         )
@@ -210,6 +250,8 @@ class PolicyNode(ManagedNode):
     def _on_deadline(self) -> None:
         self._deadline_timer.cancel()
         self._act()
+        if self._thinker is not None and self._monotonic.now() < self._thinker.due:
+            self._wait_until(self._thinker.due)  # the timer's clock was a little ahead
 
     def _act(self) -> None:
         now = self._monotonic.now()
@@ -219,17 +261,34 @@ class PolicyNode(ManagedNode):
         observation, verdict = taken
         self._deadline_timer.cancel()
         if verdict.chunk is not None and self._mode is Mode.AUTO:
-            self._stream.push(verdict.chunk, self._now())
-            self._publish_plan(verdict.chunk)
+            verdict = self._follow(verdict.chunk, verdict)
         if verdict.trace is not None:
             self._publish_trace(observation, verdict.trace)
         # What counts is when it was acted on, not when thinking ended.
         verdict = replace(verdict, slack=self._budget.deadline - now)
         self._tally.count(verdict)
+        self._health.note(verdict, observation.stamp)
         self._report(observation, verdict)
 
+    def _follow(self, chunk: ActionChunk, verdict: Verdict) -> Verdict:
+        """Lead the robot by ``chunk``; gives the verdict, or what it becomes if that fails."""
+        try:
+            answer = self._stream.push(chunk, self._now())
+        except ChunkError as error:
+            return replace(verdict, chunk=None, depth=0, reason=Reason.FAULT, detail=str(error))
+        if answer.accepted:
+            self._following = chunk
+        if (pose := self._inputs.pose) is not None:
+            self._outputs.plan(chunk, pose)
+        return verdict
+
     def _report(self, observation: Observation, verdict: Verdict) -> None:
-        unsure = self._doubt.lasts(verdict, self.settings["tolerance"], self._monotonic.now())
+        settings = self.settings
+        # Two decisions are successive if no more than one between them can have been left out.
+        longest_gap = 2.0 * (1.0 / settings["max_plan_rate"] + settings["deadline"])
+        unsure = self._doubt.lasts(
+            verdict, settings["tolerance"], self._monotonic.now(), longest_gap
+        )
         report = PlanReport(
             verdict,
             self._budget,
@@ -238,82 +297,47 @@ class PolicyNode(ManagedNode):
             age=self._now() - observation.stamp,
             unsure=unsure,
         )
-        self._publish_status(report)
+        self._outputs.status(report, self._tally)
         if self._mode is not Mode.AUTO:
             self._doubt.clear()
-        elif 0.0 < self.settings["help_after"] <= unsure:
-            self._ask_for_help(unsure)
-
-    def _ask_for_help(self, unsure: float) -> None:
-        why = f"Its deepest exit has disagreed with the one before it for {unsure:.1f} s."
-        self._help_publisher.publish(String(data=why))
-        self.get_logger().warning(f"asks for help: {why}")
-        self._doubt.clear()
+        elif 0.0 < settings["help_after"] <= unsure:
+            disagreed = "deepest exit has disagreed with the one before it"
+            self._outputs.help(f"Its {disagreed} for {unsure:.1f} s.")
+            self._doubt.clear()
 
     def _on_clock_jump(self) -> None:
         self.get_logger().warning("the clock jumped back; old images and plans are dropped")
         self._inputs.forget()
-        self._stream.clear()
+        self._forget_plans()
         self._planned_stamp = self._skipped_stamp = -math.inf
 
     # Outputs
 
-    def _open_outputs(self) -> None:
-        publisher = self.create_publisher
-        self._twist_publisher = publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
-        self._gripper_publisher = publisher(Float64, names.POLICY_GRIPPER, qos.STATE)
-        self._plan_publisher = publisher(PathMessage, names.POLICY_PLAN, qos.STATE)
-        self._trace_publisher = publisher(ImageMarker, names.POLICY_TRACE, qos.EVENTS)
-        self._status_publisher = publisher(DiagnosticStatus, names.POLICY_STATUS, qos.EVENTS)
-        self._help_publisher = publisher(String, names.POLICY_HELP, qos.EVENTS)
-        self._diagnostics_publisher = publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
-
     def _stream_commands(self) -> None:
         sample = self._stream.sample(self._now())
         self._inputs.circumstances.speed = float(np.linalg.norm(sample.twist[:3]))
-        self._publish_twist(sample.twist)
-        if sample.gripper is not None:
-            self._gripper_publisher.publish(Float64(data=float(sample.gripper)))
-
-    def _publish_twist(self, twist: np.ndarray) -> None:
-        stamp = self.get_clock().now().to_msg()
-        frame = self.settings["base_frame"]
-        self._twist_publisher.publish(convert.twist_to_message(twist, frame, stamp))
-
-    def _publish_plan(self, chunk: ActionChunk) -> None:
-        if (pose := self._inputs.pose) is not None:
-            path = convert.chunk_to_path(chunk, pose, self.settings["base_frame"])
-            self._plan_publisher.publish(path)
+        self._outputs.command(sample, self.get_clock().now().to_msg())
 
     def _publish_trace(self, observation: Observation, trace: Trace) -> None:
         stamp = convert.to_stamp(observation.stamp)
         header = Header(stamp=stamp, frame_id=self._inputs.camera_frames[trace.camera])
-        image = observation.images[trace.camera]
-        for marker in convert.trace_to_markers(trace, image, header):
-            self._trace_publisher.publish(marker)
+        self._outputs.trace(trace, observation.images[trace.camera], header)
 
-    def _publish_status(self, report: PlanReport) -> None:
-        verdict = report.verdict
-        usable = verdict.chunk is not None
-        level = DiagnosticStatus.OK if usable else DiagnosticStatus.WARN
-        text = verdict.detail or verdict.reason.sentence
-        values = report.values(self._tally)
-        name = self._policy.manifest.name
-        status = convert.status_message(level, "policy", text, values, name)
-        self._status_publisher.publish(status)
-        self._diagnose(status)
-        if not usable:
-            self._complain(text)
+    def _publish_health(self) -> None:
+        self._outputs.health(self._judge_health())
 
     def _publish_diagnostics(self) -> None:
-        level = DiagnosticStatus.WARN if self._tally.late else DiagnosticStatus.OK
-        values = asdict(self._tally) | self._outlook.values()
-        text, name = self._tally.sentence, self._policy.manifest.name
-        self._diagnose(convert.status_message(level, "policy: latency", text, values, name))
+        self._outputs.diagnostics(self._judge_health(), self._tally, self._outlook)
 
-    def _diagnose(self, status: DiagnosticStatus) -> None:
-        header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics_publisher.publish(DiagnosticArray(header=header, status=[status]))
+    def _judge_health(self) -> Health:
+        now, thinker = self._now(), self._thinker
+        return self._health.judge(
+            now,
+            busy_for=0.0 if thinker is None else thinker.busy_for(),
+            deadline=self.settings["deadline"],
+            alive=thinker is not None and thinker.alive,
+            waiting_for=self._inputs.waiting_for(now),
+        )
 
     def _complain(self, text: str) -> None:
         self.get_logger().warning(text, throttle_duration_sec=2.0)

@@ -43,6 +43,21 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting("headroom", HEADROOM, "Share of a forecast left over besides.", 0.0, 2.0, live=True),
     Setting("risk_horizon", 1.0, "Time to contact without risk [s].", 0.0, 60.0, live=True),
     Setting("help_after", 3.0, "Doubt until HOLD [s], 0 for never.", 0.0, 3600.0, live=True),
+    Setting(
+        "tolerated_faults",
+        2,
+        "Observations in a row on which thinking may fail before that is told as a fault, upon "
+        "which the guard holds.",
+        0,
+        100,
+    ),
+    Setting(
+        "hang_timeout",
+        1.0,
+        "Time with one observation beyond its deadline that is told as a fault [s].",
+        0.05,
+        60.0,
+    ),
     Setting("max_plan_rate", 10.0, "Fastest planning [Hz].", 0.1, 100.0, live=True),
     Setting("command_rate", 50.0, "Rate of the command stream [Hz].", 20.0, 200.0),
     Setting("transport", "raw", "Image transport.", choices=("raw", "compressed")),

@@ -316,7 +316,7 @@ def test_forecasts_are_tried_before_the_first_plan_and_told_with_every_one(run):
 
 def long_unless_blank(model) -> None:
     """Make a stage with two inputs take a fifth of a second or longer, but not in rehearsal."""
-    size, turns = 512, 100
+    size, turns = 512, 400
     graph = model.graph
     first, *rest = graph.node
     rest[0].input[0] = "dragged"

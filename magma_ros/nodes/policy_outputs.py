@@ -1,0 +1,119 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the policy node tells: commands, plans, traces, its health and diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Path as PathMessage
+from std_msgs.msg import Float64, Header, String
+from visualization_msgs.msg import ImageMarker
+
+from magma_ros.agent.health import Health
+from magma_ros.motion import StreamSample
+from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.managed_node import ManagedNode
+from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
+from magma_ros.types import ActionChunk, FloatArray, ImageArray, Pose, Trace
+
+
+class PolicyOutputs:
+    """The publishers of the policy node.
+
+    Args:
+        node: Node to publish with.
+        base_frame: Frame of twists and paths.
+        hardware_id: Name of the policy, for diagnostics.
+    """
+
+    def __init__(self, node: ManagedNode, base_frame: str, hardware_id: str) -> None:
+        self._node = node
+        self._frame = base_frame
+        self._id = hardware_id
+        self._plan_status: DiagnosticStatus | None = None
+        self._late_before = 0
+        publisher = node.create_publisher
+        self._twist = publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
+        self._gripper = publisher(Float64, names.POLICY_GRIPPER, qos.STATE)
+        self._plan = publisher(PathMessage, names.POLICY_PLAN, qos.STATE)
+        self._trace = publisher(ImageMarker, names.POLICY_TRACE, qos.EVENTS)
+        self._status = publisher(DiagnosticStatus, names.POLICY_STATUS, qos.EVENTS)
+        self._health = publisher(DiagnosticStatus, names.POLICY_HEALTH, qos.STATE)
+        self._help = publisher(String, names.POLICY_HELP, qos.EVENTS)
+        self._diagnostics = publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
+
+    def command(self, sample: StreamSample, stamp: Time) -> None:
+        """Publish one command of the stream."""
+        self.twist(sample.twist, stamp)
+        if sample.gripper is not None:
+            self._gripper.publish(Float64(data=float(sample.gripper)))
+
+    def twist(self, twist: FloatArray, stamp: Time) -> None:
+        """Publish a twist (6,) [m/s, rad/s]."""
+        self._twist.publish(convert.twist_to_message(twist, self._frame, stamp))
+
+    def plan(self, chunk: ActionChunk, pose: Pose) -> None:
+        """Publish where a chunk leads from ``pose``."""
+        self._plan.publish(convert.chunk_to_path(chunk, pose, self._frame))
+
+    def trace(self, trace: Trace, image: ImageArray, header: Header) -> None:
+        """Publish where the marks are expected to go in ``image``."""
+        for marker in convert.trace_to_markers(trace, image, header):
+            self._trace.publish(marker)
+
+    def help(self, why: str) -> None:
+        """Ask a person for help."""
+        self._help.publish(String(data=why))
+        self._node.get_logger().warning(f"asks for help: {why}")
+
+    def status(self, report: PlanReport, tally: Tally) -> None:
+        """Publish what became of one observation."""
+        verdict = report.verdict
+        usable = verdict.chunk is not None
+        level = DiagnosticStatus.OK if usable else DiagnosticStatus.WARN
+        text = verdict.detail or verdict.reason.sentence
+        self._plan_status = convert.status_message(
+            level, "policy", text, report.values(tally), self._id
+        )
+        self._status.publish(self._plan_status)
+        if not usable:
+            self._node.get_logger().warning(text, throttle_duration_sec=2.0)
+
+    def health(self, health: Health) -> None:
+        """Publish whether the policy can be followed."""
+        self._health.publish(self._health_status(health, "policy"))
+
+    def diagnostics(self, health: Health, tally: Tally, outlook: Outlook) -> None:
+        """Publish the newest plan, the health and how well deadlines are kept.
+
+        Lateness is a warning for as long as plans keep coming late.
+        """
+        late = tally.late > self._late_before
+        self._late_before = tally.late
+        level = DiagnosticStatus.WARN if late else DiagnosticStatus.OK
+        values = asdict(tally) | outlook.values()
+        status = [
+            self._health_status(health, "policy: health"),
+            convert.status_message(level, "policy: latency", tally.sentence, values, self._id),
+        ]
+        if self._plan_status is not None:
+            status.insert(0, self._plan_status)
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        self._diagnostics.publish(DiagnosticArray(header=header, status=status))
+
+    def _health_status(self, health: Health, name: str) -> DiagnosticStatus:
+        level = DiagnosticStatus.OK
+        if health.fault:
+            level = DiagnosticStatus.ERROR
+        elif health.waiting_for:
+            level = DiagnosticStatus.WARN
+        values = {
+            "plan_age_s": health.plan_age,
+            "fault": health.fault,
+            "waiting_for": health.waiting_for,
+        }
+        return convert.status_message(level, name, health.sentence, values, self._id)
