@@ -58,7 +58,7 @@ def aggregate(
         workers: Processes; 0 for one a core.
     """
     require("sim", "train")
-    from magma_ros.models.data.aggregate import aggregate as run_aggregation
+    from magma_ros.models.training.aggregate import aggregate as run_aggregation
     from magma_ros.models.training.config import ConfigError, load_config
 
     recipe = load_config(config)

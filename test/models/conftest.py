@@ -17,7 +17,8 @@ pytest.importorskip("pybullet")
 from magma_ros.models.data.dataset import Demonstrations, Statistics
 from magma_ros.models.data.generate import generate
 from magma_ros.models.data.words import make_tokenizer
-from magma_ros.models.export.graphs import example_inputs, run_stages
+from magma_ros.models.export.onnx_graph import write_onnx
+from magma_ros.models.network.graphs import example_inputs, run_stages
 from magma_ros.models.training.checkpoint import Recipe, load_policy
 from magma_ros.models.training.config import TrainingConfig
 from magma_ros.sim.language import vocabulary
@@ -40,7 +41,7 @@ def check_graphs(checkpoint: Path, folder: Path) -> None:
     scene = example_inputs(recipe.config.network)
     for graph, given, wanted in run_stages(network.stage_graphs(), scene):
         path = folder / f"{graph.name}.onnx"
-        graph.export(given, path)
+        write_onnx(graph, given, path)
         session = ort.InferenceSession(path)
         found = session.run(list(graph.outputs), {n: given[n].numpy() for n in graph.inputs})
         for name, value in zip(graph.outputs, found, strict=True):

@@ -14,13 +14,14 @@ import torch
 import yaml
 
 from magma_ros.models.data.dataset import Demonstrations
-from magma_ros.models.data.rollout import TorchPolicy, inputs_of, success_rate
 from magma_ros.models.export.export import export
-from magma_ros.models.export.graphs import example_inputs, run_stages
 from magma_ros.models.network.act import normal_divergence
+from magma_ros.models.network.config import LossConfig
+from magma_ros.models.network.graphs import example_inputs, run_stages
+from magma_ros.models.network.losses import Batch
 from magma_ros.models.training.checkpoint import CheckpointError, Recipe, load_policy
-from magma_ros.models.training.config import ConfigError, LossConfig, TrainingConfig, load_config
-from magma_ros.models.training.losses import Batch
+from magma_ros.models.training.config import ConfigError, TrainingConfig, load_config
+from magma_ros.models.training.rollout import TorchPolicy, inputs_of, success_rate
 from magma_ros.models.training.runlog import LOSSES
 from magma_ros.models.training.train import Trainer
 from magma_ros.policy.manifest import read_manifest

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from magma_ros.models.data.augment import augment, turn_image, turn_points
+from magma_ros.models.data.config import AugmentationConfig, TiltConfig
 from magma_ros.models.data.dataset import Demonstrations, Statistics
-from magma_ros.models.training.config import AugmentationConfig, TiltConfig
 from magma_ros.sim.simulation import Simulation
 
 FIELD_OF_VIEW = 34.0

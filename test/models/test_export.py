@@ -13,16 +13,17 @@ import pytest
 import torch
 
 from magma_ros.models.data.dataset import Demonstrations
-from magma_ros.models.data.rollout import inputs_of
 from magma_ros.models.export import export as export_module
 from magma_ros.models.export.benchmark import benchmark
 from magma_ros.models.export.export import export
-from magma_ros.models.export.graphs import example_inputs, run_stages
+from magma_ros.models.export.onnx_graph import write_onnx
 from magma_ros.models.export.parity import Deviation, ParityError
 from magma_ros.models.network.actions import decode
 from magma_ros.models.network.config import NetworkConfig
+from magma_ros.models.network.graphs import example_inputs, run_stages
 from magma_ros.models.network.magma import MagmaPolicy
 from magma_ros.models.training.checkpoint import Recipe, load_policy
+from magma_ros.models.training.rollout import inputs_of
 from magma_ros.models.training.train import Trainer
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.runtime import StagedPolicy
@@ -118,7 +119,7 @@ def test_a_later_look_appends_its_tokens(tmp_path: Path) -> None:
     assert lengths[2] == lengths[1] + 2 * 2 + config.grounding
     graph, given, wanted = runs[2]
     assert graph.inputs == ("image_wrist", "state_1", "instruction")
-    graph.export(given, tmp_path / "look.onnx")
+    write_onnx(graph, given, tmp_path / "look.onnx")
     session = ort.InferenceSession(tmp_path / "look.onnx")
     (found,) = session.run(None, {name: given[name].numpy() for name in graph.inputs})
     np.testing.assert_allclose(found, wanted["state_2"].numpy(), atol=1e-4)

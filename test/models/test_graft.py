@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from magma_ros.models.data.dataset import Demonstrations
-from magma_ros.models.network.graft import Part, part_of
 from magma_ros.models.training.checkpoint import CheckpointError, Recipe, load_policy
 from magma_ros.models.training.config import GraftConfig
+from magma_ros.models.training.graft import Part, part_of
 from magma_ros.models.training.train import Trainer, learning_rate
 
 

@@ -11,11 +11,10 @@ import pytest
 import torch
 import yaml
 
-from magma_ros.models.data.aggregate import aggregate
 from magma_ros.models.data.config import AggregationConfig
 from magma_ros.models.data.dataset import Demonstrations
-from magma_ros.models.data.rollout import TorchPolicy, success_rate
 from magma_ros.models.data.shards import DataError, read_columns
+from magma_ros.models.training.aggregate import aggregate
 from magma_ros.models.training.checkpoint import (
     WEIGHTS,
     CheckpointError,
@@ -23,6 +22,7 @@ from magma_ros.models.training.checkpoint import (
     checkpoints,
     load_policy,
 )
+from magma_ros.models.training.rollout import TorchPolicy, success_rate
 from magma_ros.models.training.runlog import CURVES, LOSSES
 from magma_ros.models.training.train import AGGREGATED, Trainer, batch_rows, train
 from magma_ros.types import MagmaError

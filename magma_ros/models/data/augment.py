@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from magma_ros.models.data.config import AugmentationConfig, TiltConfig
+from magma_ros.models.network.losses import Batch, Labels
 from magma_ros.models.network.network import Inputs
-from magma_ros.models.training.config import AugmentationConfig, TiltConfig
-from magma_ros.models.training.losses import Batch, Labels
 
 
 def augment(

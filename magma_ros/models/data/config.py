@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from magma_ros.models.training.schema import Fraction, Positive, Strict
+from magma_ros.models.schema import Fraction, Positive, Strict
 
 
 def _with_different_names(
@@ -111,3 +111,37 @@ class AggregationConfig(Strict):
     execute: Positive = 2
     recover: Positive = 10
     learning_rate: float = Field(gt=0.0)
+
+
+class TiltConfig(Strict):
+    """Turns of a fixed camera, which a homography of its image reproduces exactly.
+
+    Attributes:
+        camera: Camera whose images are turned; it must not move with the arm.
+        field_of_view: Vertical field of view of that camera [deg].
+        degrees: Largest turn, about any axis [deg].
+        share: Share of the samples that are turned.
+    """
+
+    camera: str
+    field_of_view: float = Field(gt=0.0, lt=180.0)
+    degrees: float = Field(gt=0.0)
+    share: Fraction = 0.5
+
+
+class AugmentationConfig(Strict):
+    """What is varied at training time.
+
+    Attributes:
+        brightness: Largest relative change of brightness.
+        contrast: Largest relative change of contrast.
+        colour: Largest relative change of each colour channel.
+        proprioception: Standard deviation of the noise on measured values, in units of theirs.
+        tilt: Turns of the fixed camera, or none.
+    """
+
+    brightness: Fraction = 0.15
+    contrast: Fraction = 0.15
+    colour: Fraction = 0.05
+    proprioception: Fraction = 0.05
+    tilt: TiltConfig | None = None

@@ -29,8 +29,8 @@ from magma_ros.models.data.shards import SCHEMA, DataError, find_shards, read_co
 from magma_ros.models.data.words import encode
 from magma_ros.models.network.actions import NORMALISED, normalise
 from magma_ros.models.network.config import CameraConfig, PolicyConfig, TraceConfig
+from magma_ros.models.network.losses import Batch, Labels
 from magma_ros.models.network.network import Inputs
-from magma_ros.models.training.losses import Batch, Labels
 from magma_ros.sim.simulation import PROPRIOCEPTION
 from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray
 

@@ -24,7 +24,7 @@ from magma_ros.models.data.card import Origin, write_card
 from magma_ros.models.data.config import DataConfig
 from magma_ros.models.data.episodes import Driver, MakeBursts, Shard, write_shard
 from magma_ros.models.data.shards import DataError, check_shards
-from magma_ros.models.training.config import fingerprint
+from magma_ros.models.schema import fingerprint
 from magma_ros.sim.suite import load_suite
 
 NO_CONTENT = {"folder", "more", "skip_damaged"}
@@ -108,7 +108,8 @@ def claim_folder(folder: Path, identity: str) -> None:
             mark.write_text(identity)
         found = mark.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{folder} cannot be used for demonstrations: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{folder} cannot be used for demonstrations: {reason}") from error
     if found != identity:
         raise DataError(
             f"{folder} holds demonstrations made with other settings; "

@@ -13,8 +13,9 @@ from pathlib import Path
 import onnxruntime as ort
 import torch
 
-from magma_ros.models.export.graphs import example_inputs, run_stages
+from magma_ros.models.export.onnx_graph import write_onnx
 from magma_ros.models.export.quantise import quantise
+from magma_ros.models.network.graphs import example_inputs, run_stages
 from magma_ros.models.training.checkpoint import load_policy
 from magma_ros.policy.bundle import session_options
 from magma_ros.timing import RUNS, Quartiles, race
@@ -55,7 +56,7 @@ def benchmark(checkpoint: Path, *, threads: int = 2, runs: int = RUNS) -> list[T
             scene = example_inputs(recipe.config.network)
             for graph, given, _ in run_stages(network.stage_graphs(), scene):
                 single, quantised = Path(scratch, "fp32.onnx"), Path(scratch, "int8.onnx")
-                graph.export(given, single)
+                write_onnx(graph, given, single)
                 quantise(single, quantised)
                 feed = {name: given[name].numpy() for name in graph.inputs}
                 contenders: dict[str, Callable[[], object]] = {

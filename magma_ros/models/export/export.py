@@ -17,15 +17,16 @@ from typing import Literal
 
 from torch import Tensor
 
-from magma_ros.models.data.rollout import observation_contract
 from magma_ros.models.export.card import Comparison, write_card
 from magma_ros.models.export.evidence import NOTHING, measure
-from magma_ros.models.export.graphs import StageGraph, run_stages, tensor_spec
+from magma_ros.models.export.onnx_graph import write_onnx
 from magma_ros.models.export.parity import Deviation, ParityError, compare, observations
 from magma_ros.models.export.quantise import quantise, weight_bytes
 from magma_ros.models.network.actions import NORMALISED
 from magma_ros.models.network.config import TraceConfig
+from magma_ros.models.network.graphs import StageGraph, run_stages, tensor_spec
 from magma_ros.models.training.checkpoint import Recipe, latest, load_policy
+from magma_ros.models.training.rollout import observation_contract
 from magma_ros.policy.manifest import (
     ActionContract,
     Manifest,
@@ -111,7 +112,7 @@ def _write_stages(
     stages: list[StageSpec] = []
     for graph, given, made in run_stages(graphs, scene):
         path = folder / f"{graph.name}.onnx"
-        graph.export(given, path)
+        write_onnx(graph, given, path)
         if precision == "int8":
             single = path.with_suffix(".fp32")
             path.rename(single)

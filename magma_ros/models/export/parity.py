@@ -14,9 +14,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from magma_ros.models.data.rollout import VALIDATION_SEEDS, observation_contract
-from magma_ros.models.export.graphs import StageGraph, example_inputs, run_stages
+from magma_ros.models.network.graphs import StageGraph, example_inputs, run_stages
 from magma_ros.models.training.config import TrainingConfig
+from magma_ros.models.training.rollout import VALIDATION_SEEDS, observation_contract
 from magma_ros.policy.bundle import session_options
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import Simulation

@@ -28,12 +28,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.resnet.modeling_resnet import ResNetConfig, ResNetModel
 
-from magma_ros.models.export.graphs import StageGraph
-from magma_ros.models.network.config import CHANNELS_PER_GROUP, ActConfig
+from magma_ros.models.network.config import CHANNELS_PER_GROUP, ActConfig, LossConfig
+from magma_ros.models.network.graphs import StageGraph
+from magma_ros.models.network.losses import Batch, Losses
 from magma_ros.models.network.network import IMAGE_MEAN, IMAGE_STD, PAD, Inputs
 from magma_ros.models.network.policy import Policy
-from magma_ros.models.training.config import LossConfig
-from magma_ros.models.training.losses import Batch, Losses
 from magma_ros.policy.manifest import EXIT_OUTPUTS
 from magma_ros.types import ACTION_DIMS, GRIPPER
 

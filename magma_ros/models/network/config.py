@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from magma_ros.models.training.schema import Fraction, Positive, Strict
+from magma_ros.models.schema import Fraction, Positive, Strict
 
 CHANNELS_PER_GROUP = 16
 """Channels that the group norms of the ACT trunk normalise together (arXiv 2303.04137)."""
@@ -238,6 +238,30 @@ class ActConfig(PolicyConfig):
                     f"camera {camera.name} needs sides that are multiples of {self.stride}"
                 )
         return self
+
+
+class LossConfig(Strict):
+    """What is asked of the network.
+
+    Weights are relative to the cross-entropy; for kind ``act``, to the L1 error.
+
+    Attributes:
+        sigma: Width of the soft bin label [bins].
+        expectation: Weight of the L1 distance of the decoded action.
+        position: Weight of the relative positions of target and goal.
+        heat: Weight of the heat-map cross-entropy.
+        trace: Weight of the L1 distance of the traces.
+        distillation: Weight of the cross-entropy of earlier exits with the last one.
+        divergence: Weight of the style's divergence from a normal distribution (kind ``act``).
+    """
+
+    sigma: float = Field(default=2.5, gt=0.0)
+    expectation: float = Field(default=2.0, ge=0.0)
+    position: float = Field(default=1.0, ge=0.0)
+    heat: float = Field(default=0.1, ge=0.0)
+    trace: float = Field(default=2.0, ge=0.0)
+    distillation: float = Field(default=0.5, ge=0.0)
+    divergence: float = Field(default=10.0, ge=0.0)
 
 
 def of_its_kind(content: Any) -> Any:

@@ -8,9 +8,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from magma_ros.models.export.graphs import StageGraph, stage_graphs
 from magma_ros.models.network.actions import BINS, decode
-from magma_ros.models.network.config import NetworkConfig, ThinkConfig
+from magma_ros.models.network.config import LossConfig, NetworkConfig, ThinkConfig
+from magma_ros.models.network.graphs import StageGraph, stage_graphs
+from magma_ros.models.network.losses import Batch, Losses, policy_losses
 from magma_ros.models.network.network import (
     ExitOutput,
     FirstLookStage,
@@ -21,8 +22,6 @@ from magma_ros.models.network.network import (
     tokens_of,
 )
 from magma_ros.models.network.policy import Policy
-from magma_ros.models.training.config import LossConfig
-from magma_ros.models.training.losses import Batch, Losses, policy_losses
 
 
 class MagmaPolicy(Policy):

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from magma_ros.models.export.graphs import StageGraph
+from magma_ros.models.network.config import LossConfig
+from magma_ros.models.network.graphs import StageGraph
+from magma_ros.models.network.losses import Batch, Losses
 from magma_ros.models.network.network import Inputs
-from magma_ros.models.training.config import LossConfig
-from magma_ros.models.training.losses import Batch, Losses
 
 
 class Policy(nn.Module, ABC):

@@ -8,16 +8,15 @@ sentence, before anything else happens.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from magma_ros.files import check, yaml_mapping
-from magma_ros.models.data.config import AggregationConfig, DataConfig
-from magma_ros.models.network.config import ActConfig, NetworkConfig, of_its_kind
-from magma_ros.models.training.schema import Fraction, Positive, Strict
+from magma_ros.models.data.config import AggregationConfig, AugmentationConfig, DataConfig
+from magma_ros.models.network.config import ActConfig, LossConfig, NetworkConfig, of_its_kind
+from magma_ros.models.schema import Fraction, Positive, Strict
 from magma_ros.types import MagmaError
 
 
@@ -26,7 +25,7 @@ class ConfigError(MagmaError):
 
 
 class GraftConfig(Strict):
-    """The start from trained parts: LLaVA-1.5's two phases; see ``models.network.graft``.
+    """The start from trained parts: LLaVA-1.5's two phases; see ``models.training.graft``.
 
     Attributes:
         towers: Checkpoint whose vision towers are taken.
@@ -67,64 +66,6 @@ class OptimiserConfig(Strict):
     ema: Fraction = 0.998
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
-
-
-class LossConfig(Strict):
-    """What is asked of the network.
-
-    Weights are relative to the cross-entropy; for kind ``act``, to the L1 error.
-
-    Attributes:
-        sigma: Width of the soft bin label [bins].
-        expectation: Weight of the L1 distance of the decoded action.
-        position: Weight of the relative positions of target and goal.
-        heat: Weight of the heat-map cross-entropy.
-        trace: Weight of the L1 distance of the traces.
-        distillation: Weight of the cross-entropy of earlier exits with the last one.
-        divergence: Weight of the style's divergence from a normal distribution (kind ``act``).
-    """
-
-    sigma: float = Field(default=2.5, gt=0.0)
-    expectation: float = Field(default=2.0, ge=0.0)
-    position: float = Field(default=1.0, ge=0.0)
-    heat: float = Field(default=0.1, ge=0.0)
-    trace: float = Field(default=2.0, ge=0.0)
-    distillation: float = Field(default=0.5, ge=0.0)
-    divergence: float = Field(default=10.0, ge=0.0)
-
-
-class TiltConfig(Strict):
-    """Turns of a fixed camera, which a homography of its image reproduces exactly.
-
-    Attributes:
-        camera: Camera whose images are turned; it must not move with the arm.
-        field_of_view: Vertical field of view of that camera [deg].
-        degrees: Largest turn, about any axis [deg].
-        share: Share of the samples that are turned.
-    """
-
-    camera: str
-    field_of_view: float = Field(gt=0.0, lt=180.0)
-    degrees: float = Field(gt=0.0)
-    share: Fraction = 0.5
-
-
-class AugmentationConfig(Strict):
-    """What is varied at training time.
-
-    Attributes:
-        brightness: Largest relative change of brightness.
-        contrast: Largest relative change of contrast.
-        colour: Largest relative change of each colour channel.
-        proprioception: Standard deviation of the noise on measured values, in units of theirs.
-        tilt: Turns of the fixed camera, or none.
-    """
-
-    brightness: Fraction = 0.15
-    contrast: Fraction = 0.15
-    colour: Fraction = 0.05
-    proprioception: Fraction = 0.05
-    tilt: TiltConfig | None = None
 
 
 class CheckConfig(Strict):
@@ -226,12 +167,6 @@ def load_config(path: Path) -> TrainingConfig:
         base = path.parent / str(content.pop("base"))
         content = yaml_mapping(base, error=ConfigError, remedy=remedy) | content
     return check(content, TrainingConfig, path, ConfigError, "correct the recipe")
-
-
-def fingerprint(config: BaseModel, *, exclude: set[str] | None = None) -> str:
-    """A short hash of a configuration; equal configurations have equal hashes."""
-    text = config.model_dump_json(exclude=exclude)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def differing_field(first: dict[str, Any], second: dict[str, Any], prefix: str = "") -> str:

@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 from magma_ros.files import read_text
-from magma_ros.models.training.losses import Losses
+from magma_ros.models.network.losses import Losses
 from magma_ros.types import MagmaError
 
 LOSSES, CHECKS, CURVES = "losses.csv", "checks.csv", "curves.png"

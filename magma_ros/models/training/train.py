@@ -22,17 +22,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from magma_ros.models.data.aggregate import aggregate
 from magma_ros.models.data.augment import augment
 from magma_ros.models.data.config import AggregationConfig
 from magma_ros.models.data.dataset import Demonstrations, Statistics
 from magma_ros.models.data.generate import generate
-from magma_ros.models.data.rollout import TorchPolicy, success_rate
 from magma_ros.models.data.shards import CARD
 from magma_ros.models.data.words import make_tokenizer
-from magma_ros.models.network.graft import Part, graft, train_only
+from magma_ros.models.network.losses import Batch, Labels, Losses
 from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.policy import Policy
+from magma_ros.models.training.aggregate import aggregate
 from magma_ros.models.training.checkpoint import (
     Recipe,
     TrainingState,
@@ -45,7 +44,8 @@ from magma_ros.models.training.config import (
     TrainingConfig,
     load_config,
 )
-from magma_ros.models.training.losses import Batch, Labels, Losses
+from magma_ros.models.training.graft import Part, graft, train_only
+from magma_ros.models.training.rollout import TorchPolicy, success_rate
 from magma_ros.models.training.runlog import RunLog
 from magma_ros.sim.language import vocabulary
 from magma_ros.types import MagmaError

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Each stage of the network as one ONNX graph with static shapes.
+"""Each stage of the network as one graph with static shapes, ready for ONNX.
 
 Everything that belongs to the network is inside the graphs: the normalisation of images and
 measured values in the looks, the decoding of the bins in the thinks.
@@ -8,31 +8,23 @@ measured values in the looks, the decoding of the bins in the thinks.
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from magma_ros.models.export.quantise import save, tidy
 from magma_ros.models.network.actions import decode
 from magma_ros.models.network.config import CameraConfig, PolicyConfig
 from magma_ros.models.network.network import FirstLookStage, LookStage, ThinkStage
-from magma_ros.models.training.optimise import streamlined
 from magma_ros.policy.manifest import EXIT_OUTPUTS, TRACE_OUTPUT, TensorSpec
-
-OPSET = 23
-"""ONNX operator set; the first with RMS norm, rotation and attention as one operator each."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageGraph:
-    """One stage, ready to be exported.
+    """One stage with the names of its tensors.
 
     Attributes:
         name: Name of the stage.
@@ -61,24 +53,6 @@ class StageGraph:
         with FlopCounterMode(display=False) as counter:
             self.run(tensors)
         return int(counter.get_total_flops())
-
-    def export(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        """Write the graph to ``path``, in the form that ONNX Runtime runs fastest."""
-        final = not any(name.startswith("state") for name in self.outputs)
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                streamlined(self.module, final=final),
-                tuple(tensors[name] for name in self.inputs),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(self.inputs),
-                output_names=list(self.outputs),
-                verbose=False,
-            )
-        assert program is not None
-        save(tidy(program.model_proto), path)
 
 
 def stage_graphs(stages: nn.ModuleList) -> list[StageGraph]:

@@ -19,9 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from magma_ros.models.network.actions import decode, soft_labels
-from magma_ros.models.network.config import ViewConfig
+from magma_ros.models.network.config import LossConfig, ViewConfig
 from magma_ros.models.network.network import Inputs, PolicyOutput
-from magma_ros.models.training.config import LossConfig
 
 POSITION_UNIT = 0.1
 """Relative positions are learned in decimetres, so that they are of the order of one."""

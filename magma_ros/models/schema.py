@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,3 +17,9 @@ class Strict(BaseModel):
     """A section: unknown fields are refused, and nothing changes after it is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def fingerprint(config: BaseModel, *, exclude: set[str] | None = None) -> str:
+    """A short hash of a configuration; equal configurations have equal hashes."""
+    text = config.model_dump_json(exclude=exclude)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
