@@ -1,17 +1,20 @@
 # `make demo` and `make test` set up everything they need in .venv and then run.
-PYTHON ?= python3
+# Python 3.11 is taken where there is one: PyBullet has no wheel for newer ones and is compiled there.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	"$$python" -c 'import ensurepip' 2>/dev/null && echo "$$python" && exit; done; echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := -m pip install --quiet --disable-pip-version-check --constraint
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint lowest clean
 
 demo: $(VENV)/.demo
 	$(BIN)/magma demo $(DEMO_ARGS)
 
 test: $(VENV)/.test
+	@.ci/tools
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
@@ -20,16 +23,28 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-$(VENV)/bin/python:
+# The oldest versions that setup.py allows, on whatever Python: tests that need no simulator.
+lowest:
+	$(PYTHON) -m venv --clear $(VENV)-lowest
+	$(VENV)-lowest/bin/python $(PIP) constraints-lowest.txt --editable ".[embedded]" \
+		pytest pytest-timeout hypothesis
+	$(VENV)-lowest/bin/magma bundle verify magma-nano
+	$(VENV)-lowest/bin/magma doctor
+	$(VENV)-lowest/bin/python -m pytest $(PYTEST_ARGS)
+
+$(BIN)/python:
+	@echo "setting up $(VENV) with $(PYTHON), $$($(PYTHON) --version)"
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: $(VENV)/bin/python setup.py constraints.txt
-	$(PIP) --editable ".[embedded,sim]"
+$(VENV)/.demo: $(BIN)/python setup.py constraints.txt
+	@$(BIN)/python -m magma_ros.wheels
+	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim]"
 	touch $@
 
-$(VENV)/.test: $(VENV)/bin/python setup.py constraints.txt
-	$(PIP) --editable ".[embedded,sim,train,dev]"
+$(VENV)/.test: $(BIN)/python setup.py constraints.txt
+	@$(BIN)/python -m magma_ros.wheels
+	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,train,dev]"
 	touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest build *.egg-info

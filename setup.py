@@ -16,10 +16,10 @@ CORE = [
     "opencv-python-headless>=4.9",
     "pydantic>=2.7",
     "PyYAML>=6",
-    "rich>=13",
-    "ruckig>=0.14",
+    "rich>=13.7",
+    "ruckig>=0.19",
     "scipy>=1.11",
-    "tokenizers>=0.20",
+    "tokenizers>=0.21",
 ]
 EXTRAS = {
     "embedded": ["cyclonedds>=11", "rosbags>=0.11"],
@@ -34,6 +34,7 @@ EXTRAS = {
         "pyarrow>=16",
         "matplotlib>=3.8",
     ],
+    "test": ["pytest>=7.4"],  # by which colcon knows that pytest runs the tests
     "dev": [
         "hypothesis",
         "import-linter",
@@ -42,6 +43,7 @@ EXTRAS = {
         "pytest-benchmark",
         "pytest-timeout",
         "ruff",
+        "setuptools",
         "scipy-stubs",
         "types-PyYAML",
     ],

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from magma_ros.machine import processor_name
 from magma_ros.share import find_bundle, share_directory
 from magma_ros.types import MagmaError
+from magma_ros.wheels import here
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,10 @@ def require(*extras: str) -> None:
     needed = [e for e in extras if e != "embedded" or find_spec("rclpy") is None]
     missing = [name for extra in needed for name in EXTRAS[extra].missing]
     if missing:
-        raise MagmaError(
-            f"{', '.join(missing)} not installed; run pip install '.[{','.join(needed)}]'"
-        )
+        sentence = f"{', '.join(missing)} not installed; run pip install '.[{','.join(needed)}]'"
+        if "pybullet" in missing and (coming := here().sentence):
+            sentence += f". {coming}"
+        raise MagmaError(sentence)
 
 
 def _python() -> Finding:
@@ -118,8 +120,8 @@ def _extra(name: str) -> Finding:
     if not extra.missing:
         return Finding(name, ok=True, detail=extra.purpose, optional=True)
     fix = f"pip install '.[{name}]'"
-    if "pybullet" in extra.missing and sys.version_info >= (3, 12):
-        fix = f"use Python 3.11 (PyBullet has no wheel above it) or a C++ compiler, then {fix}"
+    if "pybullet" in extra.missing and (coming := here().sentence):
+        fix = f"{fix}; {coming}"
     detail = f"missing: {', '.join(extra.missing)} ({extra.purpose})"
     return Finding(name, ok=False, detail=detail, fix=fix, optional=True)
 

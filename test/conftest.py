@@ -1,23 +1,115 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""For all tests: ROS 2's names, a DDS domain each, and fixtures that several rooms need."""
+"""For all tests: ROS 2's names, a DDS domain each, and fixtures that several rooms need.
+
+On a robot, where extras are missing, tests that need one are skipped and name it.
+"""
 
 import itertools
 import random
 import runpy
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from magma_ros import embedded
+from magma_ros.doctor import CORE, EXTRAS
 from magma_ros.types import ActionChunk, Confidence, ExitReading, MagmaError
 
 embedded.install()
 
+BRINGS = {"": CORE, **{name: extra.modules for name, extra in EXTRAS.items()}}
+BRINGS["sim"] += ("PIL",)  # matplotlib brings it
+BRINGS["dev"] = ("hypothesis", "importlinter", "mypy", "pytest_benchmark", "ruff", "setuptools")
+"""The modules that each extra brings; the core's have no extra."""
+
+EXTRA_OF = {module: extra for extra, modules in BRINGS.items() for module in modules}
+
 # Shuffled, so that test runs side by side on one machine hardly ever meet.
 DOMAINS = itertools.cycle(random.SystemRandom().sample(range(20, 230), 210))
+
+
+def _lacks(module: str) -> str:
+    extra = EXTRA_OF[module]
+    return f"needs {module}: pip install '.{f'[{extra}]' if extra else ''}'"
+
+
+def _missing_extra(error: BaseException | None) -> str | None:
+    """The sentence for a skip, if ``error`` came from a module of an extra that is not there."""
+    while error is not None:
+        name = (getattr(error, "name", None) or "").partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and name in EXTRA_OF and find_spec(name) is None:
+            return _lacks(name)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which continuous integration knows that everything ran."""
+    parser.addoption(
+        "--no-skips", action="store_true", help="a skipped test is a failure, but for want of a GPU"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run benchmarks once and untimed, unless timings are asked for."""
+    if config.pluginmanager.hasplugin("benchmark"):
+        timed = config.option.benchmark_only or config.option.benchmark_enable
+        config.option.benchmark_disable = not timed
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail after a skip if skips are not allowed."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [str(report.longrepr) for report in terminal.stats.get("skipped", [])]
+    if session.config.option.no_skips and any("GPU" not in reason for reason in skipped):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def needs():
+    """Skip a test that starts what needs these extras, for example in another process."""
+
+    def check(*extras: str) -> None:
+        for module in itertools.chain.from_iterable(BRINGS[extra] for extra in extras):
+            if find_spec(module) is None:
+                pytest.skip(_lacks(module))
+
+    return check
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    """Skip a file that cannot be imported because an extra is missing."""
+    report = yield
+    call = getattr(report, "call", None)
+    reason = _missing_extra(call.excinfo.value) if call and call.excinfo else None
+    if report.failed and reason:
+        report.outcome, report.longrepr = "skipped", (report.nodeid, 0, f"Skipped: {reason}")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """Skip a test that fails because an extra is missing."""
+    report = yield
+    reason = _missing_extra(call.excinfo.value) if call.excinfo else None
+    if report.failed and reason:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1], f"Skipped: {reason}")
+    return report
+
+
+if find_spec("pytest_benchmark") is None:
+
+    @pytest.fixture
+    def benchmark():
+        pytest.skip(_lacks("pytest_benchmark"))
 
 
 @pytest.fixture(autouse=True)

@@ -112,6 +112,12 @@ class Watcher:
         rclpy.shutdown()
 
 
+@pytest.fixture(autouse=True)
+def whole_stack(needs) -> None:
+    """These tests start the simulated robot, and Cyclone DDS even beside a real ROS 2."""
+    needs("embedded", "sim")
+
+
 @pytest.fixture
 def launched(tmp_path):
     """Start a launch file; it is ended with the test."""

@@ -1,30 +1,32 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A very small recipe, and two real demonstrations made with it."""
+"""A very small recipe, and two real demonstrations made with it.
+
+What extras bring is imported late, so that without them these tests are skipped by name.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
-import torch
 
-pytest.importorskip("pybullet")
-
-from magma_ros.models.data.dataset import Demonstrations, Statistics
-from magma_ros.models.data.generate import generate
-from magma_ros.models.data.words import make_tokenizer
-from magma_ros.models.export.onnx_graph import write_onnx
-from magma_ros.models.network.graphs import example_inputs, run_stages
-from magma_ros.models.training.checkpoint import Recipe, load_policy
-from magma_ros.models.training.config import TrainingConfig
 from magma_ros.sim.language import vocabulary
 from magma_ros.sim.simulation import PROPRIOCEPTION
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    from magma_ros.models.data.dataset import Demonstrations
+    from magma_ros.models.training.checkpoint import Recipe
+    from magma_ros.models.training.config import TrainingConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def camera(name: str, side: int) -> dict[str, Any]:
@@ -37,6 +39,12 @@ def view(name: str, side: int) -> dict[str, Any]:
 
 def check_graphs(checkpoint: Path, folder: Path) -> None:
     """Export every stage to ``folder`` and compare what it says with PyTorch."""
+    import onnxruntime as ort
+
+    from magma_ros.models.export.onnx_graph import write_onnx
+    from magma_ros.models.network.graphs import example_inputs, run_stages
+    from magma_ros.models.training.checkpoint import load_policy
+
     network, recipe = load_policy(checkpoint)
     scene = example_inputs(recipe.config.network)
     for graph, given, wanted in run_stages(network.stage_graphs(), scene):
@@ -77,16 +85,25 @@ def recipe_dict(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    from magma_ros.models.training.config import TrainingConfig
+
     return TrainingConfig.model_validate(recipe_dict(tmp_path_factory.mktemp("data") / "tiny"))
 
 
 @pytest.fixture(scope="session")
 def demonstrations(config: TrainingConfig) -> Demonstrations:
+    from magma_ros.models.data.dataset import Demonstrations
+    from magma_ros.models.data.generate import generate
+    from magma_ros.models.data.words import make_tokenizer
+
     folder = generate(config.data, workers=1)
     return Demonstrations.read(folder, config.network, make_tokenizer(vocabulary()))
 
 
 @pytest.fixture(scope="session")
 def recipe(config: TrainingConfig, demonstrations: Demonstrations) -> Recipe:
+    from magma_ros.models.data.dataset import Statistics
+    from magma_ros.models.training.checkpoint import Recipe
+
     statistics = Statistics.of(demonstrations.actions, demonstrations.proprioception)
     return Recipe(config, vocabulary(), statistics)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.integrate import trapezoid
 
 from magma_ros.motion import ChunkError, Plan
 from magma_ros.types import ActionChunk
@@ -37,7 +38,7 @@ def test_displacement_is_the_integral_of_velocity(rows, start, end):
     start, end = sorted((min(start, plan.duration), min(end, plan.duration)))
     times = np.linspace(start, end, 2001)
     velocities = np.array([plan.velocity(t) for t in times])
-    integral = np.trapezoid(velocities, times, axis=0)
+    integral = trapezoid(velocities, times, axis=0)
     travelled = plan.displacement(end) - plan.displacement(start)
     np.testing.assert_allclose(integral, travelled, atol=1e-4)
 

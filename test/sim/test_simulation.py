@@ -41,7 +41,8 @@ def fingerprint():
     return result.stdout
 
 
-def test_the_same_seed_gives_the_same_episode_in_every_process():
+def test_the_same_seed_gives_the_same_episode_in_every_process(needs):
+    needs("sim")
     assert fingerprint() == fingerprint()
 
 

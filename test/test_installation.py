@@ -1,0 +1,178 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What installs the package: versions that work, and tests that run with what there is."""
+
+import os
+import runpy
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from magma_ros.wheels import Forecast, forecast
+
+ROOT = Path(__file__).resolve().parent.parent
+WITHOUT = """
+import sys
+from importlib.machinery import PathFinder
+
+import pytest
+
+hidden, found = sys.argv.pop(1).split(","), PathFinder.find_spec
+PathFinder.find_spec = lambda name, *rest: (
+    None if name.partition(".")[0] in hidden else found(name, *rest)
+)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def setup(monkeypatch):
+    """The arguments that ``setup.py`` gives to setuptools."""
+    setuptools = pytest.importorskip("setuptools")
+    kept = {}
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(setuptools, "setup", lambda **arguments: kept.update(arguments))
+    runpy.run_path("setup.py")
+    return kept
+
+
+def pins(file: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / file).read_text().splitlines():
+        if line and not line.startswith("#"):
+            pin = Requirement(line)
+            (version,) = (specifier.version for specifier in pin.specifier)
+            found.setdefault(pin.name.lower(), []).append(version)
+    return found
+
+
+def test_every_lower_bound_is_one_that_make_lowest_tries(setup):
+    oldest = pins("constraints-lowest.txt")
+    for line in setup["install_requires"] + setup["extras_require"]["embedded"]:
+        requirement = Requirement(line)
+        (bound,) = requirement.specifier
+        assert bound.operator == ">=", line
+        tried = min(oldest.pop(requirement.name.lower()), key=Version)
+        assert tried == bound.version or tried.startswith(bound.version + "."), line
+    assert oldest == {}
+
+
+def test_newest_versions_satisfy_the_bounds(setup):
+    newest = pins("constraints.txt")
+    for line in chain(setup["install_requires"], *setup["extras_require"].values()):
+        requirement = Requirement(line)
+        for version in newest.get(requirement.name.lower(), []):
+            assert version in requirement.specifier, line
+
+
+def test_rich_is_as_new_as_the_command_line_library_demands(setup):
+    """cyclopts 4 refuses rich before 13.6."""
+    (rich,) = (Requirement(r) for r in setup["install_requires"] if r.startswith("rich"))
+    assert "13.5" not in rich.specifier
+    assert "13.7.1" in rich.specifier  # Ubuntu 24.04's
+
+
+def test_colcon_finds_that_pytest_runs_the_tests(setup):
+    tests = [Requirement(line).name for line in setup["extras_require"]["test"]]
+    assert tests == ["pytest"]
+
+
+def run_tests_without(modules: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", WITHOUT, modules, "-q", *arguments]
+    no_plugins = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=no_plugins, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in {0, 5}, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_tests_without_their_extra_are_skipped_by_its_name():
+    train = "torch,onnx,pyarrow,transformers,safetensors"
+    report = run_tests_without(
+        f"{train},pybullet,gymnasium,hypothesis,pytest_benchmark",
+        *("test/models", "test/policy/test_preprocess.py", "test/policy/test_bundle.py"),
+        *("test/motion/test_plan.py", "test/sim/test_envs.py", "test/sim/test_belt.py"),
+        "test/gate/test_gates.py",
+    )
+    assert "test_act.py:0: needs torch: pip install '.[train]'" in report
+    assert "test_bundle.py:0: needs onnx: pip install '.[train]'" in report
+    assert "test_envs.py:0: needs gymnasium: pip install '.[sim]'" in report
+    assert "needs pybullet: pip install '.[sim]'" in report
+    assert "needs pytest_benchmark: pip install '.[dev]'" in report
+    assert "needs hypothesis: pip install '.[dev]'" in report
+    assert "passed" in report
+    assert "failed" not in report
+    assert "error" not in report.lower()
+
+
+def test_a_test_that_fails_for_another_reason_still_fails(tmp_path):
+    conftest = (ROOT / "test/conftest.py").read_text()
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "test_it.py").write_text(
+        "def test_wrong_name():\n    import magma_ros.nope\n\n"
+        "def test_wrong_figure():\n    assert 1 == 2\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert "2 failed" in done.stdout
+
+
+def test_where_no_skip_is_allowed_a_skip_is_a_failure():
+    with pytest.raises(AssertionError, match="needs onnx"):
+        run_tests_without("onnx", "test/policy/test_bundle.py", "--no-skips")
+
+
+@pytest.mark.parametrize("version", [(3, 12), (3, 13)])
+def test_a_long_compilation_is_announced_before_it_begins(version):
+    coming = forecast(version, compiler=True, headers=True)
+    assert coming.possible
+    assert "15 to 20 minutes" in coming.sentence
+    assert "make demo PYTHON=python3.11" in coming.sentence
+
+
+@pytest.mark.parametrize(
+    ("version", "compiler", "headers", "word"),
+    [
+        ((3, 10), True, True, "needs Python 3.11"),
+        ((3, 12), False, True, "needs g++: install"),
+        ((3, 13), False, False, "needs g++ and python3-dev: install"),
+        ((3, 14), True, True, "cyclonedds has no wheel for Python 3.14"),
+    ],
+)
+def test_what_cannot_be_installed_is_refused_before_pip_tries(version, compiler, headers, word):
+    coming = forecast(version, compiler=compiler, headers=headers)
+    assert not coming.possible
+    assert word in coming.sentence
+
+
+def test_nothing_is_announced_where_wheels_serve():
+    assert forecast((3, 11), compiler=False, headers=False) == Forecast(possible=True)
+
+
+def test_the_announcement_needs_no_installed_package():
+    command = [sys.executable, "-S", "-m", "magma_ros.wheels"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_make_demo_announces_before_it_installs():
+    dry = subprocess.run(
+        ["make", "--dry-run", "demo", "VENV=/nowhere"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert -1 < dry.index("-m magma_ros.wheels") < dry.index("pip install")
+    assert "setting up /nowhere with" in dry
