@@ -4,14 +4,16 @@
 
 Exit status: 0 when what was asked for succeeded, 1 when it ran and did not, 2 when the request
 itself was wrong (one sentence on standard error says how), 130 when interrupted, 143 when
-terminated.
+terminated, 129 when its terminal was closed, 141 when nobody read its output to the end.
 
 Rooms are imported inside the commands, so that every command starts fast and needs only its extra.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -62,16 +64,29 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Nobody reads any more; Python would complain when it flushes what is left at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: no process and no half-written file stays."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does.
+
+    No process and no half-written file stays. A SIGHUP that is ignored, as under ``nohup``, stays
+    ignored.
+    """
+    before = {
+        number: signal.signal(number, _terminate)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -60,7 +60,7 @@ class HandOver:
         self._asked.add_done_callback(self._on_answer)
 
     def _on_answer(self, future: Future) -> None:
-        if future is not self._asked or future.cancelled():
+        if self._asked is None or future is not self._asked or future.cancelled():
             return
         self._asked = None
         answer = future.result()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from pathlib import Path
@@ -86,18 +87,26 @@ class ReportNode(ManagedNode):
         self.exit_status = 1  # until a report says that the task succeeded
         self._began = time.monotonic()
         self._rows = 0
+        self._ended = False
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [self.create_timer(1.0, self._print_row, clock=steady)]
         if self._hand_over is not None:
             self._timers.append(self.create_timer(0.25, self._hand_over.ask, clock=steady))
 
     def stop(self) -> None:
-        """End the table and write the report."""
+        """End the table; write the report, unless the run was broken off before it had an end."""
         for timer in self._timers:
             self.destroy_timer(timer)
+        if not self._ended:
+            return
         summary = write_report(self._record, Path(self.settings["directory"]))
         self.exit_status = 0 if summary["success"] else 1
-        print(f"{self._record.outcome} in {summary['elapsed']:.1f} s", flush=True)
+        _say(f"{self._record.outcome} in {summary['elapsed']:.1f} s")
+
+    def _end(self) -> None:
+        self._ended = True
+        if not self.done.done():
+            self.done.set_result(None)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
@@ -107,8 +116,8 @@ class ReportNode(ManagedNode):
         record = self._record
         record.task, record.seed = values["task"], int(values["seed"])
         record.outcome, record.elapsed = values["state"], float(values["elapsed"])
-        if record.outcome != "RUNNING" and not self.done.done():
-            self.done.set_result(None)
+        if record.outcome != "RUNNING":
+            self._end()
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
         values = convert.status_values(message)
@@ -118,7 +127,7 @@ class ReportNode(ManagedNode):
         self._record.modes.append((self._elapsed(), self._mode, message.message))
 
     def _on_hand_over(self, sentence: str) -> None:
-        print(f"hand-over: {sentence}", flush=True)
+        _say(f"hand-over: {sentence}")
 
     def _on_plan(self, message: DiagnosticStatus) -> None:
         values = convert.status_values(message)
@@ -162,10 +171,10 @@ class ReportNode(ManagedNode):
     def _print_row(self) -> None:
         if self._elapsed() > self.settings["patience"] and not self.done.done():
             self.get_logger().error("no outcome within the patience; is every node running?")
-            self.done.set_result(None)
+            self._end()
             return
         if self._rows % 20 == 0:
-            print(HEADER, flush=True)
+            _say(HEADER)
         self._rows += 1
         plan = self._record.plans[-1][1] if self._record.plans else None
         speed = self._record.speeds[-1][1] if self._record.speeds else 0.0
@@ -178,7 +187,12 @@ class ReportNode(ManagedNode):
             reason=plan.reason if plan else "waiting",
             speed=f"{speed:.2f} m/s",
         )
-        print(row, flush=True)
+        _say(row)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody may be reading any more; the run goes on
+        print(text, flush=True)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -63,6 +63,7 @@ class Watcher:
         self.executor.add_node(self.node)
         self.twists: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.modes: list[dict[str, str]] = []
+        self.on_robot_twist = lambda size: None
         for topic in (names.POLICY_TWIST, names.ROBOT_TWIST):
             self.node.create_subscription(
                 TwistStamped, topic, lambda m, t=topic: self._on_twist(t, m), qos.EVENTS
@@ -76,6 +77,8 @@ class Watcher:
         parts = (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
         size = max(abs(part) for part in parts)
         self.twists[topic].append((convert.seconds(message.header.stamp), size))
+        if topic == names.ROBOT_TWIST:
+            self.on_robot_twist(size)
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
         self.modes.append(convert.status_values(message) | {"sentence": message.message})

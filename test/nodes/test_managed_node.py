@@ -6,6 +6,7 @@ import pytest
 import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from magma_ros.nodes import convert
 from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode
 from magma_ros.nodes.recorder_node import RecorderNode
@@ -16,6 +17,7 @@ from magma_ros.share import share_file
 NODES = [GuardNode, PolicyNode, RecorderNode, ReportNode, SimNode]
 ROBOT = ["--ros-args", "--params-file", str(share_file("config", "robots", "sim.yaml"))]
 DONE = TransitionCallbackReturn.SUCCESS
+TASK = {"state": "SUCCEEDED", "task": "reach", "suite": "tabletop", "seed": 0, "elapsed": 1.0}
 
 
 @pytest.fixture
@@ -65,6 +67,17 @@ def test_report_that_cannot_be_written_is_no_success(ros, tmp_path):
     node = ReportNode()
     assert node.trigger_configure() == DONE
     assert node.trigger_activate() == DONE
+    node._on_task(convert.status_message(b"\0", "task", "Done.", TASK))
     node.trigger_shutdown()
     assert node.exit_status == 1
+    node.destroy_node()
+
+
+def test_a_run_that_is_broken_off_ends_at_once_and_without_a_report(ros, tmp_path):
+    node = ReportNode()
+    assert node.trigger_configure() == DONE
+    assert node.trigger_activate() == DONE
+    node.trigger_shutdown()
+    assert node.exit_status == 1
+    assert list(tmp_path.iterdir()) == []
     node.destroy_node()

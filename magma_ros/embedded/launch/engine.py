@@ -21,7 +21,8 @@ def launch(
 ) -> int:
     """Start what a launch file describes, and return when all of it has ended.
 
-    SIGINT and SIGTERM shut everything down. Must be called from the main thread.
+    SIGINT, SIGTERM, SIGHUP and a console that nobody reads any more shut everything down. Must be
+    called from the main thread.
 
     Args:
         path: A ``*.launch.yaml`` file.
@@ -29,8 +30,9 @@ def launch(
         log_directory: Where ``launch.log`` is written; by default where ``ros2 launch`` does.
 
     Returns:
-        0 if every process ended well, 1 if one died or had to be forced to end. A process that
-        died but was respawned counts by its last exit.
+        0 if every process ended well, 2 if one could not work with what it was given, 1 if one
+        died or had to be forced to end. A process that died but was respawned counts by its last
+        exit.
 
     Raises:
         LaunchError: The file or an argument is wrong; then nothing has been started.

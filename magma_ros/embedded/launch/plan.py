@@ -49,7 +49,7 @@ class Process:
         command: Program and arguments.
         environment: All of its environment variables.
         on_screen: Show its standard output; standard error is always shown.
-        respawn: Start it again whenever it ends.
+        respawn: Start it again after a crash.
         respawn_delay: Pause before that [s].
         respawn_max_retries: How often at most; negative for no limit.
         required: Shut everything down when it ends.
@@ -275,11 +275,7 @@ def _join(outer: str | None, inner: str | None) -> str | None:
 
 
 def _python(entry_point: str) -> list[str]:
-    module, _, function = entry_point.partition(":")
-    code = (
-        "import sys; from magma_ros import embedded; embedded.install(); "
-        f"from {module} import {function}; sys.exit({function}())"
-    )
+    code = f"from magma_ros.embedded.launch.child import main; main({entry_point!r})"
     return [sys.executable, "-c", code]
 
 

@@ -7,63 +7,118 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
 
-from magma_ros.embedded.launch.output import Log
+from magma_ros.embedded import early
+from magma_ros.embedded.launch.child import LIFELINE
+from magma_ros.embedded.launch.output import Log, console
 from magma_ros.embedded.launch.plan import Process
+
+UNUSABLE = os.EX_CONFIG
+"""Exit status of a process that cannot work with what it was given, and never will."""
 
 _CLEAN_EXITS = {0, -signal.SIGINT, 128 + signal.SIGINT}
 """Exit codes after a shutdown that are no fault: finished, or ended by the SIGINT we sent."""
 
-_LAST_WORDS = 1.0
+_LAST_WORDS = 0.3
 """How long to read on from the pipes of a process that has ended [s]; its children hold them."""
+
+_LOG_PREFIX = re.compile(r"\[[A-Z]+\] \[[\d.]+\] \[[^\]]*\]: ")
+"""What rclpy's loggers write before a message: level, time, logger."""
 
 
 class Supervisor:
     """Runs processes until they have all ended, or one that is required has.
 
     Each process leads a session of its own, so a Ctrl-C reaches it only once, as the SIGINT sent
-    from here; and nothing it has started outlives it.
+    from here; and nothing it has started outlives it. It holds one end of a pipe whose other end
+    is held here: if this process is killed, its processes notice and end by themselves.
+
+    A process is respawned only after a crash. One that ends well has done its work, and one that
+    exits with :data:`UNUSABLE` would do so again: it ends the launch.
     """
 
     def __init__(self, processes: Sequence[Process], log: Log) -> None:
         self._processes = processes
         self._log = log
         self._shutdown = asyncio.Event()
+        self._lifeline, self._held = os.pipe()
+        self._said: dict[str, str] = {}  # the last line each process wrote to standard error
+        self._verdict = ""
+        self._unusable = False
 
     async def run(self) -> int:
-        """Run to the end; the exit code is 0 if every process ended well, else 1."""
+        """Run to the end.
+
+        Returns:
+            0 if every process ended well, 2 if one could not work with what it was given, else 1.
+        """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        signals = [s for s in early.ENDING_SIGNALS if not early.is_hangup_ignored(s)]
+        for number in signals:
             loop.add_signal_handler(number, self._on_signal, number)
+        piped = _piped_console()
+        if piped is not None:
+            # The writing end of a pipe shows as readable when nobody reads it any more.
+            loop.add_reader(piped, self._shutdown.set)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._keep(process)) for process in self._processes]
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            if piped is not None:
+                loop.remove_reader(piped)
+            for number in signals:
                 loop.remove_signal_handler(number)
+            os.close(self._lifeline)
+            os.close(self._held)
+        if self._verdict:
+            self._log.error("launch", self._verdict)
+        if self._unusable:
+            return 2
         return 0 if all(task.result() for task in tasks) else 1
 
     def _on_signal(self, number: signal.Signals) -> None:
-        self._log.info("launch", f"{number.name} received, shutting down")
         self._shutdown.set()
+        self._log.info("launch", f"{number.name} received, shutting down")
 
     async def _keep(self, process: Process) -> bool:
         """Run a process, again as often as it is to be respawned; True if it ended well."""
         retries = 0
         while True:
-            code = await self._run_once(process)
-            ended_by_us = self._shutdown.is_set()
-            if process.required and not ended_by_us:
+            try:
+                code = await self._run_once(process)
+            except OSError as error:
+                self._end_launch(f"{process.name} cannot be started: {error.strerror}")
+                return False
+            if self._shutdown.is_set():
+                return code in _CLEAN_EXITS
+            if code == UNUSABLE:
+                self._unusable = True
+                self._end_launch(self._last_sentence(process, code))
+            elif process.required:
                 self._log.info("launch", f"process[{process.name}] was required: shutting down")
-                self._shutdown.set()
-            if not process.respawn or retries == process.respawn_max_retries:
-                break
+                self._end_launch("" if code == 0 else self._last_sentence(process, code))
+            if code in {0, UNUSABLE} or not process.respawn:
+                return code == 0
+            if retries == process.respawn_max_retries:
+                self._log.error(process.name, f"process is given up after {retries} respawns")
+                return False
             retries += 1
             if await self._shutdown_within(process.respawn_delay):
-                break
-        return code in _CLEAN_EXITS if ended_by_us else code == 0
+                return False
+
+    def _end_launch(self, verdict: str) -> None:
+        """Shut everything down; the first verdict is repeated at the very end."""
+        if not self._shutdown.is_set():
+            self._verdict = verdict
+        self._shutdown.set()
+
+    def _last_sentence(self, process: Process, code: int) -> str:
+        said = self._said.get(process.name) or f"it ended with exit code {code}"
+        return f"{process.name}: {said}"
 
     async def _shutdown_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -73,10 +128,11 @@ class Supervisor:
     async def _run_once(self, process: Process) -> int:
         child = await asyncio.create_subprocess_exec(
             *process.command,
-            env=process.environment,
+            env={**process.environment, LIFELINE: str(self._lifeline)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            pass_fds=(self._lifeline,),
             start_new_session=True,
         )
         self._log.info(process.name, f"process started with pid [{child.pid}]")
@@ -134,26 +190,41 @@ class Supervisor:
         """Pass on what a process writes, until it has ended."""
         assert child.stdout is not None
         assert child.stderr is not None
+
+        def said(line: str) -> None:
+            self._log.line(process.name, line, on_screen=process.on_screen)
+
+        def complained(line: str) -> None:
+            self._log.line(process.name, line, on_screen=True)
+            self._said[process.name] = _LOG_PREFIX.sub("", line, count=1).strip()
+
         readers = {
-            asyncio.ensure_future(self._lines(child.stdout, process, on_screen=process.on_screen)),
-            asyncio.ensure_future(self._lines(child.stderr, process, on_screen=True)),
+            asyncio.ensure_future(_read_lines(child.stdout, said)),
+            asyncio.ensure_future(_read_lines(child.stderr, complained)),
         }
         await child.wait()
         _, late = await asyncio.wait(readers, timeout=_LAST_WORDS)
         for reader in late:
             reader.cancel()
 
-    async def _lines(
-        self, stream: asyncio.StreamReader, process: Process, *, on_screen: bool
-    ) -> None:
-        """Split into lines here: a StreamReader gives up on a line longer than its limit."""
-        rest = b""
-        while chunk := await stream.read(1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._log.line(process.name, line.decode(errors="replace"), on_screen=on_screen)
-        if rest:
-            self._log.line(process.name, rest.decode(errors="replace"), on_screen=on_screen)
+
+async def _read_lines(stream: asyncio.StreamReader, handle: Callable[[str], None]) -> None:
+    """Split into lines here: a StreamReader gives up on a line longer than its limit."""
+    rest = b""
+    while chunk := await stream.read(1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            handle(line.decode(errors="replace"))
+    if rest:
+        handle(rest.decode(errors="replace"))
+
+
+def _piped_console() -> int | None:
+    """The console, if it is a pipe to another program, as behind ``| tee``."""
+    descriptor = console()
+    if descriptor is not None and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return descriptor
+    return None
 
 
 def _kill_session(leader: int) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import IntEnum
 from inspect import currentframe
 from types import FrameType
@@ -205,9 +206,11 @@ def _emit(record: Record) -> None:
     seconds, nanoseconds = divmod(record.stamp, 10**9)
     text = f"[{record.level.name}] [{seconds}.{nanoseconds:09d}] [{record.name}]: {record.message}"
     colour = _COLOURS.get(record.level) if _coloured() else None
-    # One write for the line, so that lines of several processes do not mix.
-    sys.stderr.write(f"{colour}{text}\033[0m\n" if colour else f"{text}\n")
-    sys.stderr.flush()
+    # Nobody may be listening any more, or the disk be full: what is logged there never fails.
+    with suppress(OSError, ValueError, AttributeError):
+        # One write for the line, so that lines of several processes do not mix.
+        sys.stderr.write(f"{colour}{text}\033[0m\n" if colour else f"{text}\n")
+        sys.stderr.flush()
     for name in _self_and_ancestors(record.name):
         if name in _sinks:
             _sinks[name](record)
@@ -216,7 +219,9 @@ def _emit(record: Record) -> None:
 
 def _coloured() -> bool:
     wanted = os.environ.get("RCUTILS_COLORIZED_OUTPUT")
-    return wanted == "1" if wanted in {"0", "1"} else sys.stderr.isatty()
+    if wanted in {"0", "1"}:
+        return wanted == "1"
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
 
 def _self_and_ancestors(name: str) -> Iterator[str]:
