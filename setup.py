@@ -88,6 +88,7 @@ setup(
             "sim_node = magma_ros.nodes.sim_node:main",
             "recorder_node = magma_ros.nodes.recorder_node:main",
             "report_node = magma_ros.nodes.report_node:main",
+            "latency_probe_node = magma_ros.nodes.latency_probe_node:main",
         ],
     },
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -14,6 +14,7 @@ from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
+from magma_ros.types import MagmaError
 
 bench_app = App(name="bench", help="Time policies, and compare gates where nothing waits.")
 
@@ -80,40 +81,78 @@ def gate(
 @bench_app.command
 def wall(
     *,
+    through: Literal["nodes", "process"] = "nodes",
     bundle: Bundle = "magma-nano",
     out: Path = Path("runs/wall"),
     ticks: int = 10_000,
+    hog: bool = True,
+    rates: str = "10,50",
+    block: int = 1000,
     period: float = 0.02,
     deadline: float | None = None,
-    hog: bool = True,
 ) -> int:
     """Measure in real time, beside a CPU hog, how often the action is not there when it is due.
 
-    The gate, thinking as deep as fits, full depth and the first exit take turns: first while
-    nothing else is asked of the machine, then while stress-ng keeps every core busy.
+    Through the nodes: from the stamp of a camera's picture to the guard's command that follows its
+    plan, with policy and guard as processes over DDS; the gate and full depth take turns.
+
+    Through a process: from showing an observation to the policy's answer alone; the gate, thinking
+    as deep as fits, full depth and the first exit take turns.
+
+    Both first while nothing else is asked of the machine, then while stress-ng keeps every core
+    busy.
 
     Args:
+        through: nodes for what a robot waits for, process for the policy alone.
         bundle: Policy bundle.
         out: Folder for the report.
-        ticks: Observations of each contender beside the hog, with a fifth as many before; without
-            it, all of them.
-        period: Time between two observations [s].
-        deadline: Time from an observation to its action [s]; by default 80 % of the period.
+        ticks: Observations of each contender. Through a process, a fifth as many without the hog.
         hog: Whether to repeat everything beside the hog.
+        rates: Nodes: pictures a second, separated by commas [Hz]; the deadline is one period.
+        block: Nodes: observations of one contender before it is the other one's turn.
+        period: Process: time between two observations [s].
+        deadline: Process: time from an observation to its action [s]; by default 80 % of the
+            period.
     """
-    require("sim")
     from magma_ros.evaluation.bench.gate_plan import DEADLINE_SHARE
     from magma_ros.evaluation.bench.wall import WallSpec, run_wall_bench
     from magma_ros.evaluation.bench.wall_report import wall_table, write_wall_bench
 
-    spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
+    require("sim")
     folder = find_bundle(bundle)
+    if through == "nodes":
+        return _through_nodes(folder, out, ticks, _numbers(rates), block, hog=hog)
+    spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
     make_folder(out)  # told now, not after minutes
     measured = run_wall_bench(spec, folder, console=complaints)
     write_wall_bench(measured, out)
     console.print(wall_table(measured))
     console.print(f"report in {out}")
     return 0
+
+
+def _through_nodes(
+    bundle: Path, out: Path, ticks: int, rates: tuple[float, ...], block: int, *, hog: bool
+) -> int:
+    from magma_ros.cli.latency_run import run_nodes_bench
+    from magma_ros.evaluation.bench.nodes_wall import NodesSpec
+    from magma_ros.evaluation.bench.nodes_wall_report import nodes_table, write_nodes_bench
+
+    require("embedded")
+    spec = NodesSpec(ticks, rates, block, hog)
+    make_folder(out)
+    measured = run_nodes_bench(spec, bundle, out, console=complaints)
+    write_nodes_bench(measured, out)
+    console.print(nodes_table(measured))
+    console.print(f"report in {out}")
+    return 0
+
+
+def _numbers(words: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in names(words))
+    except ValueError:
+        raise MagmaError(f"{words!r} must be numbers, separated by commas") from None
 
 
 @bench_app.command

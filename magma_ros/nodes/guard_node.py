@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import JointState, Range
+from sensor_msgs.msg import JointState, Range, TimeReference
 from std_msgs.msg import Float64, Header, String
 from std_srvs.srv import Trigger
 
@@ -63,6 +64,7 @@ class GuardNode(ManagedNode):
         self._core = Guard(self._configuration())
         self._told: GuardOutput | None = None
         self._rejected = 0
+        self._policy_stamp: Time | None = None  # of the policy's newest good command
         self._open_outputs()
         self._open_inputs()
 
@@ -121,7 +123,10 @@ class GuardNode(ManagedNode):
         command = convert.twist_from_message(message, source)
         now = time.monotonic()
         stamped = convert.shifted(command, now - self._message_time())
-        self._note(self._core.submit(stamped, now))
+        answer = self._core.submit(stamped, now)
+        self._note(answer)
+        if answer.accepted and source is Source.POLICY:
+            self._policy_stamp = message.header.stamp
 
     def _on_gripper(self, message: Float64, source: Source) -> None:
         self._core.submit_gripper(float(message.data), source)
@@ -161,21 +166,30 @@ class GuardNode(ManagedNode):
         publisher = self.create_publisher
         self._twist_publisher = publisher(TwistStamped, names.ROBOT_TWIST, qos.STATE)
         self._gripper_publisher = publisher(JointState, names.ROBOT_GRIPPER, qos.STATE)
+        self._follows_publisher = publisher(TimeReference, names.GUARD_FOLLOWS, qos.EVENTS)
         self._mode_publisher = publisher(DiagnosticStatus, names.GUARD_MODE, qos.LATCHED)
         self._diagnostics_publisher = publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
 
     def _command(self) -> None:
         output = self._core.update(time.monotonic())
-        self._publish_twist(output.twist)
+        header = Header(stamp=self._publish_twist(output.twist))
+        if output.source is Source.POLICY and self._policy_stamp is not None:
+            # Which of the policy's commands this one carries on: so that latency can be measured.
+            self._follows_publisher.publish(
+                TimeReference(
+                    header=header, time_ref=self._policy_stamp, source=Source.POLICY.value
+                )
+            )
         if output.gripper is not None:
             stamp = self.get_clock().now().to_msg()
             self._gripper_publisher.publish(self._gripper.command(output.gripper, stamp))
         self._tell(output)
 
-    def _publish_twist(self, twist: np.ndarray) -> None:
+    def _publish_twist(self, twist: np.ndarray) -> Time:
         stamp = self.get_clock().now().to_msg()
         frame = self.settings["base_frame"]
         self._twist_publisher.publish(convert.twist_to_message(twist, frame, stamp))
+        return stamp
 
     def _tell(self, output: GuardOutput) -> None:
         """Publish the mode when it, its reason, or the source of the commands has changed."""

@@ -24,6 +24,7 @@ E_STOP = "e_stop"
 
 ROBOT_TWIST = "servo_node/delta_twist_cmds"
 ROBOT_GRIPPER = "gripper/command"
+GUARD_FOLLOWS = "guard/follows"
 GUARD_MODE = "guard/mode"
 GUARD_INSTRUCTION = "guard/instruction"
 GUARD_HAND_BACK = "guard/hand_back"

@@ -96,7 +96,9 @@ class PlanReport:
         budget: What the decision was allowed to cost.
         outlook: What was expected before it.
         probability: That the exit acted on agrees with full depth, or nan.
-        age: Time since the observation was made [s].
+        observed: Stamp of the observation [s].
+        commanded: Stamp of the first twist that follows the plan [ns]; 0 if none does.
+        age: Time from the observation to acting on it [s].
         unsure: How long the policy has been unsure [s].
     """
 
@@ -104,6 +106,8 @@ class PlanReport:
     budget: Budget
     outlook: Outlook
     probability: float
+    observed: float
+    commanded: int
     age: float
     unsure: float
 
@@ -116,6 +120,9 @@ class PlanReport:
         confidence = verdict.confidence
         return {
             "reason": verdict.reason.name,
+            "observation_ns": round(1e9 * self.observed),
+            "command_ns": self.commanded,
+            "age_ms": 1e3 * self.age,
             "depth": verdict.depth,
             "slack_ms": 1e3 * verdict.slack,
             "model_ms": 1e3 * model_time,

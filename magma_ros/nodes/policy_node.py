@@ -111,9 +111,10 @@ class PolicyNode(ManagedNode):
         self._thinker = Thinker(self._think, self._answer_ready.trigger, LEAD, log, self._monotonic)
         self._deadline_timer = self._every(LEAD, self._on_deadline)
         self._deadline_timer.cancel()
+        self._stream_timer = self._every(1.0 / self.settings["command_rate"], self._stream_commands)
         self._activities = [
             self._deadline_timer,
-            self._every(1.0 / self.settings["command_rate"], self._stream_commands),
+            self._stream_timer,
             self._every(HEALTH_PERIOD, self._publish_health),
             self._every(1.0, self._publish_diagnostics),
         ]
@@ -135,7 +136,7 @@ class PolicyNode(ManagedNode):
         self._forget_plans()
         self._outputs.twist(np.zeros(6), self.get_clock().now().to_msg())
 
-    def _every(self, period: float, act: Callable[[], None]) -> Timer:
+    def _every(self, period: float, act: Callable[[], object]) -> Timer:
         """A timer that no clock of a simulation can slow down or stop."""
         return self.create_timer(period, act, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -260,6 +261,7 @@ class PolicyNode(ManagedNode):
             return
         observation, verdict = taken
         self._deadline_timer.cancel()
+        self._commanded = 0
         if verdict.chunk is not None and self._mode is Mode.AUTO:
             verdict = self._follow(verdict.chunk, verdict)
         if verdict.trace is not None:
@@ -278,6 +280,8 @@ class PolicyNode(ManagedNode):
             return replace(verdict, chunk=None, depth=0, reason=Reason.FAULT, detail=str(error))
         if answer.accepted:
             self._following = chunk
+            self._stream_timer.reset()
+            self._commanded = self._stream_commands()  # not a period later
         if (pose := self._inputs.pose) is not None:
             self._outputs.plan(chunk, pose)
         return verdict
@@ -294,6 +298,8 @@ class PolicyNode(ManagedNode):
             self._budget,
             self._outlook,
             probability=self._gate.probability(verdict.depth),
+            observed=observation.stamp,
+            commanded=self._commanded,
             age=self._now() - observation.stamp,
             unsure=unsure,
         )
@@ -313,10 +319,13 @@ class PolicyNode(ManagedNode):
 
     # Outputs
 
-    def _stream_commands(self) -> None:
+    def _stream_commands(self) -> int:
+        """Publish the command of this moment; gives its stamp [ns]."""
         sample = self._stream.sample(self._now())
         self._inputs.circumstances.speed = float(np.linalg.norm(sample.twist[:3]))
-        self._outputs.command(sample, self.get_clock().now().to_msg())
+        stamp = self.get_clock().now()
+        self._outputs.command(sample, stamp.to_msg())
+        return int(stamp.nanoseconds)
 
     def _publish_trace(self, observation: Observation, trace: Trace) -> None:
         stamp = convert.to_stamp(observation.stamp)

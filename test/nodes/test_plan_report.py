@@ -34,7 +34,13 @@ def outlook():
 
 def report(outlook, **changes):
     verdict = Verdict(None, Reason.OVERRUN, 1, (0.011,), slack=0.002, flops=1000)
-    fields = {"probability": float("nan"), "age": 0.05, "unsure": 0.0} | changes
+    fields = {
+        "probability": float("nan"),
+        "observed": 1.5e9,
+        "commanded": 7,
+        "age": 0.05,
+        "unsure": 0.0,
+    } | changes
     return PlanReport(fields.pop("verdict", verdict), Budget(1.0), outlook, **fields)
 
 
@@ -48,6 +54,18 @@ def test_every_plan_has_the_same_names_and_only_the_reason_is_no_number(outlook)
     printed = {pair.key: pair.value for pair in convert.key_values(bare)}
     assert printed.pop("reason") == "OVERRUN"
     assert all(isinstance(float(value), float) for value in printed.values())
+
+
+def test_a_plan_is_told_with_the_whole_stamps_of_its_observation_and_of_its_first_command(outlook):
+    stamp = 1795717645.123456
+    printed = {
+        pair.key: pair.value
+        for pair in convert.key_values(
+            report(outlook, observed=stamp, commanded=1795717645167890123).values(Tally())
+        )
+    }
+    assert abs(int(printed["observation_ns"]) - 1795717645123456000) < 1000
+    assert printed["command_ns"] == "1795717645167890123"
 
 
 def test_the_forecast_of_a_plan_covers_the_stages_that_ran(outlook):

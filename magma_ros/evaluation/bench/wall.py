@@ -269,8 +269,8 @@ def run_wall_bench(spec: WallSpec, bundle: Path, *, console: Console | None = No
         MagmaError: The bundle is damaged, or a process ended.
     """
     manifest = read_manifest(bundle)
-    machine = _this_machine()
-    clips = [each for clip in _clips(spec.period) for each in clip]
+    machine = this_machine()
+    clips = [each for clip in example_clips(spec.period) for each in clip]
     loops = {
         contender.label: ControlLoop(
             ActorProcess(partial(_load, bundle, contender)), cycle(clips), spec
@@ -317,7 +317,7 @@ def _take_turns(
     return ticks
 
 
-def _clips(period: float) -> Iterable[list[Observation]]:
+def example_clips(period: float) -> Iterable[list[Observation]]:
     """What a policy sees in the first moments of every task, done by the expert."""
     for suite in suite_names():
         for task in find_suite(suite).tasks:
@@ -336,5 +336,6 @@ def _observe_and_act(world: World, step_period: float, period: float) -> Observa
     return observation
 
 
-def _this_machine() -> Machine:
+def this_machine() -> Machine:
+    """What this process runs on."""
     return Machine(processor_name(), usable_cores(), THREADS, os.getloadavg()[0])

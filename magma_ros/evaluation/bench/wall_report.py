@@ -67,15 +67,16 @@ def wall_rows(bench: WallBench) -> list[WallRow]:
     """One row for each condition and contender, in the order they were played."""
     full = sum(stage.flops for stage in bench.manifest.stages)
     return [
-        _row(condition, contender, ticks, bench.spec.deadline, full)
+        wall_row(condition, contender, ticks, bench.spec.deadline, full)
         for condition, by_contender in bench.ticks.items()
         for contender, ticks in by_contender.items()
     ]
 
 
-def _row(
+def wall_row(
     condition: str, contender: str, ticks: Sequence[Tick], deadline: float, full_flops: int
 ) -> WallRow:
+    """What the ticks of one contender under one condition add up to."""
     missed = [tick for tick in ticks if tick.waited is None or tick.waited > deadline]
     waited = [tick.waited for tick in ticks if tick.waited is not None]
     seen = [tick for tick in ticks if tick.reason is not None]
@@ -98,6 +99,33 @@ def _row(
     )
 
 
+ROW_HEADINGS = (
+    "ticks",
+    "misses",
+    "[%], 95 % interval",
+    "p50 [ms]",
+    "p99 [ms]",
+    "max [ms]",
+    "depth",
+    "FLOPs",
+    "loop late (missed)",
+)
+"""What the cells of a row are about."""
+
+
+def row_cells(row: WallRow) -> tuple[str, ...]:
+    """The figures of a row, as in :data:`ROW_HEADINGS`."""
+    return (
+        str(row.ticks),
+        str(row.misses),
+        _percentages(row.misses / row.ticks, row.interval),
+        *(_milliseconds(value) for value in (row.median, row.p99, row.longest)),
+        number(row.mean_depth, 2),
+        percentage(row.flops_fraction),
+        f"{row.loop_late} ({row.missed_by_loop})",
+    )
+
+
 def wall_table(bench: WallBench) -> Grid:
     """All rows."""
     spec, machine = bench.spec, bench.machine
@@ -105,21 +133,14 @@ def wall_table(bench: WallBench) -> Grid:
         (
             row.condition,
             row.contender,
-            str(row.ticks),
-            str(row.misses),
-            _percentages(row.misses / row.ticks, row.interval),
-            *(_milliseconds(value) for value in (row.median, row.p99, row.longest)),
-            number(row.mean_depth, 2),
-            percentage(row.flops_fraction),
-            f"{row.loop_late} ({row.missed_by_loop})",
+            *row_cells(row),
         )
         for row in wall_rows(bench)
     ]
     return Grid(
         f"{bench.manifest.name} in real time: an action every {1e3 * spec.period:g} ms, due after "
         f"{1e3 * spec.deadline:g} ms",
-        ("while", "who", "ticks", "misses", "[%], 95 % interval", "p50 [ms]", "p99 [ms]",
-         "max [ms]", "depth", "FLOPs", "loop late (missed)"),
+        ("while", "who", *ROW_HEADINGS),
         lines,
         f"{machine.processor}, {machine.cores} cores, {machine.threads} threads a policy, one run; "
         f"load before it {machine.load:.1f}; hog: {TOOL} --cpu {machine.cores}. A "

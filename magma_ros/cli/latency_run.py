@@ -1,0 +1,97 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the nodes whose latency is measured, block after block, in a ROS domain of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from magma_ros.evaluation.bench.nodes_wall import (
+    HOG,
+    Block,
+    NodesBench,
+    NodesSpec,
+    blocks,
+    read_record,
+    save_pictures,
+)
+from magma_ros.evaluation.computers.hog import cpu_hog
+from magma_ros.share import share_file
+
+START_TIME = 60.0
+"""Time that a block may take besides its pictures [s]: processes, loading, self-test."""
+
+
+def run_nodes_bench(
+    spec: NodesSpec, bundle: Path, folder: Path, *, console: Console | None = None
+) -> NodesBench:
+    """Play all blocks under every condition.
+
+    Args:
+        spec: What to measure.
+        bundle: Folder of the policy's bundle.
+        folder: Where pictures, records and logs of the nodes are kept.
+        console: Where to draw a progress bar, or None for none.
+
+    Raises:
+        MagmaError: The bundle is damaged, or the nodes left no record.
+    """
+    bench = NodesBench.of(spec, bundle)
+    exits = bench.manifest.exits
+    with Progress(console=console, auto_refresh=False, disable=console is None) as progress:
+        for rate in spec.rates:
+            pictures = folder / f"pictures_{rate:g}hz.npz"
+            save_pictures(pictures, 1.0 / rate)
+            for condition in spec.conditions:
+                planned = list(blocks(spec, rate, exits))
+                bar = progress.add_task(f"{rate:g} Hz, {condition}", total=len(planned))
+                longest = sum(map(_longest, planned))
+                with cpu_hog(longest) if condition == HOG else nullcontext():
+                    for number, block in enumerate(planned):
+                        name = f"{rate:g}hz_{condition}_{number}_{block.contender.gate}"
+                        record = folder / f"{name}.json"
+                        _play(block, bundle, pictures, record)
+                        bench.add(block, condition, read_record(record))
+                        progress.update(bar, advance=1, refresh=True)
+    return bench
+
+
+def _play(block: Block, bundle: Path, pictures: Path, record: Path) -> None:
+    """Run policy, guard and probe until the probe has seen enough."""
+    record.unlink(missing_ok=True)
+    arguments = block.arguments() | {
+        "bundle": str(bundle.absolute()),
+        "pictures": str(pictures.absolute()),
+        "record": str(record.absolute()),
+    }
+    words = [f"{name}:={value}" for name, value in arguments.items()]
+    launch = share_file("launch", "latency.launch.yaml")
+    command = [sys.executable, "-m", "magma_ros.cli", "launch", str(launch), *words]
+    with record.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(  # noqa: S603 - nothing of the command is foreign
+            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | _own_domain()
+        )
+        try:
+            process.wait(_longest(block))
+        except subprocess.TimeoutExpired:
+            pass  # there will be no record
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+def _longest(block: Block) -> float:
+    return START_TIME + 1.5 * (block.ticks + block.warm_up) / block.rate
+
+
+def _own_domain() -> dict[str, str]:
+    """A domain in which no robot listens: the nodes of this run command an arm."""
+    return {"ROS_DOMAIN_ID": str(100 + os.getpid() % 100), "ROS_LOCALHOST_ONLY": "1"}
