@@ -22,8 +22,8 @@ CORE = [
     "tokenizers>=0.21",
 ]
 EXTRAS = {
-    "embedded": ["cyclonedds>=11", "rosbags>=0.11"],
-    "record": ["rosbags>=0.11"],
+    "embedded": ["cyclonedds>=11", "mcap>=1.6", "rosbags>=0.11"],
+    "record": ["mcap>=1.6", "rosbags>=0.11"],
     "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
     "train": [
         "torch>=2.9",

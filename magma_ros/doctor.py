@@ -60,7 +60,8 @@ class Extra:
 
 
 EXTRAS = {
-    "embedded": Extra(("cyclonedds", "rosbags"), "ROS 2 without a ROS installation, recording"),
+    "embedded": Extra(("cyclonedds", "mcap", "rosbags"), "ROS 2 without a ROS installation"),
+    "record": Extra(("mcap", "rosbags"), "recording, and looking after recordings"),
     "sim": Extra(("pybullet", "gymnasium", "matplotlib"), "the simulated robot, evaluation"),
     "train": Extra(("torch", "transformers", "onnx", "pyarrow"), "training and export"),
 }

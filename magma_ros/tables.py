@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -14,6 +15,7 @@ from magma_ros.types import ACTION_DIMS
 
 if TYPE_CHECKING:
     from magma_ros.doctor import Finding
+    from magma_ros.episodes.catalogue import EpisodeSummary
     from magma_ros.models.data.card import DataSummary
     from magma_ros.policy.report import BundleSummary
 
@@ -24,6 +26,21 @@ def doctor_table(findings: Sequence[Finding]) -> Table:
     for finding in findings:
         mark = "ok" if finding.ok else ("--" if finding.optional else "BAD")
         table.add_row(mark, finding.subject, escape(finding.detail), escape(finding.fix))
+    return table
+
+
+def episodes_table(episodes: Sequence[EpisodeSummary], title: str) -> Table:
+    """One row for each recording."""
+    columns = ("recording", "begins (UTC)", "seconds", "topics", "messages", "MB", "state")
+    table = Table(*columns, title=f"episodes in {title}")
+    for episode in episodes:
+        begins, seconds = "", ""
+        if episode.start is not None and episode.duration is not None:
+            begins = f"{datetime.fromtimestamp(episode.start, UTC):%Y-%m-%d %H:%M:%S}"
+            seconds = f"{episode.duration:.1f}"
+        counts = ("" if n is None else str(n) for n in (episode.topics, episode.messages))
+        size, state = f"{episode.size / 1e6:.1f}", escape(episode.problem or "whole")
+        table.add_row(escape(str(episode.path)), begins, seconds, *counts, size, state)
     return table
 
 

@@ -26,6 +26,7 @@ from magma_ros.cli.bundle import bundle_app
 from magma_ros.cli.calibration import calibrate
 from magma_ros.cli.common import complaints
 from magma_ros.cli.data import data_app
+from magma_ros.cli.episodes import episodes_app
 from magma_ros.cli.evaluation import eval_app
 from magma_ros.cli.machine import doctor
 from magma_ros.cli.run import demo, launch
@@ -47,6 +48,7 @@ for command in (
     calibrate,
     bench_app,
     bundle_app,
+    episodes_app,
     doctor,
 ):
     app.command(command)

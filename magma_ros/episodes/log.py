@@ -43,11 +43,13 @@ class LogStatus:
         recording: What became of the messages that were heard.
         early: Messages heard before simulated time began, and left out.
         missing: Estimate of the messages missing, by topic, where there are any.
+        silent: Topics that should come at a steady rate and have not been heard yet.
     """
 
     recording: RecordingStatus
     early: int
     missing: dict[str, int]
+    silent: tuple[str, ...]
 
     @property
     def lost(self) -> int:
@@ -63,6 +65,7 @@ class _Channel:
     number: int
     heard: deque[int] = field(default_factory=lambda: deque(maxlen=100))
     gaps: GapCounter = field(default_factory=GapCounter)
+    count: int = 0
 
 
 class EpisodeLog:
@@ -98,6 +101,7 @@ class EpisodeLog:
             if sent in channel.heard:
                 return
             channel.heard.append(sent)
+        channel.count += 1
         now = self._clock.now()
         if now is None:
             if channel.source.latched:
@@ -120,7 +124,9 @@ class EpisodeLog:
 
     def _status(self, recording: RecordingStatus) -> LogStatus:
         counts = {c.source.topic.name: c.gaps.missing for c in self._channels if c.gaps.missing}
-        return LogStatus(recording, self._early, counts)
+        steady = [channel for channel in self._channels if channel.source.steady]
+        silent = tuple(c.source.topic.name for c in steady if c.count == 0)
+        return LogStatus(recording, self._early, counts, silent)
 
     def _release(self, now: int) -> None:
         """Record what waited for simulated time to begin."""

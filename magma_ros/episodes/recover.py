@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import zstandard
 from mcap.data_stream import ReadDataStream
@@ -29,7 +29,16 @@ RECORD_HEADER = 9
 LONGEST_RECORD = 1 << 30
 """A length beyond this is taken for damage [bytes]."""
 
-_DAMAGE = (McapError, struct.error, zstandard.ZstdError, ValueError, LookupError, RuntimeError)
+_DAMAGE = (
+    McapError,
+    struct.error,
+    zstandard.ZstdError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+)
 """What reading a damaged record raises."""
 
 
@@ -50,6 +59,10 @@ class Recovery:
     lost: int = 0
     unread: int = 0
     whole: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"folder": str(self.folder)}
 
 
 def find_recording(path: Path) -> Path:
@@ -229,7 +242,8 @@ def _unpack(body: bytes, *, complete: bool) -> bytes | None:
         chunk = Chunk.read(_stream(body))
         if not complete:
             return None if chunk.compression else chunk.data
-        return get_chunk_data_stream(chunk, validate_crc=True)[0].read(chunk.uncompressed_size)
+        content, size = get_chunk_data_stream(chunk, validate_crc=True)
+        return content.read(size)
     except _DAMAGE:
         return None
 

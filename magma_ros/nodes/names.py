@@ -30,9 +30,18 @@ GUARD_INSTRUCTION = "guard/instruction"
 GUARD_HAND_BACK = "guard/hand_back"
 
 TASK_STATUS = "task/status"
+RECORDER_STATUS = "recorder/status"
 DIAGNOSTICS = "/diagnostics"
+
+TF = "/tf"
+TF_STATIC = "/tf_static"
 
 
 def camera_topic(camera: str, *, compressed: bool = False) -> str:
     """The image topic of one camera, raw or compressed."""
     return f"camera/{camera}/image_raw" + ("/compressed" if compressed else "")
+
+
+def camera_info_topic(camera: str) -> str:
+    """The topic of one camera's calibration."""
+    return f"camera/{camera}/camera_info"

@@ -61,6 +61,14 @@ LATCHED = QoSProfile(
 )
 """Facts a late joiner must learn: instruction, mode, task status."""
 
+LATCHED_BY_MANY = QoSProfile(
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+)
+"""To hear facts that several nodes latch on one topic, each its own: ``/tf_static``."""
+
 VOLATILE = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.VOLATILE,

@@ -4,67 +4,38 @@
 
 Messages are taken as they came over the wire and written unread, so recording costs little and
 changes nothing. Commands are told apart by topic: ``policy/``, ``teleop/`` and the guard's output,
-whose source stands in the latched mode.
+whose source stands in the latched mode. When nothing can be written any more, the recorder says so
+and the robot goes on.
 """
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, TwistStamped
-from nav_msgs.msg import Path as PathMessage
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from sensor_msgs.msg import BatteryState, Image, JointState, Range
-from std_msgs.msg import Float64, String
-from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import ImageMarker
 
+from magma_ros.episodes.bag import Topic, make_episode, profile
+from magma_ros.episodes.log import EpisodeLog, LogStatus, Source
+from magma_ros.episodes.times import LogClock
+from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
+from magma_ros.nodes.convert import status_message
 from magma_ros.nodes.managed_node import ManagedNode, run
+from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics
 from magma_ros.nodes.settings import Setting
-from magma_ros.types import MagmaError
 
-if TYPE_CHECKING:
-    from rosbags.interfaces import Connection
+REPORT_PERIOD = 1.0
+"""Time between two reports [s]."""
 
-TOPICS: tuple[tuple[str, Any, QoSProfile], ...] = (
-    (names.INSTRUCTION, String, qos.LATCHED),
-    (names.EE_POSE, PoseStamped, qos.EVERY_READING),
-    (names.JOINT_STATES, JointState, qos.EVERY_READING),
-    (names.CLEARANCE, Range, qos.EVERY_READING),
-    (names.BATTERY, BatteryState, qos.EVERY_READING),
-    (names.POLICY_TWIST, TwistStamped, qos.EVENTS),
-    (names.POLICY_GRIPPER, Float64, qos.EVENTS),
-    (names.POLICY_PLAN, PathMessage, qos.EVENTS),
-    (names.POLICY_TRACE, ImageMarker, qos.EVENTS),
-    (names.POLICY_STATUS, DiagnosticStatus, qos.EVENTS),
-    (names.POLICY_HELP, String, qos.EVENTS),
-    (names.TELEOP_TWIST, TwistStamped, qos.EVENTS),
-    (names.TELEOP_GRIPPER, Float64, qos.EVENTS),
-    (names.ROBOT_TWIST, TwistStamped, qos.EVENTS),
-    (names.ROBOT_GRIPPER, JointState, qos.EVENTS),
-    (names.GUARD_MODE, DiagnosticStatus, qos.LATCHED),
-    (names.TASK_STATUS, DiagnosticStatus, qos.LATCHED),
-    (names.DIAGNOSTICS, DiagnosticArray, qos.EVENTS),
-    ("/tf", TFMessage, qos.EVENTS),
-)
-"""Everything worth keeping besides the cameras: topic, message type, quality of service."""
-
-FOREVER = QosTime(sec=9223372036, nsec=854775807)
-"""How rosbag2 writes an infinite duration (RMW_DURATION_INFINITE)."""
+PATIENCE = 5.0
+"""Time after which a camera that has sent nothing is named [s]."""
 
 
 class RecorderNode(ManagedNode):
@@ -73,66 +44,171 @@ class RecorderNode(ManagedNode):
     SETTINGS = (
         Setting("directory", "runs", "Folder in which episodes are written."),
         Setting("cameras", ["front", "wrist"], "Cameras to record."),
+        Setting(
+            "transport",
+            "raw",
+            "Pictures to record; two cameras of 1280 x 720 fill a small disk in minutes when raw.",
+            choices=("raw", "compressed"),
+        ),
     )
 
     def __init__(self) -> None:
         """Declare parameters; the file is opened on activation."""
         super().__init__("recorder")
-        self._writer: Writer | None = None
+        self._log: EpisodeLog | None = None
+        self._inputs: list[Any] = []
+        self._lost = 0
+        self._failed = False
 
     def setup(self) -> None:
-        """Make sure that there is a folder to write into."""
-        folder = Path(self.settings["directory"])
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MagmaError(f"cannot record into {folder}: {error.strerror}") from error
+        """Make sure that there is a folder to write into, and somebody to tell how it goes."""
+        make_folder(Path(self.settings["directory"]))
         self._types = get_typestore(Stores.ROS2_JAZZY)
+        self._status_publisher = self.create_publisher(
+            DiagnosticStatus, names.RECORDER_STATUS, qos.LATCHED
+        )
+        self._diagnostics_publisher = self.create_publisher(
+            DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS
+        )
 
     def start(self) -> None:
         """Open the next free episode and listen."""
-        self._path = next_episode(Path(self.settings["directory"]))
-        self._writer = Writer(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.open()
-        cameras = [
-            (names.camera_topic(c), Image, qos.EVERY_IMAGE) for c in self.settings["cameras"]
-        ]
-        self._inputs = [self._record(*topic) for topic in (*TOPICS, *cameras)]
-        self._count = 0
-        self.get_logger().info(f"recording into {self._path}")
+        compressed = self.settings["transport"] == "compressed"
+        topics = [*TOPICS, *camera_topics(self.settings["cameras"], compressed=compressed)]
+        folder = make_episode(Path(self.settings["directory"]))
+        clock = LogClock(
+            lambda: self.get_clock().now().nanoseconds,
+            time.monotonic_ns,
+            simulated=self.get_parameter("use_sim_time").value,
+        )
+        self._lost, self._failed = 0, False
+        self._log = EpisodeLog(folder, [self._source(topic) for topic in topics], clock)
+        for index, topic in enumerate(topics):
+            self._listen(index, topic)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._reports = 0
+        self._timer = self.create_timer(REPORT_PERIOD, self._report, clock=steady)
+        self.get_logger().info(f"recording into {folder}")
 
     def stop(self) -> None:
-        """Close the episode; only then is it a readable bag."""
+        """Close the episode: index and metadata are written last."""
+        self._hear_no_more()
+        log, self._log = self._log, None
+        if log is None:
+            return
+        self.destroy_timer(self._timer)
+        status = log.close()
+        self._publish(status)
+        recording = status.recording
+        if recording.failure:
+            self._fail(recording.failure)
+            return
+        text = f"{recording.messages} messages recorded into {recording.path.parent}"
+        self.get_logger().info(text + (f"; {_losses(status)}" if status.lost else ""))
+
+    def _listen(self, index: int, topic: Recorded) -> None:
+        assert self._log is not None
+        profiles = [topic.profile]
+        if topic.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+            profiles.append(qos.VOLATILE)  # a latched subscription does not match a volatile one
+        for heard in profiles:
+            subscription = self.create_subscription(
+                topic.kind,
+                topic.topic,
+                partial(self._hear, self._log, index),
+                heard,
+                event_callbacks=SubscriptionEventCallbacks(
+                    use_default_callbacks=len(profiles) == 1
+                ),
+                raw=True,
+            )
+            self._inputs.append(subscription)
+
+    @staticmethod
+    def _hear(log: EpisodeLog, index: int, data: bytes, info: Any) -> None:
+        log.hear(index, data, info["source_timestamp"])
+
+    def _hear_no_more(self) -> None:
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-            self.get_logger().info(f"{self._count} messages recorded into {self._path}")
+        self._inputs = []
 
-    def _record(self, topic: str, kind: Any, profile: QoSProfile) -> object:
-        assert self._writer is not None
-        connection = self._writer.add_connection(
-            self.resolve_topic_name(topic),
-            _type_name(kind),
-            typestore=self._types,
-            offered_qos_profiles=[_bag_qos(profile)],
+    def _source(self, topic: Recorded) -> Source:
+        kind = _type_name(topic.kind)
+        definition, _ = self._types.generate_msgdef(kind, ros_version=2)
+        fields = list(topic.kind.get_fields_and_field_types().values())
+        return Source(
+            Topic(
+                name=self.resolve_topic_name(topic.topic),
+                type=kind,
+                definition=definition,
+                hash=self._types.hash_rihs01(kind),
+                profiles=(_as_recorded(topic.profile),),
+            ),
+            stamped=fields[0] == "std_msgs/Header",
+            latched=topic.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+            steady=topic.steady,
         )
-        write = partial(self._write, connection)
-        return self.create_subscription(kind, topic, write, profile, raw=True)
 
-    def _write(self, connection: Connection, data: bytes) -> None:
-        if self._writer is not None:
-            self._writer.write(connection, self.get_clock().now().nanoseconds, data)
-            self._count += 1
+    def _report(self) -> None:
+        """Say how it goes, and once what went wrong."""
+        assert self._log is not None
+        status = self._log.status
+        self._publish(status)
+        self._reports += 1
+        if status.recording.failure and not self._failed:
+            self._hear_no_more()
+            self._fail(status.recording.failure)
+        elif status.lost > self._lost:
+            self._lost = status.lost
+            self.get_logger().warning(_losses(status), throttle_duration_sec=5.0)
+        if self._reports == round(PATIENCE / REPORT_PERIOD) and status.silent:
+            self.get_logger().warning(
+                f"no picture yet on {', '.join(status.silent)}; transport is "
+                f"{self.settings['transport']}"
+            )
+
+    def _fail(self, reason: str) -> None:
+        if not self._failed:
+            self._failed = True
+            self.exit_status = 1
+            self.get_logger().error(reason)
+
+    def _publish(self, status: LogStatus) -> None:
+        message = _status_message(status)
+        self._status_publisher.publish(message)
+        message.name = "recorder: episode"
+        stamp = self.get_clock().now().to_msg()
+        array = DiagnosticArray(status=[message])
+        array.header.stamp = stamp
+        self._diagnostics_publisher.publish(array)
 
 
-def next_episode(directory: Path) -> Path:
-    """The first free ``episode_<n>`` below ``directory``."""
-    number = 0
-    while (path := directory / f"episode_{number}").exists():
-        number += 1
-    return path
+def _status_message(status: LogStatus) -> DiagnosticStatus:
+    recording = status.recording
+    level, text = DiagnosticStatus.OK, "recording"
+    if recording.failure:
+        level, text = DiagnosticStatus.ERROR, recording.failure
+    elif status.lost:
+        level, text = DiagnosticStatus.WARN, _losses(status)
+    values = {
+        "path": recording.path,
+        "messages": recording.messages,
+        "dropped": recording.dropped,
+        "missing": sum(status.missing.values()),
+        "before_clock": status.early,
+        "waiting_bytes": recording.waiting,
+        "silent": ", ".join(status.silent),
+    }
+    return status_message(level, "recorder", text, values)
+
+
+def _losses(status: LogStatus) -> str:
+    """What is not in the recording, and what helps."""
+    parts = [f"{count} missing from {topic}" for topic, count in status.missing.items()]
+    if status.recording.dropped:
+        parts.append(f"{status.recording.dropped} dropped because the disk was too slow")
+    return "messages lost: " + ", ".join(parts) + "; transport: compressed needs a tenth"
 
 
 def _type_name(kind: Any) -> str:
@@ -141,19 +217,11 @@ def _type_name(kind: Any) -> str:
     return f"{package}/msg/{kind.__name__}"
 
 
-def _bag_qos(profile: QoSProfile) -> Qos:
-    reliable = profile.reliability == ReliabilityPolicy.RELIABLE
-    latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=profile.depth,
-        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=FOREVER,
-        lifespan=FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=FOREVER,
-        avoid_ros_namespace_conventions=False,
+def _as_recorded(heard: QoSProfile) -> dict[str, Any]:
+    return profile(
+        depth=heard.depth,
+        reliable=heard.reliability == ReliabilityPolicy.RELIABLE,
+        latched=heard.durability == DurabilityPolicy.TRANSIENT_LOCAL,
     )
 
 

@@ -1,0 +1,85 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a recording holds: every topic between cameras, policy, guard, operator and robot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from nav_msgs.msg import Path
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import (
+    BatteryState,
+    CameraInfo,
+    CompressedImage,
+    Image,
+    JointState,
+    Range,
+)
+from std_msgs.msg import Bool, Float64, String
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import ImageMarker
+
+from magma_ros.nodes import names, qos
+
+
+class Recorded(NamedTuple):
+    """A topic to record.
+
+    Attributes:
+        topic: Its relative name.
+        kind: Message type.
+        profile: Quality of service to hear it with.
+        steady: Whether it comes at a steady rate, so that what is missing can be counted.
+    """
+
+    topic: str
+    kind: Any
+    profile: QoSProfile
+    steady: bool = False
+
+
+TOPICS = (
+    Recorded(names.INSTRUCTION, String, qos.LATCHED),
+    Recorded(names.EE_POSE, PoseStamped, qos.EVERY_READING),
+    Recorded(names.JOINT_STATES, JointState, qos.EVERY_READING),
+    Recorded(names.CLEARANCE, Range, qos.EVERY_READING),
+    Recorded(names.BATTERY, BatteryState, qos.EVERY_READING),
+    Recorded(names.TF, TFMessage, qos.EVERY_READING),
+    Recorded(names.TF_STATIC, TFMessage, qos.LATCHED_BY_MANY),
+    Recorded(names.POLICY_TWIST, TwistStamped, qos.EVENTS),
+    Recorded(names.POLICY_GRIPPER, Float64, qos.EVENTS),
+    Recorded(names.POLICY_PLAN, Path, qos.EVENTS),
+    Recorded(names.POLICY_TRACE, ImageMarker, qos.EVENTS),
+    Recorded(names.POLICY_STATUS, DiagnosticStatus, qos.EVENTS),
+    Recorded(names.POLICY_HELP, String, qos.EVENTS),
+    Recorded(names.POLICY_HEALTH, DiagnosticStatus, qos.EVENTS),
+    Recorded(names.TELEOP_TWIST, TwistStamped, qos.EVERY_READING),
+    Recorded(names.TELEOP_GRIPPER, Float64, qos.EVERY_READING),
+    Recorded(names.TELEOP_ENABLE, Bool, qos.EVERY_READING),
+    Recorded(names.E_STOP, Bool, qos.LATCHED),
+    Recorded(names.ROBOT_TWIST, TwistStamped, qos.EVENTS),
+    Recorded(names.ROBOT_GRIPPER, JointState, qos.EVENTS),
+    Recorded(names.GUARD_MODE, DiagnosticStatus, qos.LATCHED),
+    Recorded(names.GUARD_INSTRUCTION, String, qos.LATCHED),
+    Recorded(names.TASK_STATUS, DiagnosticStatus, qos.LATCHED),
+    Recorded(names.RECORDER_STATUS, DiagnosticStatus, qos.LATCHED),
+    Recorded(names.DIAGNOSTICS, DiagnosticArray, qos.EVENTS),
+)
+"""Everything worth keeping besides the cameras.
+
+What the project's own nodes publish is heard reliably; the rest as it comes, from reliable and
+best-effort drivers alike.
+"""
+
+
+def camera_topics(cameras: Sequence[str], *, compressed: bool) -> Iterator[Recorded]:
+    """The topics of some cameras: pictures, and how they map to space."""
+    kind = CompressedImage if compressed else Image
+    for camera in cameras:
+        pictures = names.camera_topic(camera, compressed=compressed)
+        yield Recorded(pictures, kind, qos.EVERY_IMAGE, steady=True)
+        yield Recorded(names.camera_info_topic(camera), CameraInfo, qos.EVERY_IMAGE)
