@@ -19,6 +19,7 @@ CORE = [
     "rich>=13.7",
     "ruckig>=0.19",
     "scipy>=1.11",
+    "simplejpeg>=1.7.3",
     "tokenizers>=0.21",
 ]
 EXTRAS = {

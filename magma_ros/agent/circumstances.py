@@ -41,20 +41,31 @@ class Circumstances:
         energy: 1 (full battery, or none that reports) to 0 (empty).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clearance_required: bool = False) -> None:
+        """Start without readings; a clearance that is required is a risk until it is heard."""
         self.speed = 0.0
         self.energy = 1.0
-        self._clearance: tuple[float, float] | None = None  # distance [m], when reported [s]
+        self._required = clearance_required
+        self._clearance: tuple[float, float] | None = None  # distance [m], when measured [s]
 
-    def report_clearance(self, clearance: float, now: float) -> None:
-        """Take in the distance to the nearest obstacle [m].
+    def report_clearance(self, clearance: float, measured: float) -> None:
+        """Take in the distance to the nearest obstacle [m], measured at a time [s].
 
         Raises:
             CircumstanceError: It is not a number.
         """
         if math.isnan(clearance):
             raise CircumstanceError("the clearance must be a number, not nan; check its sensor")
-        self._clearance = clearance, now
+        self._clearance = clearance, measured
+
+    def clearance_age(self, now: float) -> float:
+        """Time since the newest clearance was measured [s]; ``inf`` before the first."""
+        return math.inf if self._clearance is None else now - self._clearance[1]
+
+    def clearance_silent(self, now: float) -> bool:
+        """Whether a clearance sensor that is there, or must be, has fallen silent."""
+        watched = self._required or self._clearance is not None
+        return watched and self.clearance_age(now) > CLEARANCE_TIMEOUT
 
     def report_battery(self, percentage: float) -> None:
         """Take in a battery's charge, 0 to 1, or nan if it is not measured.
@@ -77,9 +88,8 @@ class Circumstances:
 
         See :func:`collision_risk`.
         """
+        if self.clearance_silent(now):
+            return 1.0
         if self._clearance is None:
             return 0.0
-        clearance, reported = self._clearance
-        if now - reported > CLEARANCE_TIMEOUT:
-            return 1.0
-        return collision_risk(clearance, self.speed, horizon)
+        return collision_risk(self._clearance[0], self.speed, horizon)

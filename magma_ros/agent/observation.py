@@ -1,97 +1,265 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the newest message of every input and makes observations of them."""
+"""Makes observations of one moment: images taken together, and the robot's state at that time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from magma_ros.types import FloatArray, ImageArray, MagmaError, Observation, Pose
+from magma_ros.agent.history import History, NotKnownError, between_numbers, between_poses
+from magma_ros.agent.picture import Picture, Pictures
+from magma_ros.agent.stamps import StampCheck
+from magma_ros.types import FloatArray, MagmaError, Observation, Pose
+
+POSE_FIELDS = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw")
+"""Proprioception taken from the end effector's pose: position [m], sine and cosine of its yaw."""
+
+GRIPPER_FIELD = "gripper_opening"
+"""Proprioception taken from the gripper's joint: 1 = open, 0 = closed."""
+
+INSTRUCTION, POSE, GRIPPER, SYNCHRONY = "instruction", "ee_pose", "gripper", "synchronisation"
+"""What may keep an observation from being made, besides the cameras, as in :meth:`problems`."""
+
+KEPT_PICTURES = 16
+"""Pictures kept of each camera, to find those of one moment."""
 
 
 class NotReadyError(MagmaError):
     """An observation cannot be made yet; the text says what is missing or too old."""
 
 
-class Senses:
-    """The robot's newest inputs, each with the time it was true.
+class UnknownFieldError(MagmaError):
+    """A policy wants proprioception that nothing measures."""
+
+
+class ObservationBuffer:
+    """The newest images and the robot's state of the last moments, each by its stamp.
 
     All times are on the clock of the messages [s]. Ages come from stamps, never from arrival.
+
+    Attributes:
+        instruction: What the robot is told to do, in plain words.
     """
 
-    def __init__(self, cameras: Sequence[str], fields: Sequence[str], max_age: float) -> None:
-        """Expect ``cameras`` and proprioception ``fields``, none older than ``max_age`` [s]."""
-        self._fields = tuple(fields)
-        self._max_age = max_age
-        self._images: dict[str, tuple[float, ImageArray] | None] = dict.fromkeys(cameras)
-        self._state: dict[str, float] = {}
-        self._state_stamp = -math.inf
-        self.pose: Pose | None = None
-        self.instruction = ""
+    def __init__(
+        self,
+        cameras: Mapping[str, tuple[int, int]],
+        fields: Sequence[str],
+        *,
+        max_age: float,
+        sync_slop: float,
+    ) -> None:
+        """Start empty.
 
-    def see(self, camera: str, stamp: float, pixels: ImageArray) -> None:
-        """Take in an image, (H, W, 3) uint8 RGB."""
-        self._images[camera] = (stamp, pixels)
-
-    def feel_pose(self, pose: Pose) -> None:
-        """Take in the pose of the end effector."""
-        x, y, z, w = (float(v) for v in pose.quaternion)
-        yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-        self.pose = pose
-        self._state_stamp = pose.stamp
-        self._state |= dict(zip(("ee_x", "ee_y", "ee_z"), map(float, pose.position), strict=True))
-        self._state |= {"ee_sin_yaw": math.sin(yaw), "ee_cos_yaw": math.cos(yaw)}
-
-    def feel_gripper(self, opening: float) -> None:
-        """Take in the gripper's opening, 0..1."""
-        self._state["gripper_opening"] = opening
-
-    def forget(self) -> None:
-        """Drop everything but the instruction, after the clock has jumped."""
-        self._images = dict.fromkeys(self._images)
-        self._state_stamp = -math.inf
-
-    def newest_common_stamp(self) -> float:
-        """The time up to which every camera has been seen [s]; ``-inf`` before the first."""
-        return min(seen[0] if seen else -math.inf for seen in self._images.values())
-
-    def observe(self, now: float) -> Observation:
-        """The observation at ``now`` [s].
+        Args:
+            cameras: Least height and width [px] wanted of each camera's images.
+            fields: Names of the proprioception, in the order wanted.
+            max_age: Age beyond which nothing is used [s].
+            sync_slop: How far apart the stamps of one observation's images may be [s], and how
+                far from them the state where it cannot be interpolated.
 
         Raises:
-            NotReadyError: Something is missing, stale, or stamped in the future.
+            UnknownFieldError: Nothing measures one of ``fields``.
         """
-        if not self.instruction:
-            raise NotReadyError("waiting for an instruction on the topic 'instruction'")
-        images = {}
-        for camera, seen in self._images.items():
-            if seen is None:
-                raise NotReadyError(f"waiting for the first image of camera {camera!r}")
-            self._require_fresh(f"the image of camera {camera!r}", seen[0], now)
-            images[camera] = seen[1]
-        if missing := [name for name in self._fields if name not in self._state]:
-            raise NotReadyError(
-                f"waiting for {', '.join(missing)}; is ee_pose published, and is the gripper "
-                "joint named as in joint_states?"
+        known = (*POSE_FIELDS, GRIPPER_FIELD)
+        if unknown := [name for name in fields if name not in known]:
+            raise UnknownFieldError(
+                f"the policy wants {', '.join(unknown)}, which nothing here measures; "
+                f"there are {', '.join(known)}"
             )
-        self._require_fresh("ee_pose", self._state_stamp, now)
+        self.instruction = ""
+        self._sizes = dict(cameras)
+        self._fields = tuple(fields)
+        self._max_age = max_age
+        self._slop = sync_slop
+        self._stamps = {name: StampCheck(f"camera {name!r}", max_age) for name in cameras}
+        self._pictures: dict[str, deque[Picture]] = {
+            name: deque(maxlen=KEPT_PICTURES) for name in cameras
+        }
+        self._newest_set: dict[str, Picture] = {}
+        self._gripper_stamps = StampCheck("the gripper's joint state", max_age)
+        # Long enough for the oldest usable image, and the value before it.
+        span = 2.0 * max_age + sync_slop
+        self._poses: History[Pose] = History(POSE, span, between_poses)
+        self._gripper: History[float] = History("the gripper's opening", span, between_numbers)
+        self._refused: dict[str, str] = {}
+
+    def add_picture(self, camera: str, picture: Picture, now: float) -> None:
+        """Take in what ``camera`` sent.
+
+        Raises:
+            StampError: It is not of now, or older than one before.
+        """
+        if not self._stamps[camera].accept(picture.stamp, now):
+            return
+        kept = self._pictures[camera]
+        while kept and kept[-1].stamp > picture.stamp:
+            kept.pop()  # the clock has jumped back
+        kept.append(picture)
+        self._refused.pop(camera, None)
+        self._synchronise()
+
+    def add_pose(self, pose: Pose) -> None:
+        """Take in the pose of the end effector in the base frame, its stamp checked already."""
+        self._poses.add(pose.stamp, pose)
+        self._refused.pop(POSE, None)
+
+    def add_gripper(self, stamp: float, opening: float, now: float) -> None:
+        """Take in the gripper's opening, 0..1.
+
+        Raises:
+            StampError: It is not of now, or older than one before.
+        """
+        if self._gripper_stamps.accept(stamp, now):
+            self._gripper.add(stamp, opening)
+            self._refused.pop(GRIPPER, None)
+
+    def explain(self, name: str, why: str) -> None:
+        """Note why the newest message of an input cannot be used, in case no other comes."""
+        self._refused[name] = why
+
+    def why(self, name: str) -> str:
+        """Why the newest message of an input could not be used, or ''."""
+        return self._refused.get(name, "")
+
+    def clear(self) -> None:
+        """Forget all but the instruction, after the clock has jumped."""
+        for kept in self._pictures.values():
+            kept.clear()
+        self._newest_set = {}
+        self._poses.clear()
+        self._gripper.clear()
+        self._refused.clear()
+
+    @property
+    def pose(self) -> Pose | None:
+        """The newest pose of the end effector."""
+        return self._poses.latest
+
+    @property
+    def newest_stamp(self) -> float:
+        """Time of the newest images that belong together [s]; ``-inf`` before the first."""
+        return min((p.stamp for p in self._newest_set.values()), default=-math.inf)
+
+    def observe(self, now: float) -> Observation:
+        """The newest observation at ``now`` [s].
+
+        Raises:
+            NotReadyError: Something is missing, stale, or not of one moment.
+        """
+        for why in self._missing(now).values():
+            raise NotReadyError(why)
+        stamp = self.newest_stamp
+        try:
+            proprioception = self._proprioception(stamp)
+        except NotKnownError as error:
+            raise NotReadyError(str(error)) from error
         return Observation(
-            stamp=self.newest_common_stamp(),
-            images=images,
-            proprioception=self._proprioception(),
+            stamp=stamp,
+            images=Pictures(self._newest_set, self._sizes),
+            proprioception=proprioception,
             fields=self._fields,
             instruction=self.instruction,
         )
 
-    def _proprioception(self) -> FloatArray:
-        return np.array([self._state[name] for name in self._fields], np.float32)
+    def problems(self, now: float) -> dict[str, str]:
+        """All that keeps an observation from being made at ``now`` [s]: what, and a sentence."""
+        found = self._missing(now)
+        if not found:
+            try:
+                self._proprioception(self.newest_stamp)
+            except NotKnownError as error:
+                found[SYNCHRONY] = str(error)
+        return found
 
-    def _require_fresh(self, what: str, stamp: float, now: float) -> None:
-        age = now - stamp
-        if age > self._max_age:
-            raise NotReadyError(f"{what} is {age:.2f} s old; at most {self._max_age:g} s is usable")
-        if -age > self._max_age:
-            raise NotReadyError(f"{what} is stamped {-age:.2f} s in the future; align the clocks")
+    def _missing(self, now: float) -> dict[str, str]:
+        found: dict[str, str] = {}
+        if not self.instruction:
+            found[INSTRUCTION] = "waiting for an instruction on the topic 'instruction'"
+        for camera in self._sizes:
+            newest = self._pictures[camera][-1].stamp if self._pictures[camera] else -math.inf
+            self._judge(found, camera, f"camera {camera!r}", newest, now)
+        if self._needs_pose:
+            self._judge(found, POSE, POSE, self._poses.newest, now)
+        if GRIPPER_FIELD in self._fields:
+            self._judge(found, GRIPPER, "the gripper's opening", self._gripper.newest, now)
+        if not found and not now - self.newest_stamp <= self._max_age:
+            found[SYNCHRONY] = self._apart()
+        return found
+
+    def ages(self, now: float) -> dict[str, float]:
+        """Age of the newest usable message of each input at ``now`` [s]; ``inf`` for none."""
+        newest = {c: kept[-1].stamp if kept else -math.inf for c, kept in self._pictures.items()}
+        newest |= {POSE: self._poses.newest} if self._needs_pose else {}
+        newest |= {GRIPPER: self._gripper.newest} if GRIPPER_FIELD in self._fields else {}
+        return {name: now - stamp for name, stamp in newest.items()}
+
+    @property
+    def _needs_pose(self) -> bool:
+        return any(name in POSE_FIELDS for name in self._fields)
+
+    def _judge(
+        self, found: dict[str, str], name: str, what: str, newest: float, now: float
+    ) -> None:
+        age = now - newest
+        if age <= self._max_age:
+            return
+        if (why := self._refused.get(name)) is not None:
+            found[name] = why
+        elif math.isinf(age):
+            found[name] = f"nothing has been heard of {what} yet; is it published?"
+        else:
+            found[name] = (
+                f"{what} has been silent for {age:.2f} s; at most {self._max_age:g} s is usable"
+            )
+
+    def _synchronise(self) -> None:
+        """Look for a newer set of images, and drop those that can be in no newer one."""
+        stamps = sorted((p.stamp for kept in self._pictures.values() for p in kept), reverse=True)
+        for start in stamps:
+            chosen = {name: self._first_since(name, start) for name in self._pictures}
+            together = {
+                name: picture
+                for name, picture in chosen.items()
+                if picture is not None and picture.stamp <= start + self._slop
+            }
+            if len(together) == len(chosen):
+                self._newest_set = together
+                for kept in self._pictures.values():
+                    while kept and kept[0].stamp < start:
+                        kept.popleft()
+                return
+
+    def _first_since(self, camera: str, stamp: float) -> Picture | None:
+        return next((p for p in self._pictures[camera] if p.stamp >= stamp), None)
+
+    def _apart(self) -> str:
+        spreads = [math.inf]
+        for start in [p.stamp for kept in self._pictures.values() for p in kept]:
+            firsts = [self._first_since(name, start) for name in self._pictures]
+            stamps = [p.stamp for p in firsts if p is not None]
+            if len(stamps) == len(firsts):
+                spreads.append(max(stamps) - start)
+        return (
+            f"the images of the cameras {', '.join(self._sizes)} are taken {min(spreads):.2f} s "
+            f"apart at best, and sync_slop is {self._slop:g} s; trigger them together or raise it"
+        )
+
+    def _proprioception(self, stamp: float) -> FloatArray:
+        state: dict[str, float] = {}
+        if self._needs_pose:
+            state |= _pose_fields(self._poses.at(stamp, self._slop, self._max_age))
+        if GRIPPER_FIELD in self._fields:
+            state[GRIPPER_FIELD] = self._gripper.at(stamp, self._slop, self._max_age)
+        return np.array([state[name] for name in self._fields], np.float32)
+
+
+def _pose_fields(pose: Pose) -> dict[str, float]:
+    x, y, z, w = (float(v) for v in pose.quaternion)
+    yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+    values = (*map(float, pose.position), math.sin(yaw), math.cos(yaw))
+    return dict(zip(POSE_FIELDS, values, strict=True))

@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 import array
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point, PoseStamped, TwistStamped
 from nav_msgs.msg import Path as PathMessage
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import Image, JointState, Range
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import ImageMarker
 
@@ -58,47 +58,6 @@ def to_stamp(when: float) -> Time:
     return Time(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
 
 
-def image_from_message(message: Image) -> ImageArray:
-    """Pixels of an ``rgb8`` or ``bgr8`` image as (H, W, 3) uint8 RGB.
-
-    Raises:
-        MessageError: The size is zero, the encoding is another, or step and data contradict them.
-    """
-    height, width, step = int(message.height), int(message.width), int(message.step)
-    if height == 0 or width == 0:
-        raise MessageError(f"the image is {width} x {height} pixels; a camera must send some")
-    if message.encoding not in ("rgb8", "bgr8"):
-        raise MessageError(
-            f"the image encoding is {message.encoding!r}; configure the camera for rgb8 or bgr8"
-        )
-    if step < 3 * width:
-        raise MessageError(f"the image step is {step} bytes, too short for {width} RGB pixels")
-    if len(message.data) != height * step:
-        raise MessageError(
-            f"the image carries {len(message.data)} bytes where {height} rows of {step} are "
-            f"{height * step}; the camera driver is broken"
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
-    pixels = rows[:, : 3 * width].reshape(height, width, 3)
-    return pixels[..., ::-1] if message.encoding == "bgr8" else pixels
-
-
-def image_from_compressed(message: CompressedImage) -> ImageArray:
-    """Pixels of a JPEG or PNG message as (H, W, 3) uint8 RGB.
-
-    Raises:
-        MessageError: The data is not an image that OpenCV can decode.
-    """
-    data = np.frombuffer(message.data, np.uint8)
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if decoded is None:
-        raise MessageError(
-            f"the compressed image ({message.format or 'no format'}, {data.size} bytes) cannot be "
-            "decoded; send JPEG or PNG"
-        )
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def image_to_message(pixels: ImageArray, frame_id: str, stamp: Time) -> Image:
     """An ``rgb8`` message of (H, W, 3) uint8 pixels."""
     height, width, _ = pixels.shape
@@ -111,6 +70,24 @@ def image_to_message(pixels: ImageArray, frame_id: str, stamp: Time) -> Image:
         step=3 * width,
         data=array.array("B", pixels.tobytes()),  # rclpy copies anything else element by element
     )
+
+
+def clearance_from_message(message: Range) -> float:
+    """The distance to the nearest obstacle [m], by REP 117: ``inf`` is none, ``-inf`` too near.
+
+    Raises:
+        MessageError: It is not a number, or lies outside what the sensor can measure.
+    """
+    distance, low, high = (float(v) for v in (message.range, message.min_range, message.max_range))
+    if math.isnan(distance):
+        raise MessageError("the clearance is not a number; check its sensor")
+    bounded = low < high  # a driver that leaves both at zero tells no bounds
+    if math.isfinite(distance) and bounded and not low <= distance <= high:
+        raise MessageError(
+            f"the clearance of {distance:.3g} m lies outside the sensor's own range of {low:.3g} "
+            f"to {high:.3g} m; send inf for free space and -inf for too near (REP 117)"
+        )
+    return distance
 
 
 def pose_from_message(message: PoseStamped) -> Pose:
@@ -187,9 +164,15 @@ def chunk_to_path(chunk: ActionChunk, pose: Pose, frame_id: str) -> PathMessage:
     return path
 
 
-def trace_to_markers(trace: Trace, image: ImageArray, header: Header) -> list[ImageMarker]:
-    """A line for each mark of a trace, in pixels of ``image``; ids follow :data:`TRACE_MARKS`."""
-    height, width = image.shape[:2]
+def trace_to_markers(trace: Trace, size: tuple[int, int], header: Header) -> list[ImageMarker]:
+    """A line for each mark of a trace, in pixels of an image; ids follow :data:`TRACE_MARKS`.
+
+    Args:
+        trace: The trace.
+        size: Height and width of the image [px].
+        header: Header of the image.
+    """
+    height, width = size
     nanoseconds = round(float(trace.times[-1]) * NANOSECONDS)
     # What was expected says nothing of the time after.
     lifetime = Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
@@ -203,7 +186,7 @@ def trace_to_markers(trace: Trace, image: ImageArray, header: Header) -> list[Im
                 id=TRACE_MARKS.index(mark),
                 type=ImageMarker.LINE_STRIP,
                 action=ImageMarker.ADD,
-                scale=float(overlay.line_width(image)),
+                scale=float(overlay.line_width(size)),
                 outline_color=ColorRGBA(r=red, g=green, b=blue, a=1.0),
                 lifetime=lifetime,
                 points=[Point(x=float(x), y=float(y)) for x, y in path],

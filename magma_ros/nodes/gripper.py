@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
-from magma_ros.nodes.settings import Setting, Settings
+from magma_ros.nodes.settings import Setting, SettingError, Settings
 
 GRIPPER_SETTINGS = (
     Setting("gripper.joint", "finger_joint", "Name of the gripper joint in joint_states."),
@@ -38,13 +39,23 @@ class GripperJoint:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> GripperJoint:
-        """The gripper that the ``gripper.*`` parameters describe."""
-        return cls(**settings.group("gripper"))
+        """The gripper that the ``gripper.*`` parameters describe.
+
+        Raises:
+            SettingError: It is as open as it is closed.
+        """
+        made = cls(**settings.group("gripper"))
+        if made.open_position == made.closed_position:
+            raise SettingError(
+                f"gripper.open_position and gripper.closed_position are both "
+                f"{made.open_position:g}; give the joint's two ends"
+            )
+        return made
 
     def opening(self, message: JointState) -> float | None:
-        """The opening that ``message`` reports, 0..1, or None if it lacks the joint."""
+        """The opening that ``message`` reports, 0..1, or None without a finite position of it."""
         for name, position in zip(message.name, message.position, strict=False):
-            if name == self.joint:
+            if name == self.joint and math.isfinite(position):
                 span = self.open_position - self.closed_position
                 opening = (float(position) - self.closed_position) / span
                 return min(1.0, max(0.0, opening))

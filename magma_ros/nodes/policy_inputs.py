@@ -6,18 +6,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from geometry_msgs.msg import PoseStamped
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Range
 from std_msgs.msg import String
 
 from magma_ros.agent.circumstances import CircumstanceError, Circumstances
-from magma_ros.agent.observation import NotReadyError, Senses
+from magma_ros.agent.observation import (
+    GRIPPER,
+    INSTRUCTION,
+    POSE,
+    ObservationBuffer,
+)
+from magma_ros.agent.picture import Picture, Pictures
+from magma_ros.agent.stamps import StampCheck, StampError
+from magma_ros.agent.watch import Watch
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.gripper import GripperJoint
+from magma_ros.nodes.images import picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode
+from magma_ros.nodes.pose_input import PoseInput
+from magma_ros.nodes.subscriptions import subscribe_latched
 from magma_ros.policy.manifest import ObservationContract
-from magma_ros.types import Clock, Observation, Pose
+from magma_ros.types import MonotonicClock, Observation, Pose
+
+WATCH_PERIOD = 0.25
+"""Time between two looks for what is missing [s]."""
+
+REFUSAL_PERIOD = 10.0
+"""Least time between two words on messages that cannot be used [s]."""
+
+CLEARANCE, BATTERY, CLOCK = "clearance", "battery", "clock"
 
 
 class PolicyInputs:
@@ -25,118 +46,192 @@ class PolicyInputs:
 
     Attributes:
         circumstances: What a decision may cost besides time.
-        camera_frames: Frame of the newest image, by camera.
     """
 
     def __init__(
-        self,
-        node: ManagedNode,
-        contract: ObservationContract,
-        clock: Clock,
-        on_image: Callable[[], None],
+        self, node: ManagedNode, contract: ObservationContract, on_picture: Callable[[], None]
     ) -> None:
         """Subscribe.
 
         Args:
             node: Node to subscribe with, whose parameters are used.
             contract: What the policy must be given.
-            clock: Monotonic clock of the process.
-            on_image: Called after each usable image.
+            on_picture: Called when a picture came, so that there may be a newer observation.
+
+        Raises:
+            UnknownFieldError: The contract names proprioception that nothing measures.
         """
-        self.circumstances = Circumstances()
-        self.camera_frames: dict[str, str] = {}
+        settings = node.settings
+        self.circumstances = Circumstances(clearance_required=settings["clearance_required"])
         self._node = node
-        self._clock = clock
-        self._on_new_image = on_image
-        self._gripper = GripperJoint.from_settings(node.settings)
-        cameras = [camera.name for camera in contract.cameras]
-        self._senses = Senses(cameras, contract.proprioception, node.settings["max_age"])
-        self._subscribe(cameras)
+        self._monotonic = MonotonicClock()
+        self._on_picture = on_picture
+        self._gripper = GripperJoint.from_settings(settings)
+        self._buffer = ObservationBuffer(
+            {camera.name: (camera.height, camera.width) for camera in contract.cameras},
+            contract.proprioception,
+            max_age=settings["max_age"],
+            sync_slop=settings["sync_slop"],
+        )
+        self._clearance_stamps = StampCheck(CLEARANCE, settings["max_age"])
+        self._refusals: dict[str, int] = {}
+        self._watch = Watch()
+        self._timer: Any = None
+        self._subscribe([camera.name for camera in contract.cameras])
+
+    def start(self) -> None:
+        """Begin to watch for silence."""
+        self._watch = Watch()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self._node.create_timer(WATCH_PERIOD, self._look, clock=steady)
+
+    def stop(self) -> None:
+        """End the watch."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+
+    def close(self) -> None:
+        """Release what the node does not release by itself."""
+        self.stop()
+        self._pose.close()
 
     @property
     def newest_stamp(self) -> float:
-        """The time up to which every camera has been seen [s]; ``-inf`` before the first."""
-        return self._senses.newest_common_stamp()
+        """Time of the newest images that belong together [s]; ``-inf`` before the first."""
+        return self._buffer.newest_stamp
 
     @property
     def pose(self) -> Pose | None:
         """The newest pose of the end effector."""
-        return self._senses.pose
+        return self._buffer.pose
 
     def observe(self, now: float) -> Observation:
-        """The observation at ``now`` [s].
+        """The newest observation at ``now`` [s].
 
         Raises:
-            NotReadyError: Something is missing, stale, or stamped in the future.
+            NotReadyError: Something is missing, stale, or not of one moment.
         """
-        return self._senses.observe(now)
+        return self._buffer.observe(now)
 
     def waiting_for(self, now: float) -> str:
         """What keeps an observation from being made at ``now`` [s], in a sentence, or ''."""
-        try:
-            self._senses.observe(now)
-        except NotReadyError as error:
-            return str(error)
-        return ""
+        return next(iter(self._buffer.problems(now).values()), "")
+
+    def source_of(self, observation: Observation, camera: str) -> Picture:
+        """The picture as ``camera`` sent it, of an observation made here."""
+        assert isinstance(observation.images, Pictures)
+        return observation.images.sources[camera]
 
     def forget(self) -> None:
         """Drop everything but the instruction, after the clock has jumped."""
-        self._senses.forget()
+        self._buffer.clear()
+
+    def status(self, now: float) -> DiagnosticStatus:
+        """Whether each input is alive, for ``/diagnostics``."""
+        problems = self._watch.lasting
+        faults = {name: why for name, why in problems.items() if name != INSTRUCTION}
+        level = DiagnosticStatus.WARN if faults else DiagnosticStatus.OK
+        text = next(iter((faults or problems).values()), "All inputs are alive.")
+        ages = self._buffer.ages(now)
+        ages[CLEARANCE] = self.circumstances.clearance_age(self._monotonic.now())
+        values: dict[str, object] = {f"{name}_age_s": age for name, age in ages.items()}
+        values |= {f"{name}_refused": count for name, count in self._refusals.items()}
+        values |= {f"{name}_problem": why for name, why in problems.items()}
+        return convert.status_message(level, "policy: inputs", text, values)
+
+    # Subscriptions
 
     def _subscribe(self, cameras: list[str]) -> None:
-        subscribe = self._node.create_subscription
-        compressed = self._node.settings["transport"] == "compressed"
+        subscribe, settings = self._node.create_subscription, self._node.settings
+        compressed = settings["transport"] == "compressed"
         for camera in cameras:
             topic = names.camera_topic(camera, compressed=compressed)
             kind = CompressedImage if compressed else Image
             subscribe(kind, topic, partial(self._on_image, camera), qos.IMAGES)
-        subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.STATE)
-        subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.STATE)
-        subscribe(String, names.INSTRUCTION, self._on_instruction, qos.LATCHED)
+        self._pose = PoseInput(
+            self._node, settings["max_age"], self._on_pose, partial(self._refuse, POSE)
+        )
+        subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
         subscribe(Range, names.CLEARANCE, self._on_clearance, qos.IMAGES)
         subscribe(BatteryState, names.BATTERY, self._on_battery, qos.IMAGES)
+        for topic in (names.INSTRUCTION, names.GUARD_INSTRUCTION):
+            subscribe_latched(self._node, String, topic, self._on_instruction)
 
     def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
-        decode = (
-            convert.image_from_compressed
-            if isinstance(message, CompressedImage)
-            else convert.image_from_message
-        )
         try:
-            pixels = decode(message)
-        except convert.MessageError as error:
-            self._complain(f"camera {camera!r}: {error}")
+            self._buffer.add_picture(camera, picture_from_message(message), self._now())
+        except (convert.MessageError, StampError) as error:
+            self._refuse(camera, _about(f"camera {camera!r}", error))
             return
-        self.camera_frames[camera] = message.header.frame_id
-        self._senses.see(camera, convert.seconds(message.header.stamp), pixels)
-        self._on_new_image()
+        self._on_picture()
 
-    def _on_pose(self, message: PoseStamped) -> None:
-        try:
-            self._senses.feel_pose(convert.pose_from_message(message))
-        except convert.MessageError as error:
-            self._complain(str(error))
+    def _on_pose(self, pose: Pose) -> None:
+        self._buffer.add_pose(pose)
 
     def _on_joints(self, message: JointState) -> None:
+        joint = self._gripper.joint
+        if joint not in message.name:
+            if not self._buffer.why(GRIPPER):  # arm and gripper often have a publisher each
+                self._buffer.explain(GRIPPER, f"joint_states name no joint {joint!r}")
+            return
         opening = self._gripper.opening(message)
-        if opening is not None:
-            self._senses.feel_gripper(opening)
+        if opening is None:
+            why = f"joint_states give no finite position of {joint!r}; check the gripper's driver"
+            self._refuse(GRIPPER, why)
+            return
+        try:
+            self._buffer.add_gripper(convert.seconds(message.header.stamp), opening, self._now())
+        except StampError as error:
+            self._refuse(GRIPPER, str(error))
 
     def _on_instruction(self, message: String) -> None:
-        self._senses.instruction = message.data
-        self._node.get_logger().info(f"told to: {message.data[:200]!r}")
+        if message.data != self._buffer.instruction:
+            self._buffer.instruction = message.data
+            self._node.get_logger().info(f"told to: {message.data[:200]!r}")
 
     def _on_clearance(self, message: Range) -> None:
+        stamp, now = convert.seconds(message.header.stamp), self._now()
         try:
-            self.circumstances.report_clearance(float(message.range), self._clock.now())
-        except CircumstanceError as error:
-            self._complain(str(error))
+            clearance = convert.clearance_from_message(message)
+            if self._clearance_stamps.accept(stamp, now):
+                measured = self._monotonic.now() - max(0.0, now - stamp)
+                self.circumstances.report_clearance(clearance, measured)
+        except (convert.MessageError, StampError, CircumstanceError) as error:
+            self._refuse(CLEARANCE, str(error))
 
     def _on_battery(self, message: BatteryState) -> None:
         try:
             self.circumstances.report_battery(float(message.percentage))
         except CircumstanceError as error:
-            self._complain(str(error))
+            self._refuse(BATTERY, str(error))
 
-    def _complain(self, text: str) -> None:
-        self._node.get_logger().warning(text, throttle_duration_sec=2.0)
+    def _refuse(self, name: str, why: str) -> None:
+        self._refusals[name] = self._refusals.get(name, 0) + 1
+        self._buffer.explain(name, why)
+        self._node.get_logger().warning(why, throttle_duration_sec=REFUSAL_PERIOD)
+
+    # Watching for silence
+
+    def _look(self) -> None:
+        now, steady = self._now(), self._monotonic.now()
+        problems = self._buffer.problems(now)
+        if self.circumstances.clearance_silent(steady):
+            problems[CLEARANCE] = self._buffer.why(CLEARANCE) or (
+                "the clearance sensor is silent, which counts as full risk; is it published?"
+            )
+        if self._watch.standstill(now, steady):
+            problems = {CLOCK: "the clock stands still; is /clock published?"}
+        for name, why in self._watch.update(problems, steady):
+            if name == INSTRUCTION:
+                self._node.get_logger().info(why)
+            else:
+                self._node.get_logger().warning(why)
+
+    def _now(self) -> float:
+        return float(self._node.get_clock().now().nanoseconds) / convert.NANOSECONDS
+
+
+def _about(what: str, error: Exception) -> str:
+    text = str(error)
+    return text if text.startswith(what) else f"{what}: {text}"

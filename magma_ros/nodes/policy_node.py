@@ -12,11 +12,11 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.timer import Timer
-from std_msgs.msg import Header
 
 from magma_ros.agent.doubt import Doubt
 from magma_ros.agent.health import Health, HealthMonitor
 from magma_ros.agent.observation import NotReadyError
+from magma_ros.agent.pace import Pace
 from magma_ros.agent.thinker import Thinker
 from magma_ros.agent.tuned_gate import TunedGate
 from magma_ros.gate.handover import Provisional
@@ -89,9 +89,8 @@ class PolicyNode(ManagedNode):
         self._tally = Tally()
         self._skipped_stamp = -math.inf
         self._planned_instruction = ""
-        self._inputs = PolicyInputs(
-            self, self._policy.manifest.observation, self._monotonic, self._on_image
-        )
+        self._pace = Pace()
+        self._inputs = PolicyInputs(self, self._policy.manifest.observation, self._on_image)
         subscribe_latched(self, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
         name = self._policy.manifest.name
         self._outputs = PolicyOutputs(self, self.settings["base_frame"], name)
@@ -106,7 +105,8 @@ class PolicyNode(ManagedNode):
             raise PolicyError("a stage of the policy hangs; restart the node")
         self._forget_plans()
         self._gate.reset()
-        self._planned_stamp = self._now()  # older images, still queued, would be answered too late
+        self._pace.restart(self._now())  # older images, still queued, would be answered too late
+        self._inputs.start()
         log = self.get_logger().error
         self._thinker = Thinker(self._think, self._answer_ready.trigger, LEAD, log, self._monotonic)
         self._deadline_timer = self._every(LEAD, self._on_deadline)
@@ -128,6 +128,7 @@ class PolicyNode(ManagedNode):
         for timer in self._activities:
             self.destroy_timer(timer)
         self._activities = []
+        self._inputs.stop()
         ended = self._thinker is None or self._thinker.close(CLOSING_PATIENCE)
         if ended:
             self._thinker = None
@@ -146,6 +147,11 @@ class PolicyNode(ManagedNode):
         self._following = None
         self._doubt.clear()
         self._health.clear()
+
+    def teardown(self) -> None:
+        """Let the inputs go."""
+        if hasattr(self, "_inputs"):
+            self._inputs.close()
 
     def _measure(self) -> None:
         """Let the forecasts learn how fast this machine is, before the first plan needs them."""
@@ -178,20 +184,18 @@ class PolicyNode(ManagedNode):
 
     def _plan(self) -> None:
         self._act()  # what waits to be acted on comes before what comes next
-        now = self._now()
-        if now < self._planned_stamp - self.settings["max_age"]:
+        now, period = self._now(), 1.0 / self.settings["max_plan_rate"]
+        if now < self._pace.last - self.settings["max_age"]:
             self._on_clock_jump()
         newest = self._inputs.newest_stamp
-        # Half a period of tolerance keeps a camera of the same rate from being skipped by jitter.
-        if newest - self._planned_stamp < 0.5 / self.settings["max_plan_rate"]:
+        if not self._pace.admits(newest, period):
             return
         try:
             observation = self._inputs.observe(now)
-        except NotReadyError as error:
-            self._complain(str(error))
+        except NotReadyError:  # the inputs tell by themselves what stays missing
             return
         if self._begin(observation, now - observation.stamp):
-            self._planned_stamp = newest
+            self._pace.take(newest, period)
         elif newest > self._skipped_stamp:
             self._skipped_stamp = newest
             self._tally.skipped += 1
@@ -315,7 +319,8 @@ class PolicyNode(ManagedNode):
         self.get_logger().warning("the clock jumped back; old images and plans are dropped")
         self._inputs.forget()
         self._forget_plans()
-        self._planned_stamp = self._skipped_stamp = -math.inf
+        self._pace.restart(-math.inf)
+        self._skipped_stamp = -math.inf
 
     # Outputs
 
@@ -328,15 +333,14 @@ class PolicyNode(ManagedNode):
         return int(stamp.nanoseconds)
 
     def _publish_trace(self, observation: Observation, trace: Trace) -> None:
-        stamp = convert.to_stamp(observation.stamp)
-        header = Header(stamp=stamp, frame_id=self._inputs.camera_frames[trace.camera])
-        self._outputs.trace(trace, observation.images[trace.camera], header)
+        self._outputs.trace(trace, self._inputs.source_of(observation, trace.camera))
 
     def _publish_health(self) -> None:
         self._outputs.health(self._judge_health())
 
     def _publish_diagnostics(self) -> None:
-        self._outputs.diagnostics(self._judge_health(), self._tally, self._outlook)
+        inputs = self._inputs.status(self._now())
+        self._outputs.diagnostics(self._judge_health(), inputs, self._tally, self._outlook)
 
     def _judge_health(self) -> Health:
         now, thinker = self._now(), self._thinker

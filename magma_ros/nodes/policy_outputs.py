@@ -14,11 +14,12 @@ from std_msgs.msg import Float64, Header, String
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.agent.health import Health
+from magma_ros.agent.picture import Picture
 from magma_ros.motion import StreamSample
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
-from magma_ros.types import ActionChunk, FloatArray, ImageArray, Pose, Trace
+from magma_ros.types import ActionChunk, FloatArray, Pose, Trace
 
 
 class PolicyOutputs:
@@ -60,9 +61,10 @@ class PolicyOutputs:
         """Publish where a chunk leads from ``pose``."""
         self._plan.publish(convert.chunk_to_path(chunk, pose, self._frame))
 
-    def trace(self, trace: Trace, image: ImageArray, header: Header) -> None:
-        """Publish where the marks are expected to go in ``image``."""
-        for marker in convert.trace_to_markers(trace, image, header):
+    def trace(self, trace: Trace, picture: Picture) -> None:
+        """Publish where the marks are expected to go in ``picture``, as its camera sent it."""
+        header = Header(stamp=convert.to_stamp(picture.stamp), frame_id=picture.frame_id)
+        for marker in convert.trace_to_markers(trace, (picture.height, picture.width), header):
             self._trace.publish(marker)
 
     def help(self, why: str) -> None:
@@ -87,8 +89,10 @@ class PolicyOutputs:
         """Publish whether the policy can be followed."""
         self._health.publish(self._health_status(health, "policy"))
 
-    def diagnostics(self, health: Health, tally: Tally, outlook: Outlook) -> None:
-        """Publish the newest plan, the health and how well deadlines are kept.
+    def diagnostics(
+        self, health: Health, inputs: DiagnosticStatus, tally: Tally, outlook: Outlook
+    ) -> None:
+        """Publish the newest plan, the health, the inputs and how well deadlines are kept.
 
         Lateness is a warning for as long as plans keep coming late.
         """
@@ -98,6 +102,7 @@ class PolicyOutputs:
         values = asdict(tally) | outlook.values()
         status = [
             self._health_status(health, "policy: health"),
+            inputs,
             convert.status_message(level, "policy: latency", tally.sentence, values, self._id),
         ]
         if self._plan_status is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from magma_ros.agent.tuned_gate import GATE_OPTIONS
 from magma_ros.gate.loop import HEADROOM
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.pose_input import POSE_SETTINGS
 from magma_ros.nodes.settings import Setting
 
 GATE_SETTINGS = (
@@ -62,6 +63,11 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting("command_rate", 50.0, "Rate of the command stream [Hz].", 20.0, 200.0),
     Setting("transport", "raw", "Image transport.", choices=("raw", "compressed")),
     Setting("max_age", 0.3, "Age beyond which an input is not used [s].", 0.01, 10.0),
+    Setting("sync_slop", 0.05, "Time between images that belong together [s].", 0.0, 10.0),
+    Setting(
+        "clearance_required", False, "Whether silence of the clearance is full risk from the start."
+    ),
+    *POSE_SETTINGS,
     Setting("base_frame", "base_link", "Frame of poses and twists."),
     *GRIPPER_SETTINGS,
 )

@@ -20,6 +20,7 @@ from visualization_msgs.msg import ImageMarker
 from magma_ros.evaluation.report.run import PlanRecord, RunRecord, Sight, write_report
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.hand_over import HandOver
+from magma_ros.nodes.images import picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
 from magma_ros.types import FloatArray, ImageArray, Source
@@ -152,11 +153,11 @@ class ReportNode(ManagedNode):
         self._record.heights.append((self._elapsed(), float(message.pose.position.z)))
 
     def _on_image(self, message: Image) -> None:
-        pixels = convert.image_from_message(message)
+        pixels = picture_from_message(message).pixels()
         self._record.frames.append((self._elapsed(), np.array(pixels)))
 
     def _on_view(self, message: Image) -> None:
-        pixels = np.array(convert.image_from_message(message))
+        pixels = np.array(picture_from_message(message).pixels())
         self._views.append((convert.seconds(message.header.stamp), pixels))
 
     def _on_trace(self, message: ImageMarker) -> None:

@@ -8,7 +8,7 @@ the first pixel is (0.5, 0.5).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ def draw_paths(image: ImageArray, paths: Mapping[str, FloatArray]) -> ImageArray
         paths: Points by mark, (N, 2) in pixels; they may lie outside the image.
     """
     drawn = np.array(image, order="C")
-    width = line_width(image)
+    width = line_width(image.shape)
     for mark, path in paths.items():
         points = _fixed_point(path, max(image.shape))
         end = points[-1].tolist()
@@ -57,9 +57,9 @@ def draw_paths(image: ImageArray, paths: Mapping[str, FloatArray]) -> ImageArray
     return drawn
 
 
-def line_width(image: ImageArray) -> int:
-    """Width of a trace's line on ``image`` [px]."""
-    size = float(max(image.shape[:2]))
+def line_width(shape: Sequence[int]) -> int:
+    """Width of a trace's line on an image of a shape (height, width, ...) [px]."""
+    size = float(max(shape[:2]))
     return max(1, round(size / 128.0))
 
 

@@ -43,6 +43,14 @@ def test_a_clearance_sensor_that_falls_silent_is_full_risk():
     assert circumstances.risk(100.0 + 1.1 * CLEARANCE_TIMEOUT, 1.0) == 1.0
 
 
+def test_a_clearance_sensor_that_is_required_is_full_risk_until_it_is_heard():
+    circumstances = Circumstances(clearance_required=True)
+    assert circumstances.clearance_silent(100.0)
+    assert circumstances.risk(100.0, 1.0) == 1.0
+    circumstances.report_clearance(math.inf, 100.0)
+    assert circumstances.risk(100.0, 1.0) == 0.0
+
+
 def test_energy_is_the_charge_of_the_battery_if_it_is_measured():
     circumstances = Circumstances()
     circumstances.report_battery(0.25)

@@ -1,82 +1,220 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An observation is made only of what is there and fresh."""
+"""An observation is of one moment, made only of what is there, fresh and stamped aright."""
+
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
-from magma_ros.agent.observation import NotReadyError, Senses
+from magma_ros.agent.observation import NotReadyError, ObservationBuffer, UnknownFieldError
+from magma_ros.agent.picture import Picture, PictureError
+from magma_ros.agent.stamps import StampError
 from magma_ros.sim.simulation import PROPRIOCEPTION, Simulation
 from magma_ros.types import Pose
 
-IMAGE = np.zeros((4, 4, 3), np.uint8)
+SIZES = {"front": (4, 4), "wrist": (4, 4)}
+
+
+def picture(stamp, pixels=None):
+    shown = np.zeros((4, 4, 3), np.uint8) if pixels is None else pixels
+    return Picture(stamp, "optical", 4, 4, lambda _height, _width: shown)
+
+
+def pose(stamp, x=0.5, yaw=0.0):
+    return Pose(stamp, np.array([x, 0.0, 0.1]), Rotation.from_rotvec([0, 0, yaw]).as_quat())
 
 
 @pytest.fixture
-def senses():
-    senses = Senses(["front", "wrist"], ("ee_x", "gripper_opening"), max_age=0.3)
-    senses.instruction = "pick the red cube"
-    senses.see("front", 10.0, IMAGE)
-    senses.see("wrist", 10.02, IMAGE)
-    senses.feel_pose(Pose(10.01, np.array([0.5, 0.0, 0.1])))
-    senses.feel_gripper(0.7)
-    return senses
+def make():
+    def make(cameras=SIZES, fields=("ee_x", "gripper_opening"), slop=0.05):
+        made = ObservationBuffer(cameras, fields, max_age=0.3, sync_slop=slop)
+        made.instruction = "pick the red cube"
+        return made
+
+    return make
 
 
-def test_complete_senses_make_an_observation(senses):
-    observation = senses.observe(10.1)
-    assert observation.stamp == 10.0, "the oldest image dates the observation"
-    assert observation.proprioception.tolist() == pytest.approx([0.5, 0.7])
+@pytest.fixture
+def buffer(make):
+    buffer = make()
+    for stamp in (9.9, 10.0, 10.1):
+        buffer.add_pose(pose(stamp, x=stamp))
+        buffer.add_gripper(stamp, stamp - 9.5, stamp)
+    buffer.add_picture("front", picture(10.02), 10.1)
+    buffer.add_picture("wrist", picture(10.04), 10.1)
+    return buffer
 
 
-def test_missing_instruction_is_named(senses):
-    senses.instruction = ""
-    with pytest.raises(NotReadyError, match="waiting for an instruction"):
-        senses.observe(10.1)
+def test_state_is_that_of_the_moment_of_the_oldest_image(buffer):
+    observation = buffer.observe(10.1)
+    assert observation.stamp == 10.02
+    assert observation.proprioception.tolist() == pytest.approx([10.02, 0.52])
+    assert set(observation.images) == {"front", "wrist"}
 
 
-def test_missing_camera_is_named():
-    senses = Senses(["front"], (), max_age=0.3)
-    senses.instruction = "reach the red cube"
-    with pytest.raises(NotReadyError, match="camera 'front'"):
-        senses.observe(0.0)
+def test_rotation_is_interpolated_along_the_shortest_turn(make):
+    buffer = make({"front": (4, 4)}, ("ee_sin_yaw", "ee_cos_yaw"))
+    for stamp, yaw in ((10.0, 3.1), (10.1, -3.1)):
+        buffer.add_pose(pose(stamp, yaw=yaw))
+    buffer.add_picture("front", picture(10.05), 10.1)
+    assert buffer.observe(10.1).proprioception.tolist() == pytest.approx([0.0, -1.0], abs=1e-6)
 
 
-def test_missing_joint_is_named():
-    senses = Senses([], ("gripper_opening",), max_age=0.3)
-    senses.instruction = "reach the red cube"
-    with pytest.raises(NotReadyError, match="waiting for gripper_opening"):
-        senses.observe(0.0)
+@given(st.lists(st.floats(0.0, 0.6), min_size=2, max_size=2), st.floats(0.005, 0.1))
+def test_images_of_one_observation_are_never_further_apart_than_the_slop(offsets, slop):
+    buffer = ObservationBuffer(SIZES, (), max_age=0.3, sync_slop=slop)
+    buffer.instruction = "reach"
+    sent = sorted(
+        (offset + 0.1 * n, camera)
+        for camera, offset in zip(SIZES, offsets, strict=True)
+        for n in range(12)
+    )
+    for stamp, camera in sent:
+        buffer.add_picture(camera, picture(1.0 + stamp), 1.0 + stamp)
+        if buffer.newest_stamp > 0.0:
+            stamps = [p.stamp for p in buffer._newest_set.values()]
+            assert max(stamps) - min(stamps) <= slop + 1e-9
+            assert min(stamps) == buffer.newest_stamp
 
 
-def test_stale_image_is_refused(senses):
-    with pytest.raises(NotReadyError, match=r"camera 'front' is 0\.40 s old"):
-        senses.observe(10.4)
+def test_the_newest_images_that_belong_together_are_chosen(make):
+    buffer = make(fields=())
+    for camera, stamps in {"front": (10.0, 10.1, 10.2), "wrist": (10.01, 10.11)}.items():
+        for stamp in stamps:
+            buffer.add_picture(camera, picture(stamp), 10.2)
+    assert buffer.observe(10.2).stamp == 10.1
 
 
-def test_future_image_is_refused(senses):
-    senses.see("front", 11.0, IMAGE)
-    with pytest.raises(NotReadyError, match=r"0\.90 s in the future"):
-        senses.observe(10.1)
+def test_cameras_that_are_not_synchronised_are_named_with_how_far_they_are_apart(make):
+    buffer = make(fields=())
+    for n in range(4):
+        buffer.add_picture("front", picture(10.0 + 0.5 * n), 10.0 + 0.5 * n)
+        buffer.add_picture("wrist", picture(10.29 + 0.5 * n), 10.29 + 0.5 * n)
+    with pytest.raises(NotReadyError, match=r"0\.2[19] s apart at best, and sync_slop is 0\.05 s"):
+        buffer.observe(11.795)
 
 
-def test_stale_pose_is_refused(senses):
-    senses.see("front", 10.4, IMAGE)
-    senses.see("wrist", 10.4, IMAGE)
-    with pytest.raises(NotReadyError, match="ee_pose"):
-        senses.observe(10.4)
+def test_a_state_too_far_from_the_images_is_refused(make):
+    buffer = make({"front": (4, 4)})
+    buffer.add_picture("front", picture(10.0), 10.0)
+    buffer.add_pose(pose(10.29))
+    buffer.add_gripper(10.29, 0.5, 10.29)
+    with pytest.raises(NotReadyError, match=r"ee_pose nearest to the images is 0\.29 s newer"):
+        buffer.observe(10.29)
 
 
-def test_what_is_felt_over_ros_is_what_the_policy_was_trained_on():
+@pytest.mark.parametrize(
+    ("leave", "said"),
+    [
+        ("instruction", "waiting for an instruction"),
+        ("front", "nothing has been heard of camera 'front' yet"),
+        ("pose", "nothing has been heard of ee_pose yet"),
+        ("gripper", "nothing has been heard of the gripper's opening yet"),
+    ],
+)
+def test_what_is_missing_is_named(make, leave, said):
+    buffer = make({"front": (4, 4)})
+    if leave == "instruction":
+        buffer.instruction = ""
+    if leave != "front":
+        buffer.add_picture("front", picture(10.0), 10.0)
+    if leave != "pose":
+        buffer.add_pose(pose(10.0))
+    if leave != "gripper":
+        buffer.add_gripper(10.0, 0.5, 10.0)
+    with pytest.raises(NotReadyError, match=said):
+        buffer.observe(10.0)
+    assert len(buffer.problems(10.0)) == 1
+
+
+@pytest.mark.parametrize("silent", ["front", "wrist", "pose", "gripper"])
+def test_what_falls_silent_is_named_with_its_age(buffer, silent):
+    for stamp in (10.3, 10.5):
+        for camera in SIZES:
+            if camera != silent:
+                buffer.add_picture(camera, picture(stamp), stamp)
+        if silent != "pose":
+            buffer.add_pose(pose(stamp))
+        if silent != "gripper":
+            buffer.add_gripper(stamp, 0.5, stamp)
+    with pytest.raises(NotReadyError, match=r"silent for 0\.\d\d s; at most 0\.3 s") as caught:
+        buffer.observe(10.5)
+    assert {"pose": "ee_pose"}.get(silent, silent) in str(caught.value)
+
+
+@pytest.mark.parametrize("stamp", [0.0, -1.0, 10.0 - 60.0, 12.0, math.nan])
+def test_an_image_with_an_impossible_stamp_is_refused_and_changes_nothing(buffer, stamp):
+    before = buffer.newest_stamp
+    with pytest.raises(StampError, match="camera 'front' is stamped"):
+        buffer.add_picture("front", picture(stamp), 10.1)
+    assert buffer.newest_stamp == before
+
+
+def test_an_input_that_only_sends_what_is_refused_is_explained(make):
+    buffer = make({"front": (4, 4)}, ())
+    buffer.explain("front", "camera 'front' is stamped 60.00 s in the past")
+    assert buffer.problems(10.0) == {"front": "camera 'front' is stamped 60.00 s in the past"}
+    buffer.add_picture("front", picture(10.0), 10.0)
+    assert not buffer.problems(10.0)
+    assert "silent" in buffer.problems(11.0)["front"]
+
+
+def test_after_the_clock_jumped_back_nothing_of_before_is_used(buffer):
+    buffer.add_pose(pose(5.0, x=5.0))
+    buffer.add_gripper(5.0, 0.1, 5.0)
+    for camera in SIZES:
+        buffer.add_picture(camera, picture(5.0), 5.0)
+    observation = buffer.observe(5.0)
+    assert observation.stamp == 5.0
+    assert observation.proprioception.tolist() == pytest.approx([5.0, 0.1])
+
+
+def test_proprioception_that_nothing_measures_is_refused_at_once():
+    with pytest.raises(UnknownFieldError, match="wants elbow_torque"):
+        ObservationBuffer(SIZES, ("ee_x", "elbow_torque"), max_age=0.3, sync_slop=0.05)
+
+
+def test_pictures_are_decoded_when_looked_at_and_once(make):
+    calls = []
+
+    def decode(height, width):
+        calls.append((height, width))
+        return np.zeros((height, width, 3), np.uint8)
+
+    buffer = make({"front": (3, 2)}, ())
+    buffer.add_picture("front", Picture(10.0, "optical", 4, 4, decode), 10.0)
+    observation = buffer.observe(10.0)
+    assert not calls
+    assert observation.images["front"].shape == observation.images["front"].shape == (3, 2, 3)
+    assert calls == [(3, 2)]
+
+
+def test_a_picture_that_cannot_be_decoded_is_named_by_its_camera(make):
+    def decode(_height, _width):
+        raise PictureError("the JPEG image is corrupt")
+
+    buffer = make({"front": (4, 4)}, ())
+    buffer.add_picture("front", Picture(10.0, "optical", 4, 4, decode), 10.0)
+    with pytest.raises(PictureError, match="camera 'front': the JPEG image is corrupt"):
+        _ = buffer.observe(10.0).images["front"]
+
+
+def test_what_is_observed_over_ros_is_what_the_policy_was_trained_on():
     simulation = Simulation("pick", seed=4)
     try:
-        senses = Senses(["front", "wrist"], PROPRIOCEPTION, max_age=1.0)
-        senses.instruction = simulation.instruction
-        for camera in ("front", "wrist"):
-            senses.see(camera, 0.0, simulation.image(camera))
-        senses.feel_pose(simulation.ee_pose())
-        senses.feel_gripper(simulation.gripper_opening())
-        felt = senses.observe(0.0).proprioception
-        assert felt == pytest.approx(simulation.observation().proprioception, abs=1e-5)
+        cameras = dict.fromkeys(("front", "wrist"), (4, 4))
+        buffer = ObservationBuffer(cameras, PROPRIOCEPTION, max_age=1.0, sync_slop=0.05)
+        buffer.instruction = simulation.instruction
+        for camera in cameras:
+            buffer.add_picture(camera, picture(1.0, simulation.image(camera)), 1.0)
+        measured = simulation.ee_pose()
+        buffer.add_pose(Pose(1.0, measured.position, measured.quaternion))
+        buffer.add_gripper(1.0, simulation.gripper_opening(), 1.0)
+        observed = buffer.observe(1.0).proprioception
+        assert observed == pytest.approx(simulation.observation().proprioception, abs=1e-5)
     finally:
         simulation.close()

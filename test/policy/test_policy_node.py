@@ -16,7 +16,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import BatteryState, Image, JointState, Range
-from std_msgs.msg import String
+from std_msgs.msg import Header, String
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.gate.confidence import FEATURES
@@ -89,9 +89,9 @@ class Robot:
         stamp = self.node.get_clock().now().to_msg()
         self.stamps.append(convert.seconds(stamp))
         pose = PoseStamped()
-        pose.header.stamp = stamp
+        pose.header.stamp, pose.header.frame_id = stamp, "base_link"
         self._pose.publish(pose)
-        self._joints.publish(JointState(name=["finger_joint"], position=[0.02]))
+        self._joints.publish(JointState(header=pose.header, name=["finger_joint"], position=[0.02]))
         rng = np.random.default_rng(len(self.stamps))
         for camera, publisher in self._cameras.items():
             pixels = rng.integers(0, 255, (*SIZES.get(camera, (120, 160)), 3), np.uint8)
@@ -295,7 +295,8 @@ def test_battery_and_clearance_become_energy_and_risk(run):
 
     def low(robot):
         robot.battery.publish(BatteryState(percentage=0.125))
-        robot.clearance.publish(Range(range=0.0))
+        stamp = robot.node.get_clock().now().to_msg()
+        robot.clearance.publish(Range(header=Header(stamp=stamp), range=0.0))
         return robot.told(reason="CAPPED", depth="1", energy="0.125", risk="1")
 
     until(low)

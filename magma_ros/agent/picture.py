@@ -1,0 +1,82 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that are decoded when somebody looks at them, and never twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from magma_ros.types import ImageArray, MagmaError
+
+
+class PictureError(MagmaError):
+    """A picture cannot be decoded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture as a camera sent it.
+
+    Attributes:
+        stamp: Time at which it was taken [s].
+        frame_id: Frame of the camera.
+        width: Width as sent [px].
+        height: Height as sent [px].
+        decode: Gives the pixels, (H, W, 3) uint8 RGB, for a least height and width [px]; a larger
+            picture may be reduced to no less than that, where this makes decoding cheaper.
+    """
+
+    stamp: float
+    frame_id: str
+    width: int
+    height: int
+    decode: Callable[[int, int], ImageArray]
+
+    def pixels(self, height: int | None = None, width: int | None = None) -> ImageArray:
+        """The pixels, at no less than ``height`` and ``width`` [px] or, without them, all.
+
+        Raises:
+            PictureError: The data are corrupt.
+        """
+        least_height = self.height if height is None else min(height, self.height)
+        least_width = self.width if width is None else min(width, self.width)
+        return self.decode(least_height, least_width)
+
+
+class Pictures(Mapping[str, ImageArray]):
+    """One picture a camera, decoded by the thread that first asks for it."""
+
+    def __init__(
+        self, pictures: Mapping[str, Picture], sizes: Mapping[str, tuple[int, int]]
+    ) -> None:
+        """Hold ``pictures``, to be decoded to no less than ``sizes`` (height, width) [px]."""
+        self.sources = dict(pictures)
+        self._sizes = dict(sizes)
+        self._decoded: dict[str, ImageArray] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, camera: str) -> ImageArray:
+        """The pixels of one camera.
+
+        Raises:
+            KeyError: There is no such camera.
+            PictureError: Its picture is corrupt.
+        """
+        with self._lock:
+            if camera not in self._decoded:
+                source = self.sources[camera]
+                try:
+                    self._decoded[camera] = source.pixels(*self._sizes[camera])
+                except PictureError as error:
+                    raise PictureError(f"camera {camera!r}: {error}") from error
+            return self._decoded[camera]
+
+    def __iter__(self) -> Iterator[str]:
+        """The cameras' names."""
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        """The number of cameras."""
+        return len(self.sources)
