@@ -1,3 +1,3 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network in PyTorch: configuration, policy, baseline, grafting."""
+"""Networks in PyTorch: configuration, policy, baseline, losses, and their stages as graphs."""

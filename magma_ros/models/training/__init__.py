@@ -1,3 +1,3 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training: losses, optimiser, checkpoints, logs."""
+"""Training: recipe, optimiser, grafting, aggregation, checkpoints, logs."""
