@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import traceback
 from collections.abc import Callable, Sequence
@@ -101,9 +102,10 @@ class ManagedNode(LifecycleNode):
     ) -> Any:
         """Subscribe as rclpy does; a message on which ``callback`` raises costs only itself."""
 
-        def shielded(message: Any) -> None:
+        @functools.wraps(callback)  # its signature tells rclpy whether it takes the message's info
+        def shielded(*heard: Any) -> None:
             try:
-                callback(message)
+                callback(*heard)
             except Exception:  # noqa: BLE001 - no message may end the node
                 self.get_logger().error(
                     f"a message on {topic} was dropped:\n{traceback.format_exc()}",

@@ -18,6 +18,7 @@ from sensor_msgs.msg import (
     Image,
     JointState,
     Range,
+    TimeReference,
 )
 from std_msgs.msg import Bool, Float64, String
 from tf2_msgs.msg import TFMessage
@@ -63,6 +64,7 @@ TOPICS = (
     Recorded(names.E_STOP, Bool, qos.LATCHED),
     Recorded(names.ROBOT_TWIST, TwistStamped, qos.EVENTS),
     Recorded(names.ROBOT_GRIPPER, JointState, qos.EVENTS),
+    Recorded(names.GUARD_FOLLOWS, TimeReference, qos.EVENTS),
     Recorded(names.GUARD_MODE, DiagnosticStatus, qos.LATCHED),
     Recorded(names.GUARD_INSTRUCTION, String, qos.LATCHED),
     Recorded(names.TASK_STATUS, DiagnosticStatus, qos.LATCHED),
