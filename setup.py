@@ -19,7 +19,7 @@ CORE = [
     "rich>=13.7",
     "ruckig>=0.19",
     "scipy>=1.11",
-    "simplejpeg>=1.7.3",
+    "simplejpeg>=1.7.6",
     "tokenizers>=0.21",
 ]
 EXTRAS = {
@@ -89,6 +89,7 @@ setup(
             "sim_node = magma_ros.nodes.sim_node:main",
             "recorder_node = magma_ros.nodes.recorder_node:main",
             "report_node = magma_ros.nodes.report_node:main",
+            "gripper_adapter_node = magma_ros.nodes.gripper_adapter_node:main",
             "latency_probe_node = magma_ros.nodes.latency_probe_node:main",
         ],
     },

@@ -67,7 +67,19 @@ EXTRAS = {
 }
 """Every extra by its name."""
 
-CORE = ("numpy", "onnxruntime", "cv2", "pydantic", "ruckig", "scipy", "tokenizers")
+CORE = (
+    "cyclopts",
+    "numpy",
+    "onnxruntime",
+    "cv2",
+    "pydantic",
+    "yaml",
+    "rich",
+    "ruckig",
+    "scipy",
+    "simplejpeg",
+    "tokenizers",
+)
 
 
 def examine() -> list[Finding]:

@@ -20,6 +20,8 @@ from magma_ros import embedded
 from magma_ros.doctor import CORE, EXTRAS
 from magma_ros.types import ActionChunk, Confidence, ExitReading, MagmaError
 
+if find_spec("rclpy") is None and find_spec("cyclonedds") is None:
+    collect_ignore = ["embedded", "graph"]  # not even their conftest.py could be imported
 embedded.install()
 
 BRINGS = {"": CORE, **{name: extra.modules for name, extra in EXTRAS.items()}}
@@ -60,6 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.hasplugin("benchmark"):
         timed = config.option.benchmark_only or config.option.benchmark_enable
         config.option.benchmark_disable = not timed
+
+
+def pytest_report_header() -> str:
+    """Name the folders that are left out as a whole."""
+    left_out = " and ".join(f"test/{folder}" for folder in globals().get("collect_ignore", []))
+    return f"left out: {left_out}: {_lacks('cyclonedds')}" if left_out else ""
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,11 +3,13 @@
 """What installs the package: versions that work, and tests that run with what there is."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from packaging.requirements import Requirement
@@ -75,6 +77,19 @@ def test_rich_is_as_new_as_the_command_line_library_demands(setup):
     (rich,) = (Requirement(r) for r in setup["install_requires"] if r.startswith("rich"))
     assert "13.5" not in rich.specifier
     assert "13.7.1" in rich.specifier  # Ubuntu 24.04's
+
+
+def test_every_ros_package_that_nodes_import_is_a_dependency():
+    package = ET.parse(ROOT / "package.xml").getroot()
+    known = {element.text for element in package.findall("exec_depend")} - {"tf2_ros"}
+    known |= {"tf2_ros"} if "tf2_ros_py" in known else set()  # Python's part has its own package
+    modules = {
+        name
+        for path in (ROOT / "magma_ros/nodes").glob("*.py")
+        for name in re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+        if name == "rclpy" or name.startswith("tf2") or name.endswith(("_msgs", "_srvs"))
+    }
+    assert modules <= known | {"rcl_interfaces"}
 
 
 def test_colcon_finds_that_pytest_runs_the_tests(setup):
