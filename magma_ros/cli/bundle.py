@@ -15,14 +15,16 @@ bundle_app = App(name="bundle", help="Look into a policy bundle.")
 
 @bundle_app.command
 def verify(bundle: Bundle = "magma-nano") -> int:
-    """Check every file, checksum and shape of a bundle, and run it once.
+    """Check every file, checksum and shape in the folder of a bundle, and run it once.
 
     Args:
         bundle: Policy bundle.
     """
+    from magma_ros.gate.gate_file import GATE_FILE, require_gate_file
     from magma_ros.policy.report import verify as run_checks
 
-    checks = run_checks(find_bundle(bundle))
+    judged = {GATE_FILE: lambda folder, manifest: require_gate_file(folder, manifest.exits)}
+    checks = run_checks(find_bundle(bundle), judged)
     for check in checks:
         console.print(f"{'ok ' if check.problem is None else 'BAD'} {check.subject}")
         if check.problem is not None:

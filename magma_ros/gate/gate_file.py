@@ -211,6 +211,23 @@ def find_gate_file(bundle: Path) -> GateFile | None:
     return file
 
 
+def require_gate_file(bundle: Path, exits: int) -> GateFile:
+    """Read the ``gate.yaml`` of a bundle that has so many exits.
+
+    Raises:
+        GateError: It is missing, damaged, or was made for another bundle.
+    """
+    file = find_gate_file(bundle)
+    if file is None:
+        raise GateError(f"{bundle / GATE_FILE} is missing; run magma calibrate")
+    if len(file.exits) != exits - 1:
+        raise GateError(
+            f"{bundle / GATE_FILE} judges {len(file.exits)} exits, but the bundle has {exits} and "
+            "needs a judgement of each but the deepest; run magma calibrate again"
+        )
+    return file
+
+
 def write_gate_file(bundle: Path, file: GateFile) -> Path:
     """Write the ``gate.yaml`` of a bundle whole or not at all; returns its path.
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import (
     BundleError,
+    BundleFile,
     StageSpec,
     TensorSpec,
-    TokenizerFile,
     sha256_of,
 )
 
@@ -83,10 +84,11 @@ def open_stage(
         options: As from :func:`session_options`.
 
     Raises:
-        BundleError: The file is missing, altered, no ONNX model, or not the graph that the
-            manifest describes.
+        BundleError: The file or one with its weights is missing, altered or not listed, it is no
+            ONNX model, or not the graph that the manifest describes.
     """
     path = _checked(folder, stage.file, stage.sha256)
+    _check_external(folder, path, stage)
     try:
         session = ort.InferenceSession(path, options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's errors share no base class
@@ -101,7 +103,7 @@ def open_stage(
     return session
 
 
-def open_tokenizer(folder: Path, entry: TokenizerFile) -> Tokenizer:
+def open_tokenizer(folder: Path, entry: BundleFile) -> Tokenizer:
     """Open the tokenizer of the bundle in ``folder``.
 
     Raises:
@@ -129,6 +131,27 @@ def _checked(folder: Path, name: str, sha256: str) -> Path:
             "the file was altered or cut short, so copy or export the bundle again"
         )
     return path
+
+
+def _check_external(folder: Path, path: Path, stage: StageSpec) -> None:
+    """Refuse weights in other files, unless the manifest lists just these with their checksums."""
+    try:
+        found = external_files(path)
+    except (ValueError, OSError) as error:
+        raise BundleError(f"{path} is not an ONNX model ({error}); export it again") from error
+    listed = {entry.file for entry in stage.external}
+    if unlisted := sorted(found - listed):
+        raise BundleError(
+            f"{path} takes weights from {unlisted[0]!r}, which the manifest does not list; "
+            "keep all files in the bundle's folder and export the bundle again"
+        )
+    if unused := sorted(listed - found):
+        raise BundleError(
+            f"the manifest lists {unused[0]} for stage {stage.name}, but {path} takes no weights "
+            "from it; export the bundle again"
+        )
+    for entry in stage.external:
+        _checked(folder, entry.file, entry.sha256)
 
 
 def _compare(

@@ -203,8 +203,8 @@ class TraceContract(_Contract):
         return TensorSpec(name=TRACE_OUTPUT, dtype="float32", shape=shape)
 
 
-class TokenizerFile(_Contract):
-    """The tokenizer's file (Hugging Face ``tokenizers`` JSON) and its checksum."""
+class BundleFile(_Contract):
+    """A file of the bundle and its checksum."""
 
     file: FileName
     sha256: Sha256
@@ -222,6 +222,7 @@ class StageSpec(_Contract):
         weight_bytes: Bytes of weights one run reads.
         inputs: Graph inputs.
         outputs: Graph outputs.
+        external: Files with weights that the ONNX file refers to.
         depth: Index of the exit after this stage, 1 for the shallowest, or None. The manifest
             calls it ``exit``.
     """
@@ -234,6 +235,7 @@ class StageSpec(_Contract):
     weight_bytes: Count
     inputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     outputs: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
+    external: tuple[BundleFile, ...] = ()
     depth: PositiveInt | None = Field(alias="exit")
 
     @model_validator(mode="after")
@@ -291,7 +293,7 @@ class Manifest(_Contract):
     action: ActionContract
     observation: ObservationContract
     trace: TraceContract | None = None
-    tokenizer: TokenizerFile
+    tokenizer: BundleFile
     stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
     provenance: Provenance
 
@@ -394,6 +396,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
         MagmaError: It cannot be written.
     """
     content = manifest.model_dump(by_alias=True)
+    for stage in content["stages"]:
+        if not stage["external"]:
+            del stage["external"]
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
     path = folder / MANIFEST
     with whole(path) as draft:

@@ -4,12 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from magma_ros.files import read_text
 from magma_ros.policy.bundle import CPU, open_stage, open_tokenizer, session_options
-from magma_ros.policy.manifest import MANIFEST, Manifest, StageSpec, read_manifest
+from magma_ros.policy.manifest import (
+    MANIFEST,
+    BundleError,
+    Manifest,
+    StageSpec,
+    read_manifest,
+)
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import MagmaError
 
@@ -48,11 +57,25 @@ class BundleSummary:
     stages: tuple[StageSummary, ...]
 
 
-def verify(folder: Path) -> tuple[Check, ...]:
-    """Check the whole bundle in ``folder``, and run every stage once.
+CARD = "MODEL_CARD.md"
+"""The bundle's description for people."""
+
+COMPANIONS = frozenset({"README.md", "LICENSE", "NOTICE", ".gitattributes"})
+"""Files that may lie beside those of the bundle; repositories of models have them."""
+
+Attempt = Callable[[Path, Manifest], object]
+"""A check of a file that another room knows; raises a MagmaError about what is wrong with it."""
+
+
+def verify(folder: Path, others: Mapping[str, Attempt] = MappingProxyType({})) -> tuple[Check, ...]:
+    """Check everything in the folder of a bundle, and run every stage once.
 
     Unlike :meth:`StagedPolicy.load` this goes on after a problem, so that all damaged files are
     named. The bundle is sound if no check has a problem.
+
+    Args:
+        folder: The bundle.
+        others: Checks of files that need not be there, by name.
     """
     try:
         manifest = read_manifest(folder)
@@ -65,6 +88,16 @@ def verify(folder: Path) -> tuple[Check, ...]:
         *(
             _check(stage.file, open_stage, folder, stage, (CPU,), options)
             for stage in manifest.stages
+        ),
+        _check(CARD, _require_text, folder / CARD),
+        *(
+            _check(name, attempt, folder, manifest)
+            for name, attempt in others.items()
+            if os.path.lexists(folder / name)
+        ),
+        *(
+            Check(name, f"{folder / name} is no part of the bundle; remove it")
+            for name in _strays(folder, manifest, others)
         ),
     ]
     if all(check.problem is None for check in checks):
@@ -90,6 +123,19 @@ def inspect(folder: Path) -> BundleSummary:
         size = path.stat().st_size if path.is_file() else None
         stages.append(StageSummary(stage, flops / total_flops, weight_bytes / total_bytes, size))
     return BundleSummary(folder, manifest, tuple(stages))
+
+
+def _require_text(path: Path) -> None:
+    if not read_text(path).strip():
+        raise BundleError(f"{path} is empty; export the bundle again")
+
+
+def _strays(folder: Path, manifest: Manifest, others: Mapping[str, Attempt]) -> list[str]:
+    """Names of what lies in the folder and belongs to nothing."""
+    known = {MANIFEST, CARD, manifest.tokenizer.file, *others, *COMPANIONS}
+    for stage in manifest.stages:
+        known |= {stage.file, *(entry.file for entry in stage.external)}
+    return sorted(path.name for path in folder.iterdir() if path.name not in known)
 
 
 def _check(subject: str, attempt: Callable[..., object], *args: object) -> Check:

@@ -176,7 +176,7 @@ def build_bundle(folder: Path) -> None:
         ),
         observation=observation,
         trace=TRACE,
-        tokenizer=m.TokenizerFile(
+        tokenizer=m.BundleFile(
             file="tokenizer.json", sha256=m.sha256_of(folder / "tokenizer.json")
         ),
         stages=stages,
@@ -185,6 +185,7 @@ def build_bundle(folder: Path) -> None:
         ),
     )
     m.write_manifest(folder, content)
+    (folder / "MODEL_CARD.md").write_text("# tiny\n")
 
 
 def _tokenizer() -> Tokenizer:

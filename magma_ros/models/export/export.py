@@ -27,12 +27,13 @@ from magma_ros.models.network.config import TraceConfig
 from magma_ros.models.network.graphs import StageGraph, run_stages, tensor_spec
 from magma_ros.models.training.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.training.rollout import observation_contract
+from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import (
     ActionContract,
+    BundleFile,
     Manifest,
     Provenance,
     StageSpec,
-    TokenizerFile,
     TraceContract,
     sha256_of,
     write_manifest,
@@ -128,6 +129,10 @@ def _write_stages(
                 weight_bytes=weight_bytes(path),
                 inputs=tuple(tensor_spec(name, given[name]) for name in graph.inputs),
                 outputs=tuple(tensor_spec(name, made[name]) for name in graph.outputs),
+                external=tuple(
+                    BundleFile(file=name, sha256=sha256_of(folder / name))
+                    for name in sorted(external_files(path))
+                ),
                 exit=graph.depth,
             )
         )
@@ -175,7 +180,7 @@ def _manifest(
         ),
         observation=observation_contract(config.network),
         trace=_trace_contract(config.network.trace),
-        tokenizer=TokenizerFile(file=TOKENIZER, sha256=sha256_of(folder / TOKENIZER)),
+        tokenizer=BundleFile(file=TOKENIZER, sha256=sha256_of(folder / TOKENIZER)),
         stages=tuple(stages),
         provenance=Provenance(
             command=command,
