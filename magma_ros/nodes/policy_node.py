@@ -77,6 +77,7 @@ class PolicyNode(ManagedNode):
             folder,
             providers=tuple(self.settings["providers"]),
             threads=self.settings["threads"],
+            base_frame=self.settings["base_frame"],
         )
         self._measure()
         self._stream = ChunkStream(StreamConfig(period=1.0 / self.settings["command_rate"]))

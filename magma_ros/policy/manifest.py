@@ -75,7 +75,7 @@ class ActionContract(_Contract):
         dims: Names of the seven columns, as in :data:`magma_ros.types.ACTION_DIMS`.
         chunk_length: Steps K in a chunk.
         step_period: Duration of one step [s].
-        frame: Frame of the displacements, for example ``base``.
+        frame: Frame of the displacements: ``base``, or a robot's own name of its base frame.
         bins: Bins a dimension on the normalised range [-1, 1], or None where the network gives
             plain numbers.
         q01: 1st percentile of each dimension in the training data [m, rad]; maps to -1.

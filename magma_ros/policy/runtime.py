@@ -31,6 +31,7 @@ from magma_ros.policy.bundle import (
 from magma_ros.policy.manifest import (
     EXIT_OUTPUTS,
     TRACE_OUTPUT,
+    BundleError,
     Manifest,
     StageSpec,
     TensorSpec,
@@ -50,6 +51,9 @@ from magma_ros.types import (
 
 CUDA_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 """Execution providers whose tensors live in the memory of a CUDA device."""
+
+BASE = "base"
+"""What manifests call the base frame of whichever robot."""
 
 MAX_DEFAULT_THREADS = 4
 """Small graphs gain nothing from more."""
@@ -84,7 +88,14 @@ class StagedPolicy:
         self._pipeline = _Pipeline(manifest, sessions)
 
     @classmethod
-    def load(cls, folder: Path, *, providers: Sequence[str] = (CPU,), threads: int = 0) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        providers: Sequence[str] = (CPU,),
+        threads: int = 0,
+        base_frame: str = BASE,
+    ) -> Self:
         """Load and validate the bundle in ``folder``.
 
         Args:
@@ -92,11 +103,18 @@ class StagedPolicy:
             providers: ONNX Runtime execution providers, best first. A missing one is skipped
                 with a warning; the CPU is always the last resort.
             threads: Threads a stage may use; 0 takes :func:`default_threads`.
+            base_frame: What the robot calls the frame in which actions are carried out.
 
         Raises:
-            BundleError: The bundle is missing, damaged or contradicts its manifest.
+            BundleError: The bundle is missing, damaged or contradicts its manifest, or its actions
+                are in another frame.
         """
         manifest = read_manifest(folder)
+        if (frame := manifest.action.frame) not in (BASE, base_frame):
+            raise BundleError(
+                f"{folder}: action.frame is {frame!r}, but actions are carried out in the robot's "
+                f"base frame, which is {BASE!r} or {base_frame!r}; export the policy for that frame"
+            )
         tokenizer = open_tokenizer(folder, manifest.tokenizer)
         options = session_options(threads or default_threads())
         usable = usable_providers(providers)

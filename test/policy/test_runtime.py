@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from magma_ros.policy.manifest import read_manifest
+from magma_ros.policy.manifest import BundleError, read_manifest
 from magma_ros.policy.preprocess import ObservationError
 from magma_ros.policy.runtime import PolicyError, StagedPolicy
 
@@ -172,3 +172,15 @@ def test_a_policy_without_proprioception_runs(bundle, edit_manifest, edit_stage,
     bodiless = replace(observation, proprioception=np.zeros(0), fields=())
     assert len(readings(policy.start(bodiless))) == 3
     assert read_manifest(bundle).exits == 3
+
+
+@pytest.mark.parametrize("frame", ["base", "fr3_link0"])
+def test_actions_in_the_base_frame_are_carried_out(bundle, edit_manifest, frame):
+    edit_manifest(lambda content: content["action"].update(frame=frame))
+    assert StagedPolicy.load(bundle, base_frame="fr3_link0").manifest.action.frame == frame
+
+
+def test_actions_in_another_frame_are_refused(bundle, edit_manifest):
+    edit_manifest(lambda content: content["action"].update(frame="gripper_camera_optical"))
+    with pytest.raises(BundleError, match="action.frame is 'gripper_camera_optical'"):
+        StagedPolicy.load(bundle, base_frame="fr3_link0")
