@@ -232,5 +232,45 @@ def status_values(status: DiagnosticStatus) -> dict[str, str]:
     return {pair.key: pair.value for pair in status.values}
 
 
+def status_value(status: DiagnosticStatus, key: str) -> str:
+    """One value of a status.
+
+    Raises:
+        MessageError: It has no such key.
+    """
+    for pair in status.values:
+        if pair.key == key:
+            return str(pair.value)
+    raise MessageError(f"the status {status.name[:40]!r} has no value {key!r}")
+
+
+def status_number(status: DiagnosticStatus, key: str) -> float:
+    """One number of a status, perhaps ``nan`` or infinite.
+
+    Raises:
+        MessageError: It has no such key, or its value is no number.
+    """
+    text = status_value(status, key)
+    try:
+        return float(text)
+    except ValueError as error:
+        raise MessageError(f"{key} of {status.name[:40]!r} is {text[:40]!r}, no number") from error
+
+
+def status_whole(status: DiagnosticStatus, key: str) -> int:
+    """One whole number of a status.
+
+    Raises:
+        MessageError: It has no such key, or its value is no whole number.
+    """
+    text = status_value(status, key)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise MessageError(
+            f"{key} of {status.name[:40]!r} is {text[:40]!r}, no whole number"
+        ) from error
+
+
 def _printed(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -184,21 +184,20 @@ class LatencyProbeNode(ManagedNode):
         self._follows.setdefault(command, _nanoseconds(message.header.stamp))
 
     def _on_plan(self, message: DiagnosticStatus) -> None:
-        values = convert.status_values(message)
         self._plans.append(
             {
-                "observation_ns": int(values["observation_ns"]),
-                "command_ns": int(values["command_ns"]),
-                "depth": int(values["depth"]),
-                "flops_fraction": float(values["flops_fraction"]),
-                "reason": values["reason"],
+                "observation_ns": convert.status_whole(message, "observation_ns"),
+                "command_ns": convert.status_whole(message, "command_ns"),
+                "depth": convert.status_whole(message, "depth"),
+                "flops_fraction": convert.status_number(message, "flops_fraction"),
+                "reason": convert.status_value(message, "reason"),
             }
         )
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
-        values = convert.status_values(message)
-        before, self._mode = self._mode, values["mode"]
-        self._hand_over.on_mode(self._mode, values["reason"])
+        mode, reason = (convert.status_value(message, key) for key in ("mode", "reason"))
+        before, self._mode = self._mode, mode
+        self._hand_over.on_mode(mode, reason)
         if before == Mode.AUTO.name and self._mode != before:
             self._holds.append(message.message)
             self.get_logger().warning(f"{self._mode}: {message.message}")

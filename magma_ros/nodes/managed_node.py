@@ -106,6 +106,10 @@ class ManagedNode(LifecycleNode):
         def shielded(*heard: Any) -> None:
             try:
                 callback(*heard)
+            except MagmaError as error:
+                self.get_logger().warning(
+                    f"a message on {topic} was dropped: {error}", throttle_duration_sec=2.0
+                )
             except Exception:  # noqa: BLE001 - no message may end the node
                 self.get_logger().error(
                     f"a message on {topic} was dropped:\n{traceback.format_exc()}",

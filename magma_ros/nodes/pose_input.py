@@ -91,9 +91,11 @@ class PoseInput:
     def _on_message(self, message: PoseStamped) -> None:
         try:
             pose = convert.pose_from_message(message)
+            if not self._stamps.accept(pose.stamp, self._now()):
+                return
             if message.header.frame_id != self._base:
                 pose = self._into_base(pose, message)
-            self._hand_over(pose)
+            self._on_pose(pose)
         except (convert.MessageError, StampError) as error:
             self._on_refused(str(error))
 
@@ -120,16 +122,16 @@ class PoseInput:
     def _on_tf(self) -> None:
         try:
             found = self._buffer.lookup_transform(self._base, self._end, Time())
-            self._hand_over(_pose(found))
+            pose = _pose(found)
+            if self._stamps.accept(pose.stamp, self._now()):
+                self._on_pose(pose)
         except TransformException as error:
             self._on_refused(f"no {self.source} yet: {error}")
         except (convert.MessageError, StampError) as error:
             self._on_refused(str(error))
 
-    def _hand_over(self, pose: Pose) -> None:
-        now = convert.seconds(self._node.get_clock().now().to_msg())
-        if self._stamps.accept(pose.stamp, now):
-            self._on_pose(pose)
+    def _now(self) -> float:
+        return convert.seconds(self._node.get_clock().now().to_msg())
 
 
 def _pose(transform: TransformStamped) -> Pose:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import deque
 from pathlib import Path
@@ -113,32 +114,31 @@ class ReportNode(ManagedNode):
         return time.monotonic() - self._began
 
     def _on_task(self, message: DiagnosticStatus) -> None:
-        values = convert.status_values(message)
-        record = self._record
-        record.task, record.seed = values["task"], int(values["seed"])
-        record.outcome, record.elapsed = values["state"], float(values["elapsed"])
+        record, text = self._record, convert.status_value
+        seed, elapsed = convert.status_whole(message, "seed"), _finite(message, "elapsed")
+        record.task, record.outcome = text(message, "task"), text(message, "state")
+        record.seed, record.elapsed = seed, elapsed
         if record.outcome != "RUNNING":
             self._end()
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
-        values = convert.status_values(message)
-        self._mode = values["mode"]
+        mode, reason = (convert.status_value(message, key) for key in ("mode", "reason"))
+        self._mode = mode
         if self._hand_over is not None:
-            self._hand_over.on_mode(self._mode, values["reason"])
+            self._hand_over.on_mode(mode, reason)
         self._record.modes.append((self._elapsed(), self._mode, message.message))
 
     def _on_hand_over(self, sentence: str) -> None:
         _say(f"hand-over: {sentence}")
 
     def _on_plan(self, message: DiagnosticStatus) -> None:
-        values = convert.status_values(message)
         plan = PlanRecord(
-            reason=values["reason"],
-            depth=int(values["depth"]),
-            slack=1e-3 * float(values["slack_ms"]),
-            model_time=1e-3 * float(values["model_ms"]),
-            overhead=1e-3 * float(values["overhead_ms"]),
-            flops_fraction=float(values["flops_fraction"]),
+            reason=convert.status_value(message, "reason"),
+            depth=convert.status_whole(message, "depth"),
+            slack=1e-3 * _finite(message, "slack_ms"),
+            model_time=1e-3 * _finite(message, "model_ms"),
+            overhead=1e-3 * _finite(message, "overhead_ms"),
+            flops_fraction=_finite(message, "flops_fraction"),
         )
         self._record.plans.append((self._elapsed(), plan))
 
@@ -147,10 +147,13 @@ class ReportNode(ManagedNode):
 
     def _on_twist(self, message: TwistStamped) -> None:
         twist = convert.twist_from_message(message, Source.GUARD).twist
+        if not np.isfinite(twist).all():
+            raise convert.MessageError("the robot's twist is not finite")
         self._record.speeds.append((self._elapsed(), float(np.linalg.norm(twist[:3]))))
 
     def _on_pose(self, message: PoseStamped) -> None:
-        self._record.heights.append((self._elapsed(), float(message.pose.position.z)))
+        pose = convert.pose_from_message(message)
+        self._record.heights.append((self._elapsed(), float(pose.position[2])))
 
     def _on_image(self, message: Image) -> None:
         pixels = picture_from_message(message).pixels()
@@ -189,6 +192,13 @@ class ReportNode(ManagedNode):
             speed=f"{speed:.2f} m/s",
         )
         _say(row)
+
+
+def _finite(message: DiagnosticStatus, key: str) -> float:
+    number = convert.status_number(message, key)
+    if not math.isfinite(number):
+        raise convert.MessageError(f"{key} of a status is {number}, not a finite number")
+    return number
 
 
 def _say(text: str) -> None:

@@ -126,7 +126,10 @@ class SimNode(ManagedNode):
         self._clock_publisher = pub(ClockMessage, "/clock", qos.IMAGES)
 
     def _on_twist(self, message: TwistStamped) -> None:
-        self._twist = convert.twist_from_message(message, Source.GUARD).twist
+        twist = convert.twist_from_message(message, Source.GUARD).twist
+        if not np.isfinite(twist).all():
+            raise convert.MessageError("the robot's twist is not finite")
+        self._twist = twist
         self._twist_time = time.monotonic()
         if self._moved_at is None and np.any(self._twist):
             self._moved_at = self._world.time

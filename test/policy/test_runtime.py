@@ -182,5 +182,5 @@ def test_actions_in_the_base_frame_are_carried_out(bundle, edit_manifest, frame)
 
 def test_actions_in_another_frame_are_refused(bundle, edit_manifest):
     edit_manifest(lambda content: content["action"].update(frame="gripper_camera_optical"))
-    with pytest.raises(BundleError, match="action.frame is 'gripper_camera_optical'"):
+    with pytest.raises(BundleError, match=r"action\.frame is 'gripper_camera_optical'"):
         StagedPolicy.load(bundle, base_frame="fr3_link0")

@@ -213,6 +213,10 @@ class Buffer:
             raise InvalidArgumentException(
                 f"{authority}: a transform from {parent!r} to {child!r} is not possible"
             )
+        if transform.header.stamp.sec < 0:
+            raise InvalidArgumentException(
+                f"{authority}: the transform from {parent!r} to {child!r} is stamped before 1970"
+            )
         p, q = transform.transform.translation, transform.transform.rotation
         position = np.array([p.x, p.y, p.z])
         quaternion = np.array([q.x, q.y, q.z, q.w])
