@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long things take, side by side: whatever else the machine does hits all alike."""
+"""Measures durations in turns, so that disturbances of the machine affect all alike."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WARM_UP = 5
 """Runs at the beginning of a block that are not counted."""
 
 PAUSE = 0.02
-"""Rest before a block [s], in which the threads of the contender before go to sleep."""
+"""Pause before a block [s], in which the threads of the contender before go to sleep."""
 
 
 class Quartiles(NamedTuple):

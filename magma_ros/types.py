@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What crosses the borders between rooms: frozen, typed, in SI units and REP-103 frames.
 
-Every room (policy, gate, motion, guard, sim, nodes) speaks in these types and in no others, so a
-reader who knows this file knows what each room is given and what it must give back.
+Every room (policy, gate, motion, guard, sim, nodes) uses these types and no others in its
+interface, so this file describes what each room takes and returns.
 
 Two clocks appear. A *stamp* is the time at which something was true, on the clock of the messages
 (ROS time on a robot, simulated time in an ideal evaluation). A *deadline* lies on the monotonic
@@ -81,7 +81,7 @@ class MonotonicClock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """All that a policy is given: pixels, proprioception and words.
+    """Inputs of a policy: images, proprioception and instruction.
 
     Attributes:
         stamp: Time at which the oldest of the images was taken [s].
@@ -89,7 +89,7 @@ class Observation:
         proprioception: Measured robot state, (P,), in the order of ``fields``.
         fields: Names of the entries of ``proprioception``, for example ``ee_x`` [m] or
             ``gripper_opening`` (1 = open, 0 = closed).
-        instruction: What the robot is told to do, in plain words.
+        instruction: The task in plain language.
     """
 
     stamp: float
@@ -212,7 +212,7 @@ class Reason(Enum):
 
     @property
     def sentence(self) -> str:
-        """The reason in words."""
+        """The reason as a sentence."""
         return self.value
 
 
@@ -295,7 +295,7 @@ class Mode(Enum):
 
     @property
     def sentence(self) -> str:
-        """The mode in words."""
+        """The mode as a sentence."""
         return self.value
 
 
@@ -322,5 +322,5 @@ class StopReason(Enum):
 
     @property
     def sentence(self) -> str:
-        """The reason in words."""
+        """The reason as a sentence."""
         return self.value

@@ -99,7 +99,7 @@ def wall(
     Through a process: from showing an observation to the policy's answer alone; the gate, thinking
     as deep as fits, full depth and the first exit take turns.
 
-    Both first while nothing else is asked of the machine, then while stress-ng keeps every core
+    Both first on an idle machine, then while stress-ng keeps every core
     busy.
 
     Args:
@@ -123,7 +123,7 @@ def wall(
     if through == "nodes":
         return _through_nodes(folder, out, ticks, _numbers(rates), block, hog=hog)
     spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
-    make_folder(out)  # told now, not after minutes
+    make_folder(out)  # fail now, not after minutes
     measured = run_wall_bench(spec, folder, console=complaints)
     write_wall_bench(measured, out)
     console.print(wall_table(measured))
@@ -148,11 +148,11 @@ def _through_nodes(
     return 0
 
 
-def _numbers(words: str) -> tuple[float, ...]:
+def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in names(words))
+        return tuple(float(part) for part in names(text))
     except ValueError:
-        raise MagmaError(f"{words!r} must be numbers, separated by commas") from None
+        raise MagmaError(f"{text!r} must be numbers, separated by commas") from None
 
 
 @bench_app.command

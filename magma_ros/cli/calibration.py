@@ -42,7 +42,7 @@ def calibrate(
     """Find when the gate may act early, and write it to gate.yaml; or check what it promised.
 
     The promise: with confidence 1 - alpha, on average at most delta of an episode's decisions
-    deviate from full depth by more than epsilon. With --check, exit status 1 says that the
+    deviate from full depth by more than epsilon. With --check, exit status 1 means that the
     measured share is above delta on episodes of the kind that the promise is about.
 
     Args:
@@ -55,7 +55,7 @@ def calibrate(
         suites: Task suites, separated by commas; tabletop,moving by default. What is checked are
             those calibrated on.
         tasks: Which of their tasks, separated by commas; all by default.
-        split: Variation of scene and words; seen by default, and to check with, the one
+        split: Variation of scene and instruction; seen by default, and to check with, the one
             calibrated on.
         seed: Seed of the first episode; 200000, or to check with, 400000 by default.
         check: Measure the promised share on fresh episodes instead.
@@ -85,12 +85,12 @@ def calibrate(
 
     from magma_ros.evaluation.calibrate.certify import CalibrationSpec
     from magma_ros.evaluation.calibrate.certify import calibrate as run_calibration
-    from magma_ros.evaluation.calibrate.readings import Ground
+    from magma_ros.evaluation.calibrate.readings import TaskSet
     from magma_ros.evaluation.calibrate.report import calibration_tables, write_card_section
     from magma_ros.gate.gate_file import write_gate_file
 
     spec = CalibrationSpec(
-        ground=Ground(names(suites or "tabletop,moving"), names(tasks), split or "seen"),
+        task_set=TaskSet(names(suites or "tabletop,moving"), names(tasks), split or "seen"),
         epsilon=epsilon,
         delta=delta,
         alpha=alpha,

@@ -19,6 +19,6 @@ JsonFile = Annotated[Path | None, Parameter(name="--json", help="Also write the 
 Bundle = Annotated[str, Parameter(help="A shipped bundle's name, or a folder.")]
 
 
-def names(words: str) -> tuple[str, ...]:
-    """The words of an option that takes several, separated by commas."""
-    return tuple(word.strip() for word in words.split(",") if word.strip())
+def names(text: str) -> tuple[str, ...]:
+    """The values of an option that takes several, separated by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -46,7 +46,7 @@ def aggregate(
     out: Path | None = None,
     workers: int = 0,
 ) -> int:
-    """Let a policy and the expert drive in turn, and record what the expert says (DAgger).
+    """Let a policy and the expert act in turn, and record the expert's actions (DAgger).
 
     Args:
         config: Recipe that the policy was trained with; its aggregation section says who drives

@@ -56,15 +56,15 @@ def run_evaluation(
         tasks: Which of their tasks, separated by commas; all by default.
         episodes: Episodes a task.
         seed: Seed of the first episode; the others follow. The same seeds give the same result.
-        split: Variation of scene and words.
+        split: Variation of scene and instruction.
         clock: ideal waits for the policy (the upper bound); wall does not, and modelled does not
             either, but as if the policy ran on another computer.
         bundle: Policy bundle.
         gate: Gate that decides when to act.
         depth: Act at this exit always, instead of the gate.
         per_exit: Play everything at each exit in turn, instead of the gate.
-        execute: Steps of a chunk to execute before the next is planned; by default what the suite
-            says: 2 where the world is still, 1 where it moves.
+        execute: Steps of a chunk to execute before the next is planned; by default as the suite
+            defines: 2 where the world is still, 1 where it moves.
         deadline: Time from observation to action, under a clock that does not wait [s].
         hardware: Modelled computer: a name of config/hardware, or a file.
         load: What else it is busy with: steady, bursts, thermal or co-running.
@@ -113,7 +113,7 @@ def run_evaluation(
         raise MagmaError("--sheet and --videos are part of a report; say where with --out")
     folder = find_bundle(bundle)
     if out is not None:
-        make_folder(out)  # told now, not after an hour
+        make_folder(out)  # fail now, not after an hour
     run = evaluate_exits if per_exit else evaluate
     played = run(spec, folder, console=complaints)
     for table in report_tables(played):
@@ -145,8 +145,8 @@ def compare(first: Path, second: Path, *, json_file: JsonFile = None) -> int:
     return 0
 
 
-def _seeds(words: str) -> tuple[int, ...]:
+def _seeds(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in names(words))
+        return tuple(int(part) for part in names(text))
     except ValueError:
-        raise MagmaError(f"--videos takes seeds separated by commas, not {words!r}") from None
+        raise MagmaError(f"--videos takes seeds separated by commas, not {text!r}") from None

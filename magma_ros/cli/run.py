@@ -33,9 +33,9 @@ def demo(
     Args:
         task: Task of the suite.
         suite: Task suite.
-        split: Variation of scene and words.
+        split: Variation of scene and instruction.
         seed: Seed of the scene.
-        instruction: Words to give instead of the task's own.
+        instruction: Instruction to give instead of the task's own.
         bundle: Policy bundle.
         gate: Gate that decides when to act.
         run_dir: Folder for the report and the recording; runs/<time> by default.
@@ -45,7 +45,7 @@ def demo(
     from magma_ros.sim.suite import load_suite
 
     require("embedded", "sim")
-    load_suite(suite).task(task)  # a wrong name is told here, not by five processes
+    load_suite(suite).task(task)  # a wrong name fails here, not in five processes
     read_manifest(find_bundle(bundle))
     folder = run_dir or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     status = _launch(

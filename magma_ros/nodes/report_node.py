@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from visualization_msgs.msg import ImageMarker
 
-from magma_ros.evaluation.report.run import PlanRecord, RunRecord, Sight, write_report
+from magma_ros.evaluation.report.run import PlanRecord, PolicyView, RunRecord, write_report
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.hand_over import HandOver
 from magma_ros.nodes.images import picture_from_message
@@ -170,7 +170,7 @@ class ReportNode(ManagedNode):
         self._paths[mark] = path
         stamp = convert.seconds(message.header.stamp)
         _, image = min(self._views, key=lambda view: abs(view[0] - stamp))
-        self._record.sights.append((self._elapsed(), Sight(image, dict(self._paths))))
+        self._record.views.append((self._elapsed(), PolicyView(image, dict(self._paths))))
 
     def _print_row(self) -> None:
         if self._elapsed() > self.settings["patience"] and not self.done.done():

@@ -79,7 +79,7 @@ def open_stage(
 
     Args:
         folder: The bundle.
-        stage: What the manifest says about the stage.
+        stage: The stage, from the manifest.
         providers: Execution providers, best first, as from :func:`usable_providers`.
         options: As from :func:`session_options`.
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The contract of a policy bundle: what ``bundle.yaml`` may say, read and written in one place.
+"""The contract of a policy bundle: the schema of ``bundle.yaml``, and its reader and writer.
 
 A bundle is a folder: ``bundle.yaml``, one ONNX file a stage and a tokenizer. The manifest fixes
 every name, dtype and shape that crosses a border, so that a policy that loads can also run. The
-models here check what the manifest says about itself; :mod:`magma_ros.policy.bundle` checks it
-against the files.
+models here check the manifest by itself; :mod:`magma_ros.policy.bundle` checks it against the
+files.
 
 Graph inputs taken from the observation have fixed names: ``image_<camera>`` (1, H, W, 3) uint8
 RGB, ``proprioception`` (1, P) float32 in raw units and ``tokens`` (1, T) int64. Every other input
@@ -69,7 +69,7 @@ class _Contract(BaseModel):
 
 
 class ActionContract(_Contract):
-    """What the numbers in a chunk mean.
+    """Units, frame and normalisation of the actions.
 
     Attributes:
         dims: Names of the seven columns, as in :data:`magma_ros.types.ACTION_DIMS`.
@@ -144,7 +144,7 @@ class TensorSpec(_Contract):
 
 
 class ObservationContract(_Contract):
-    """What the policy must be given.
+    """Inputs of the policy.
 
     Attributes:
         cameras: The images.
@@ -177,7 +177,7 @@ class ObservationContract(_Contract):
 
 
 class TraceContract(_Contract):
-    """What a trace shows: where the gripper and the target will be seen.
+    """Predicted image positions of the gripper and the target.
 
     The graphs give points from 0 at the left and upper edge of the image to 1 at the right and
     lower one; a mark that leaves the picture lies outside.
@@ -269,7 +269,7 @@ class Provenance(_Contract):
 
 
 class Manifest(_Contract):
-    """Everything ``bundle.yaml`` says; see the module's text for the naming rules.
+    """The content of ``bundle.yaml``; see the module's text for the naming rules.
 
     Attributes:
         schema_version: Layout of the manifest itself.
@@ -318,11 +318,11 @@ class Manifest(_Contract):
 
     @model_validator(mode="after")
     def _traces_are_drawn_where_a_camera_looks(self) -> Self:
-        artists = [stage.name for stage in self.stages if stage.draws]
+        drawing = [stage.name for stage in self.stages if stage.draws]
         if self.trace is None:
-            if artists:
+            if drawing:
                 raise ValueError(
-                    f"stage {artists[0]} outputs a trace, but trace does not say of what"
+                    f"stage {drawing[0]} outputs a trace, but the manifest has no trace section"
                 )
             return self
         cameras = [camera.name for camera in self.observation.cameras]
@@ -330,7 +330,7 @@ class Manifest(_Contract):
             raise ValueError(
                 f"trace.camera {self.trace.camera} is none of the policy's: {', '.join(cameras)}"
             )
-        if not artists:
+        if not drawing:
             raise ValueError("trace is described, but no stage outputs one")
         return self
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An observation becomes graph inputs, or one sentence that says why it cannot.
+"""Turns an observation into graph inputs, or raises one sentence that names the reason.
 
-Normalisation lives inside the graphs, so that only layout, size and order are settled here.
+Normalisation lives inside the graphs, so only layout, size and order are handled here.
 """
 
 from __future__ import annotations

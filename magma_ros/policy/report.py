@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be said about a bundle: whether it is sound, and what is in it."""
+"""Summaries of a bundle: whether it is sound, and its content."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StageSummary:
     """One stage in figures.
 
     Attributes:
-        spec: What the manifest says.
+        spec: From the manifest.
         flops_share: Operations up to and including this stage, as a share of all, 0..1.
         weight_share: Weight bytes up to and including this stage, as a share of all, 0..1.
         file_bytes: Size of the ONNX file, or None if it is missing.

@@ -56,7 +56,7 @@ BASE = "base"
 """What manifests call the base frame of whichever robot."""
 
 MAX_DEFAULT_THREADS = 4
-"""Small graphs gain nothing from more."""
+"""Small graphs do not run faster on more."""
 
 
 class PolicyError(MagmaError):
@@ -133,12 +133,12 @@ class StagedPolicy:
                 self._pipeline.run(index)
 
     def rehearse(self) -> Inference:
-        """Begin to think about a blank observation, to see how long the stages take."""
+        """Begin an inference on a blank observation, to measure how long the stages take."""
         self._feed_blank()
         return Inference(self.manifest, self._pipeline, stamp=0.0)
 
     def start(self, observation: Observation) -> Inference:
-        """Begin to think about ``observation``; the inference before this one ends.
+        """Begin an inference on ``observation``; the one before ends.
 
         Raises:
             ObservationError: The observation is not what the policy takes.
@@ -152,7 +152,7 @@ class StagedPolicy:
 
 
 class Inference:
-    """One observation on its way through the stages; made by :meth:`StagedPolicy.start`."""
+    """The inference of one observation; made by :meth:`StagedPolicy.start`."""
 
     def __init__(self, manifest: Manifest, pipeline: _Pipeline, stamp: float) -> None:
         self._manifest = manifest
@@ -228,7 +228,7 @@ class _Pipeline:
     before the next exit runs.
 
     Attributes:
-        serial: Counts the observations fed; tells an inference that its tensors are gone.
+        serial: Counts the observations fed; an inference with another one has lost its tensors.
     """
 
     def __init__(self, manifest: Manifest, sessions: Sequence[ort.InferenceSession]) -> None:

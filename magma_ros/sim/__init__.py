@@ -1,3 +1,3 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""PyBullet worlds, tasks in words, a scripted expert and Gymnasium environments."""
+"""PyBullet worlds, tasks with instructions, a scripted expert and Gymnasium environments."""

@@ -82,7 +82,7 @@ class Arm:
         turn = float(np.clip(twist[5], -limits.angular, limits.angular))
         measured = self.tool_position()
         wanted = self._position + linear * duration
-        wanted = np.clip(wanted, measured - limits.leash, measured + limits.leash)
+        wanted = np.clip(wanted, measured - limits.max_lead, measured + limits.max_lead)
         self._position = np.clip(wanted, limits.workspace.low, limits.workspace.high)
         self._yaw = float(np.clip(self._yaw + turn * duration, -limits.yaw, limits.yaw))
         self._opening = float(np.clip(opening, 0.0, 1.0))

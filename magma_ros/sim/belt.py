@@ -14,11 +14,11 @@ from magma_ros.sim.suite import BeltSpec
 Vector = npt.NDArray[np.float64]
 
 LENGTH = 4.0
-"""Of the plate [m]: long enough that no episode sees its ends above the table."""
+"""Of the plate [m]: long enough that its ends never come onto the table in an episode."""
 CLEARANCE = 0.0005
-"""Between plate and table, so that they do not rub [m]."""
+"""Between plate and table, so that they are never in contact [m]."""
 FADE = 0.04
-"""Over which its pull fades at the edges, about the width of what it carries [m]."""
+"""Width over which its velocity falls to zero at the edges, about that of an object [m]."""
 MASS = 10.0
 FORCE = 1000.0
 
@@ -72,7 +72,7 @@ class Belt:
     def velocity_at(self, point: Vector) -> Vector:
         """How fast an object at a point is carried along, (3,) [m/s].
 
-        Over the edges of the belt it fades with the share of the object that lies on the belt.
+        Over the edges it is scaled by the share of the object that lies on the belt.
         """
         inside = self._spec.width / 2 - abs(float(point[0]) - self._spec.x)
         share = np.clip(inside / FADE + 0.5, 0.0, 1.0)

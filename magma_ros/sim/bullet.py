@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The door to PyBullet: imported when a world is built, never before."""
+"""Access to PyBullet, which is imported when the first world is built."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A cabinet whose two drawers are told apart by the colours of their handles."""
+"""A cabinet with two drawers that differ by the colours of their handles."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Cabinet:
         return float(self._bullet.getJointState(self._body, self._drawers[name])[0])
 
     def contacts(self, name: str, by: int) -> Sequence[tuple[Any, ...]]:
-        """Where a body (A) touches a drawer (B), as Bullet tells it."""
+        """Bullet's contact points between a body (A) and a drawer (B)."""
         contacts: Sequence[tuple[Any, ...]] = self._bullet.getContactPoints(
             by, self._body, linkIndexB=self._drawers[name]
         )

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A scripted expert for every kind of task, made to be imitated.
+"""A scripted expert for every kind of task, for imitation learning.
 
 Its action is a smooth function of what is in the scene at this instant: no memory, no thresholds,
 no two equally good targets. Phases (align, descend, close, lift, carry, let go) are blends of
@@ -93,7 +93,7 @@ class Expert:
 
 
 def _reach(simulation: Simulation, name: str) -> Vector:
-    """Straight to the goal above the object; its speed is ignored, for no image tells it."""
+    """Straight to the goal above the object; its speed is ignored, because no image shows it."""
     world = simulation.world
     goal = simulation.task.goal(world, name)
     return _action(world.tool_position(), goal, turn=0.0, gripper=1.0)

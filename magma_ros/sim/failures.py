@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Why an episode failed, decided from what really happened in it."""
+"""The reason why an episode failed, decided from the state of the simulation."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ GRASPING = (Pick, Place, Stack, OpenDrawer, Catch)
 class Failure(Enum):
     """Why an episode is no success; the value is the sentence shown to people.
 
-    Only what the simulator knows to have happened counts, never what was commanded. Two words make
-    it exact, both about the object that the scene's own instruction names:
+    Only the simulated state counts, never the commands. Two terms,
+    both about the object that the scene's own instruction names:
 
     - *near*: the tool centre is within :data:`NEAR` of the object's centre; for reach and track,
       of the point above it that they ask for.
@@ -85,7 +85,7 @@ class FailureMonitor:
             self.closest, self.closest_at = distance, simulation.time
 
     def failure(self) -> Failure | None:
-        """What to call the episode if it ended now; None when it is a success."""
+        """The reason if the episode ended now; None when it is a success."""
         simulation, target = self.simulation, self.simulation.target_name
         if simulation.succeeded():
             return None

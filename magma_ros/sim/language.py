@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions in words: phrasings per task, and the vocabulary they add up to."""
+"""Instructions: phrasings per task, and the vocabulary of all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from magma_ros.sim.suite import load_suite, suite_names
 
 
 class Phrasebook(Data):
-    """What people say.
+    """Nouns and phrasings, as in ``sim/language.yaml``.
 
     Attributes:
         nouns: By shape.
@@ -32,7 +32,7 @@ class Phrasebook(Data):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One way to ask for a task, what it is done to still open.
+    """A phrasing of a task whose object is not chosen yet.
 
     Attributes:
         phrasing: Words with ``{target}`` in the place of the object, and where another is built

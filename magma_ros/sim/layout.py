@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Draws what lies where, far enough apart or face to face, and the arm's first pose."""
+"""Draws the poses of all objects, at given distances or in contact, and the arm's first pose."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class ObjectSet:
     """The objects of a scene, before each has its place.
 
     Attributes:
@@ -136,14 +136,14 @@ def draw_layout(
         clear_path: Keep the way from the target to the zone free of everything else.
     """
     scene = suite.scene
-    cast = _draw_cast(suite, split, rng, clear_path=clear_path)
+    chosen = _draw_objects(suite, split, rng, clear_path=clear_path)
 
     def attempt() -> tuple[Point, Point, list[Point]] | None:
-        found = _try_layout(scene, scene.area, cast, rng)
+        found = _try_layout(scene, scene.area, chosen, rng)
         blocked = found is not None and clear_path and _path_blocked(scene, *found)
         return None if blocked else found
 
-    return _with_tool(scene, tuple(cast.names), cast, _first(attempt), rng)
+    return _with_tool(scene, tuple(chosen.names), chosen, _first(attempt), rng)
 
 
 def draw_cabinet_layout(
@@ -160,9 +160,9 @@ def draw_cabinet_layout(
     scene = suite.scene
     target, other, *colours = _draw_colours(scene, split, str(rng.choice(split.targets)), rng)
     names = {colour: _draw_shape(suite, split, colour, rng) for colour in colours}
-    cast = _with_contact(suite, names, Contact(second=1, side=1), rng)
-    found = _first(lambda: _try_layout(scene, cabinet.clutter, cast, rng))
-    layout = _with_tool(scene, (target, other), cast, found, rng)
+    chosen = _with_contact(suite, names, Contact(second=1, side=1), rng)
+    found = _first(lambda: _try_layout(scene, cabinet.clutter, chosen, rng))
+    layout = _with_tool(scene, (target, other), chosen, found, rng)
     front = rng.uniform(cabinet.front.low, cabinet.front.high)
     pose = np.array([*front, rng.uniform(-cabinet.yaw, cabinet.yaw)])
     handles = (target, other) if rng.random() < 0.5 else (other, target)
@@ -189,16 +189,16 @@ def draw_belt_layout(
         clear_path: Let nothing touch the target.
     """
     scene = suite.scene
-    cast = _draw_cast(suite, split, rng, clear_path=clear_path)
+    chosen = _draw_objects(suite, split, rng, clear_path=clear_path)
     direction = rng.choice([-1.0, 1.0])
     lane = Rectangle(
         low=(belt.x - belt.lane, drive.start[0]), high=(belt.x + belt.lane, drive.start[1])
     )
-    poses = _first(lambda: _draw_poses(scene, lane, cast, [], rng))
+    poses = _first(lambda: _draw_poses(scene, lane, chosen, [], rng))
     zone, tray = (rng.uniform(area.low, area.high) for area in (belt.zone, belt.tray))
     mirror = np.array([1.0, direction, direction])
     found = zone * mirror[:2], tray * mirror[:2], [pose * mirror for pose in poses]
-    layout = _with_tool(scene, tuple(cast.names), cast, found, rng)
+    layout = _with_tool(scene, tuple(chosen.names), chosen, found, rng)
     speed = float(direction * rng.uniform(*drive.speed))
     return replace(layout, belt=BeltMotion(speed, drive.period))
 
@@ -221,7 +221,7 @@ def _first(attempt: Callable[[], Found | None]) -> Found:
 def _with_tool(
     scene: SceneSpec,
     targets: tuple[str, ...],
-    cast: Cast,
+    chosen: ObjectSet,
     found: tuple[Point, Point, list[Point]],
     rng: np.random.Generator,
 ) -> Layout:
@@ -232,7 +232,7 @@ def _with_tool(
         targets=targets,
         objects={
             colour: ObjectPlace(shape, pose)
-            for (colour, shape), pose in zip(cast.names.items(), poses, strict=True)
+            for (colour, shape), pose in zip(chosen.names.items(), poses, strict=True)
         },
         zone=zone,
         tray=tray,
@@ -241,9 +241,9 @@ def _with_tool(
     )
 
 
-def _draw_cast(
+def _draw_objects(
     suite: Suite, split: SplitSpec, rng: np.random.Generator, *, clear_path: bool
-) -> Cast:
+) -> ObjectSet:
     """The objects of a scene, the target first; one may touch it, or two others on a clear path."""
     if split.held_out:
         target, shape = map(str, rng.choice(suite.held_out))
@@ -258,11 +258,11 @@ def _draw_cast(
 
 def _with_contact(
     suite: Suite, names: dict[str, str], contact: Contact, rng: np.random.Generator
-) -> Cast:
+) -> ObjectSet:
     """Objects of which two touch, in a share of the scenes with enough of them."""
     touching = rng.random() < suite.scene.touching and contact.second < len(names)
     shapes = tuple(suite.shapes[name] for name in names.values())
-    return Cast(names, shapes, contact if touching else None)
+    return ObjectSet(names, shapes, contact if touching else None)
 
 
 def _draw_colours(
@@ -282,7 +282,7 @@ def _draw_shape(suite: Suite, split: SplitSpec, colour: str, rng: np.random.Gene
 
 
 def _try_layout(
-    scene: SceneSpec, area: Rectangle, cast: Cast, rng: np.random.Generator
+    scene: SceneSpec, area: Rectangle, chosen: ObjectSet, rng: np.random.Generator
 ) -> tuple[Point, Point, list[Point]] | None:
     """Zone, tray and poses, placed one after the other; None when one finds no room."""
     gaps = scene.gaps
@@ -291,19 +291,19 @@ def _try_layout(
     if tray is None:
         return None
     taken = [(zone, gaps.object_to_zone), (tray, gaps.object_to_tray)]
-    poses = _draw_poses(scene, area, cast, taken, rng)
+    poses = _draw_poses(scene, area, chosen, taken, rng)
     return None if poses is None else (zone, tray, poses)
 
 
 def _draw_poses(
     scene: SceneSpec,
     area: Rectangle,
-    cast: Cast,
+    chosen: ObjectSet,
     taken: list[tuple[Point, float]],
     rng: np.random.Generator,
 ) -> list[Point] | None:
     """Poses of the objects, one after the other; None when one finds no room."""
-    shapes, contact = cast.shapes, cast.contact
+    shapes, contact = chosen.shapes, chosen.contact
     limits = [shape.yaw for shape in shapes]
     if contact is not None:  # the second one takes over the yaw of the first one
         limits[contact.second - 1] = min(limits[contact.second - 1 : contact.second + 1])

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Draws how a scene looks: its light, the pattern of its table, and where the camera stands."""
+"""Draws the appearance of a scene: light, pattern of the table, and pose of the camera."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Look:
     """The looks of one scene.
 
     Attributes:
-        light: What it is lit by.
+        light: The light.
         table: Colour of the table.
         pattern: Painted over the table instead, (H, W, 3) uint8 RGB, or None.
-        front_camera: What the policy sees it through.
+        front_camera: The policy's fixed camera.
     """
 
     light: LightSpec
@@ -51,11 +51,11 @@ def draw_look(
     Args:
         camera: The front camera in its place.
         split: How its scenes look.
-        layout: The scene, of which the camera must not lose sight.
+        layout: The scene, which must stay in the camera's image.
         rng: Source of randomness.
 
     Raises:
-        SimulationError: The camera hardly ever sees the whole scene.
+        SimulationError: The whole scene is hardly ever in the image.
     """
     light, spec = split.light, split.pattern
     towards = _random_turn(light.turn, rng).apply(light.direction)

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One episode's world: the one stateful thing that environments, nodes and experts drive.
+"""The state of one episode, which environments, nodes and experts step.
 
 Seeds. A scene depends on (suite, task, split, seed) alone, bit for bit. Seeds below
 :data:`TRAINING_SEEDS` are for evaluation; data for training use seeds from there upwards, so no
@@ -46,18 +46,18 @@ class Simulation:
     Args:
         task: Name of a task of the suite, for example ``pick``.
         suite: Name of a suite, a file of ``sim/suites``.
-        split: ``seen``; ``varied`` for other looks, to learn from; or ``shift`` for words, objects,
-            looks and cameras not trained on.
+        split: ``seen``; ``varied`` for other appearances, for training; or ``shift`` for phrasings,
+            objects, appearances and cameras that are not trained on.
         seed: Which scene; see the module about seeds.
 
     Attributes:
         task_name: Name of the task.
         task: Its parameters and criterion.
-        instruction: What the robot is told, in lower-case words.
+        instruction: Instruction for the robot, in lower case.
         target_name: Colour of the object or drawer that the instruction names.
         swapped_target_name: Colour of another one in the scene.
         world: Bodies and arm.
-        cameras: What the policy sees through, by name: ``front`` and ``wrist``.
+        cameras: The policy's cameras by name: ``front`` and ``wrist``.
         joint_names: The arm's joints, then the fingers'.
 
     Raises:
@@ -102,7 +102,7 @@ class Simulation:
         return tuple(self._held_steps)
 
     def swapped_instruction(self) -> str:
-        """The same sentence about ``swapped_target_name``: a control for blind policies."""
+        """The same sentence about ``swapped_target_name``: the instruction of a control."""
         return self._sentence.about(self.swapped_target_name, self.world.base_name)
 
     def command(self, twist: FloatArray, gripper: float) -> None:
@@ -127,7 +127,7 @@ class Simulation:
 
         Args:
             duration: Seconds. Whole physics steps are made; what is left over or made too early
-                is kept in mind, so that many short durations add up.
+                is carried over, so that many short durations add up.
         """
         self._asked += duration
         while self._steps < round(self._asked * PHYSICS_RATE):
@@ -139,7 +139,7 @@ class Simulation:
                 self._judge()
 
     def image(self, camera: str) -> ImageArray:
-        """What a camera sees, (H, W, 3) uint8 RGB.
+        """The present image of a camera, (H, W, 3) uint8 RGB.
 
         Args:
             camera: ``front`` or ``wrist``.
@@ -182,7 +182,7 @@ class Simulation:
         return np.array([*arm.tool_position(), np.sin(yaw), np.cos(yaw), arm.gripper_opening()])
 
     def observation(self) -> Observation:
-        """All that a policy is given, as of now."""
+        """The present observation."""
         return Observation(
             stamp=self.time,
             images={name: self.image(name) for name in self.cameras},
@@ -196,7 +196,7 @@ class Simulation:
         return self.world.position(name)
 
     def goal_position(self) -> Vector:
-        """Where the task wants the target to end up (reach: the tool), (3,) [m]; a label too."""
+        """Goal position of the target (reach: of the tool), (3,) [m]; a label too."""
         return self.task.goal(self.world, self.target_name)
 
     def succeeded(self) -> bool:
@@ -212,7 +212,7 @@ class Simulation:
         self.world.close()
 
     def _judge(self) -> None:
-        """Ask the task's criterion of every candidate, and remember for how long it has held."""
+        """Evaluate the task's criterion for every candidate, and count how long it has held."""
         needed = self.task.hold * PHYSICS_RATE
         for name, held in self._held_steps.items():
             done = self.task.done(self.world, name)

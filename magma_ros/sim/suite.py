@@ -79,18 +79,18 @@ class ArmLimits(Data):
         angular: Yaw rate [rad/s].
         yaw: Largest turn of the tool either way [rad].
         workspace: Box the tool centre is kept in.
-        leash: Farthest that the commanded position may lead the measured one [m].
+        max_lead: Farthest that the commanded position may lead the measured one [m].
     """
 
     linear: PositiveFloat
     angular: PositiveFloat
     yaw: PositiveFloat
     workspace: Box
-    leash: PositiveFloat
+    max_lead: PositiveFloat
 
 
 class ArmSpec(Data):
-    """The simulated arm; the comments in its YAML file say what each entry is."""
+    """The simulated arm; the comments in its YAML file describe each entry."""
 
     urdf: str
     arm_joints: tuple[str, ...]
@@ -126,7 +126,7 @@ class ShapeSpec(Data):
     yaw: NonNegativeFloat
 
     def grasp_yaw(self, yaw: float) -> float:
-        """The turn nearest to 0 that looks like ``yaw``, so that what is seen tells it [rad]."""
+        """The turn nearest to 0 that looks like ``yaw``, so that the image determines it [rad]."""
         if self.symmetry is None:
             return 0.0
         period = 2.0 * np.pi / self.symmetry
@@ -221,7 +221,7 @@ class BeltSpec(Data):
 
 
 class SceneSpec(Data):
-    """What lies on the table, and how far apart; the YAML's comments say what each entry is."""
+    """What lies on the table, and how far apart; the YAML's comments describe each entry."""
 
     area: Rectangle
     objects: tuple[PositiveInt, PositiveInt]
@@ -243,7 +243,7 @@ class LightSpec(Data):
     """One directional light.
 
     Attributes:
-        direction: Where it comes from.
+        direction: Direction towards the light.
         turn: Largest angle by which it comes from elsewhere [deg].
         colour: Of the light.
         ambient: Share that lights everything alike.
@@ -284,7 +284,7 @@ class CameraShift(Data):
 
 
 class SplitSpec(Data):
-    """How the scenes of one split look and which words go with them.
+    """Appearance and phrasings of the scenes of one split.
 
     Attributes:
         phrasings: Which phrasings of ``sim/language.yaml``.
@@ -315,15 +315,15 @@ class Suite(Data):
     Attributes:
         robot: Name of a file of ``sim/robots``.
         scene: What lies on the table.
-        front_camera: What the policy sees the scene through.
-        picture: What people see it through.
+        front_camera: The policy's fixed camera.
+        picture: Camera of the pictures for people.
         colours: By name.
         shapes: By name.
         held_out: Colours and shapes whose combination split ``seen`` never shows.
         splits: By name.
         tasks: By name.
-        execute: Steps of a plan (0.1 s each) that are executed before the policy looks again,
-            unless it is told otherwise.
+        execute: Steps of a plan (0.1 s each) that are executed before the next observation,
+            unless an option says otherwise.
     """
 
     robot: str

@@ -1,10 +1,10 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks: what each one asks for, and exactly when it is done.
+"""The tasks: their goals and their success criteria.
 
 A task is a kind (a class here: parameters and criterion) and an entry in a suite's YAML file. Every
-criterion is asked of a *named* object and must hold for ``hold`` seconds on end, so success needs
-the object that the instruction names. No criterion looks at what the policy commanded.
+criterion applies to a *named* object and must hold for ``hold`` seconds without a break, so success
+needs the object that the instruction names. No criterion depends on the commands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Point = npt.NDArray[np.float64]
 
 
 class Scene(Protocol):
-    """What a criterion may ask of the world; positions in the base frame [m]."""
+    """The state that a criterion may depend on; positions in the base frame [m]."""
 
     object_height: float
     zone_size: float
@@ -58,7 +58,7 @@ class Scene(Protocol):
 
 
 class BeltDrive(Data):
-    """What a task wants of the conveyor belt.
+    """Motion of the conveyor belt in a task.
 
     Attributes:
         speed: Slowest and fastest [m/s].
@@ -78,7 +78,7 @@ class Task(Data):
     Attributes:
         belt: How the belt moves that the objects lie on; None for a still world.
         step_limit: Environment steps (0.1 s each) before the episode is cut off.
-        hold: How long the criterion must hold on end [s].
+        hold: How long the criterion must hold without a break [s].
     """
 
     needs_clear_path: ClassVar[bool] = False
@@ -94,7 +94,7 @@ class Task(Data):
         raise NotImplementedError
 
     def goal(self, scene: Scene, name: str) -> Point:
-        """Where the task wants the named object (reach: the tool) to end up, (3,)."""
+        """Goal position of the named object (reach: of the tool), (3,)."""
         raise NotImplementedError
 
 
@@ -274,7 +274,7 @@ class Catch(Task):
 TaskSpec = Annotated[
     Reach | Push | Pick | Place | Stack | OpenDrawer | Catch, Field(discriminator="kind")
 ]
-"""Any task, told apart by ``kind`` in YAML."""
+"""Any task; ``kind`` in YAML selects the class."""
 
 
 def _raised(point: Point, height: float) -> Point:

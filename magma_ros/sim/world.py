@@ -116,7 +116,7 @@ class World:
         return self._drawers().direction
 
     def ground_velocity(self, point: Vector) -> Vector:
-        """How fast what lies at a point is carried along, (3,) [m/s]."""
+        """Velocity of the ground at a point, (3,) [m/s]."""
         return np.zeros(3) if self._belt is None else self._belt.velocity_at(point)
 
     def speed(self, name: str) -> float:
@@ -137,7 +137,7 @@ class World:
         return any(float(one @ other) < 0.0 for one in left for other in right)
 
     def render(self, camera: CameraSpec) -> ImageArray:
-        """What a camera sees now, (H, W, 3) uint8 RGB."""
+        """The present image of a camera, (H, W, 3) uint8 RGB."""
         view, projection = self._matrices(camera)
         light = self._light
         pixels = self._bullet.getCameraImage(
@@ -233,7 +233,7 @@ class World:
         ]
 
     def _contacts(self, name: str) -> Sequence[tuple[Any, ...]]:
-        """Where the robot (body A) touches an object or a drawer (B), as Bullet tells it."""
+        """Bullet's contact points between the robot (body A) and an object or a drawer (B)."""
         if self._cabinet is not None and name in self._cabinet:
             return self._cabinet.contacts(name, self.arm.body)
         contacts: Sequence[tuple[Any, ...]] = self._bullet.getContactPoints(

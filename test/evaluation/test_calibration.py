@@ -12,7 +12,7 @@ from magma_ros.evaluation.calibrate import readings
 from magma_ros.evaluation.calibrate.certify import CalibrationSpec, calibrate, check
 from magma_ros.evaluation.calibrate.learn_then_test import CalibrationError
 from magma_ros.evaluation.calibrate.readings import (
-    Ground,
+    TaskSet,
     collect,
     exit_costs,
     exit_prices,
@@ -26,14 +26,14 @@ from magma_ros.gate.gate_file import GATE_FILE, find_gate_file, write_gate_file
 from magma_ros.gate.gates import make_gate
 from magma_ros.policy.manifest import read_manifest
 
-GROUND = Ground(("tabletop",), ("reach",))
+TASK_SET = TaskSet(("tabletop",), ("reach",))
 
 
 def spec(**changes):
     """A promise that two episodes may justify, and that random weights keep: they differ by 0.9."""
     levels = {"epsilon": 0.95, "delta": 0.6, "alpha": 0.5}
     counts = {"episodes": 2, "fit_episodes": 2, "seed": 300_000, "workers": 1}
-    return CalibrationSpec(GROUND, **(levels | counts | changes))
+    return CalibrationSpec(TASK_SET, **(levels | counts | changes))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,9 +62,9 @@ def calibrated(tiny_bundle, tmp_path_factory):
 
 
 def play(bundle, make, scenes=1, **options):
-    yardstick = yardstick_for(read_manifest(bundle).action, GROUND.steps)
+    yardstick = yardstick_for(read_manifest(bundle).action, TASK_SET.steps)
     options = {"workers": 1, "console": None, "description": ""} | options
-    return collect(bundle, GROUND.scenes(scenes, 300_100), make, yardstick, **options)
+    return collect(bundle, TASK_SET.scenes(scenes, 300_100), make, yardstick, **options)
 
 
 def fixed(depth, scene):
@@ -72,7 +72,7 @@ def fixed(depth, scene):
 
 
 def oracle(bundle, epsilon, scene):
-    yardstick = yardstick_for(read_manifest(bundle).action, GROUND.steps)
+    yardstick = yardstick_for(read_manifest(bundle).action, TASK_SET.steps)
     return OracleGate(epsilon, AgreementModel(yardstick, ()))
 
 
@@ -106,7 +106,7 @@ def test_recordings_depend_on_scenes_alone(tiny_bundle):
 
 
 def test_tasks_take_turns_and_no_seed_comes_twice():
-    scenes = Ground(("tabletop",), ("reach", "push")).scenes(4, 7)
+    scenes = TaskSet(("tabletop",), ("reach", "push")).scenes(4, 7)
     assert [(scene.task, scene.seed) for scene in scenes] == [
         ("reach", 7),
         ("push", 8),

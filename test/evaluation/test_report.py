@@ -84,7 +84,7 @@ def test_a_replay_is_the_episode_that_was_evaluated(study, tiny_bundle):
     times = [time for time, _ in episode.run.frames]
     np.testing.assert_allclose(np.diff(times), 0.1)
     assert {plan.depth for _, plan in episode.run.plans} == {3}
-    assert episode.run.sights[0][1].paths.keys() == {"gripper", "target"}
+    assert episode.run.views[0][1].paths.keys() == {"gripper", "target"}
 
 
 def test_a_sheet_shows_three_pictures_of_every_failure(report):

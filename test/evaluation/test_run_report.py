@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from magma_ros.evaluation.report.run import (
-    SIGHT_LIFETIME,
+    VIEW_LIFETIME,
     PlanRecord,
+    PolicyView,
     RunRecord,
-    Sight,
     write_report,
 )
 from magma_ros.perception.overlay import COLOURS
@@ -57,9 +57,9 @@ def test_clip_shows_what_the_policy_expects_as_long_as_it_is_news(record, tmp_pa
     grey = np.full((96, 96, 3), 90, np.uint8)
     record.frames = [
         (time, np.full((240, 320, 3), shade, np.uint8))
-        for time, shade in ((0.0, 255), (0.1, 254), (0.9 * SIGHT_LIFETIME, 253), (2.0, 252))
+        for time, shade in ((0.0, 255), (0.1, 254), (0.9 * VIEW_LIFETIME, 253), (2.0, 252))
     ]
-    record.sights = [(0.05, Sight(grey, paths))]
+    record.views = [(0.05, PolicyView(grey, paths))]
     write_report(record, tmp_path)
     clip = Image.open(tmp_path / "clip.gif")
     shown = []

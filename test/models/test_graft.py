@@ -45,7 +45,7 @@ def test_every_weight_comes_from_its_donor_except_the_joint(
         same = torch.equal(weight, towers[name]), torch.equal(weight, decoder[name])
         if part_of(name) is not Part.JOINT:
             assert same[part_of(name) is Part.DECODER], name
-    name = "stages.0.eyes.towers.front.projector.0.weight"
+    name = "stages.0.vision.towers.front.projector.0.weight"
     assert not torch.equal(found[name], towers[name])
     assert not torch.equal(found[name], decoder[name])
 

@@ -198,10 +198,10 @@ def test_the_trace_is_recorded_and_shown_in_the_clip(run, tmp_path):
     start, until = run
     report, recorder = start(ReportNode), start(RecorderNode)
     start(PolicyNode)
-    until(lambda _: len(report._record.sights) >= 4 and len(report._record.frames) >= 4)
-    _, sight = report._record.sights[-1]
-    assert sight.image.shape == (48, 64, 3)
-    assert set(sight.paths) == set(TRACE_MARKS)
+    until(lambda _: len(report._record.views) >= 4 and len(report._record.frames) >= 4)
+    _, view = report._record.views[-1]
+    assert view.image.shape == (48, 64, 3)
+    assert set(view.paths) == set(TRACE_MARKS)
     assert recorder.trigger_deactivate() == DONE
     with AnyReader([tmp_path / "run" / "episode_0"]) as bag:
         (connection,) = [c for c in bag.connections if c.topic == "/policy/trace"]

@@ -1,9 +1,9 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plays what a bench plan asks for, and keeps every cell, so that an interrupted run goes on.
+"""Plays the cells of a bench plan and stores each, so that an interrupted run can be resumed.
 
-A cell is kept under a fingerprint of all that it depends on but the code: the episodes, the
-policy, its calibration if its gate heeds it, the suite, the profiles and the release.
+A cell is stored under a hash of all that it depends on but the code: the episodes, the policy, its
+calibration if its gate uses it, the suite, the profiles and the release.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class _Results(BaseModel):
 
 
 class PlayedCell(RecordedEvaluation):
-    """The evaluation of one cell, as it was kept."""
+    """The stored evaluation of one cell."""
 
     results: dict[str, _Results]
 
@@ -136,7 +136,7 @@ class Bench:
     """All rows.
 
     Attributes:
-        spec: What was asked for.
+        spec: The specification.
         manifest: The policy's contract.
         checksum: SHA-256 of the manifest.
         calibrated: Whether the policy has a ``gate.yaml``.
@@ -177,7 +177,7 @@ def run_bench(
     workers: int,
     console: Console | None = None,
 ) -> Bench:
-    """Play what is missing, and put everything together.
+    """Play the missing cells, and compare all of them.
 
     Args:
         spec: What to compare.
@@ -214,7 +214,7 @@ def run_bench(
 
 
 class _CellStore:
-    """The files of the cells played, named by their fingerprints."""
+    """The files of the cells played, named by their hashes."""
 
     def __init__(
         self, folder: Path, manifest: Manifest, checksum: str, gate_file: GateFile | None

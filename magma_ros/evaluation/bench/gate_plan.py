@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which episodes show whether spending the time that is left is worth it.
+"""The episodes that measure whether using the time left for deeper exits raises success.
 
 Each section asks one question and varies one thing: how slow the computer is, what else it is busy
 with, which computer it is, and how much compute a decision may cost. All sections are compared
@@ -29,7 +29,7 @@ DEADLINE_SHARE = 0.8
 """Deadline of a decision, as a share of the time until the next observation is due."""
 
 HEADLINE = 2.0
-"""Slowness at which the claim is judged: full depth takes two periods."""
+"""Slowness at which the claim is tested: full depth takes two periods."""
 
 HARSH = 8.0
 """Slowness at which a plan no longer covers the wait for the next where the world moves on."""
@@ -48,7 +48,7 @@ BUDGETS = 3
 
 
 class Section(Enum):
-    """What is asked; the value is the heading shown to people."""
+    """The question of a section; the value is the heading shown to people."""
 
     REFERENCE = "Without latency"
     SLOWNESS = "How slow may the computer be?"
@@ -67,7 +67,7 @@ class Contender:
         gate: Name of its gate.
         options: Its gate's options.
         setting: What these are called in tables, where the family has several.
-        patient: Whether it thinks on past a deadline, as policies do that know no clock.
+        patient: Whether it continues past a deadline, as policies without a clock do.
     """
 
     family: str
@@ -106,7 +106,7 @@ class Cell:
 
     Attributes:
         section: The question it belongs to.
-        place: Where it runs, in words.
+        place: Description of where it runs.
         contender: How it decides.
         suite: Task suite.
         spec: The episodes.
@@ -126,7 +126,7 @@ class Counts:
     Attributes:
         main: For what is claimed.
         sweep: For a curve.
-        probe: For an impression.
+        probe: For a rough estimate.
     """
 
     main: int
@@ -150,7 +150,7 @@ class BenchSpec:
         counts: Episodes a task.
         seed: Seed of the first one.
         hardware: Computers to model, names or files.
-        brief: Whether to leave out what only rounds off the picture.
+        brief: Whether to leave out the secondary cells.
 
     Raises:
         MagmaError: A name is unknown or a number out of range.
@@ -278,7 +278,7 @@ def _budgets(exits: int, file: GateFile | None, *, brief: bool) -> Iterator[Cont
 
 
 def _uncalibrated(exits: int) -> Iterator[list[Contender]]:
-    """Gates at thresholds out of the air."""
+    """Gates at fixed thresholds, for a policy without a calibration."""
     yield [_adaptive("tolerance", value) for value in (0.02, 0.05, 0.1)]
     yield [_entropy(value, f"{value:g}") for value in (0.1, 0.2, 0.3)]
     yield [_consistency((value,) * (exits - 1), f"{value:g}") for value in (0.02, 0.05, 0.1)]

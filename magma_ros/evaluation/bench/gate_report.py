@@ -79,12 +79,12 @@ def claims_table(bench: Bench) -> Grid:
         lines,
         f"{HEADLINE:g} x: 99 % of full-depth decisions take at most {HEADLINE:g} periods. Kept: "
         "success as a share of that of full depth in a world that waits, same episodes.",
-        words=3,
+        text_columns=3,
     )
 
 
 def _slowness_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]:
-    """In time, and what being in time is worth."""
+    """Claims about lateness, and about success under latency."""
     at = {
         (_slowness(row), row.cell.contender.label): row
         for row in bench.select(Section.SLOWNESS, suite)
@@ -103,7 +103,7 @@ def _slowness_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]
 
 
 def _fast_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]:
-    """What is saved where there is time, and what that costs."""
+    """Claims about compute saved where there is time, and success lost by it."""
     (row,) = (row for row in bench.select(Section.FAST, suite) if row.cell.contender == ADAPTIVE)
     sums = row.played.sums
     shares = f"{percentage(sums.flops_fraction)}, {percentage(sums.weight_fraction)}"
@@ -143,7 +143,7 @@ def _section_table(section: Section, rows: Sequence[Row]) -> Grid:
         lines,
         "Difference: to full depth in a world that waits, same episodes, Newcombe's interval. "
         "FLOPs and weights: share of always thinking to the end.",
-        words=3,
+        text_columns=3,
     )  # fmt: skip
 
 
@@ -165,13 +165,13 @@ def budget_table(bench: Bench) -> Grid:
         "Best success within a budget [%]",
         ("suite", "FLOPs", *families),
         lines,
-        "Budgets are what the fixed exits cost; a dash says that a gate has no setting so cheap.",
-        words=2,
+        "Budgets are what the fixed exits cost; a dash: the gate has no setting so cheap.",
+        text_columns=2,
     )
 
 
 def _families(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by what plots call them; all fixed exits together."""
+    """Rows by family; all fixed exits together."""
     families: dict[str, list[Row]] = {}
     for row in rows:
         contender = row.cell.contender

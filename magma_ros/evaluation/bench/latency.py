@@ -23,10 +23,10 @@ FORMAT = "magma-latency-bench/1"
 
 @dataclass(frozen=True, slots=True)
 class ExitLatency:
-    """What it takes from an observation to the plan of an exit.
+    """Time from an observation to the plan of an exit.
 
     Attributes:
-        bundle: What the bundle was called by whoever asked.
+        bundle: Name of the bundle as it was given.
         depth: The exit.
         flops: Operations.
         time: Of the runs.

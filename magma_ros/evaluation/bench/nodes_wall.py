@@ -4,8 +4,8 @@
 
 Everything between is in the figure: DDS and the executor of the policy node, decoding,
 preprocessing, inference, the hand-over, the command stream, DDS again, the guard and its period.
-This module says what to play and makes sense of what was recorded; the processes are started by
-the command line, and the recording is made by ``magma_ros.nodes.latency_probe_node``.
+This module specifies the runs and evaluates the records; the processes are started by the command
+line, and the records are made by ``magma_ros.nodes.latency_probe_node``.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_
 from magma_ros.types import FloatArray, MagmaError, Observation, Reason
 
 RESERVE = 0.002
-"""Part of a period that the policy is not given besides the guard's own: what DDS takes [s]."""
+"""Part of a period that is reserved for DDS, besides the guard's own [s]."""
 
 NO_DEADLINE = 10.0
-"""Deadline of a contender that knows no clock [s]."""
+"""Deadline of a contender without a clock [s]."""
 
 TOOL_DOWN = (1.0, 0.0, 0.0, 0.0)
 """Orientation of the tool while the bench plays, as a quaternion x y z w."""
@@ -74,7 +74,7 @@ class NodesSpec:
                 f"rates must be one or more numbers from 0.5 to 100 Hz, not {self.rates}"
             )
         if self.hog:
-            find_hog()  # told now, not after minutes
+            find_hog()  # fail now, not after minutes
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ class Shown(BaseModel):
 
 
 class Planned(BaseModel):
-    """What the policy told of one observation."""
+    """The policy's report on one observation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -154,11 +154,11 @@ class Planned(BaseModel):
 
 
 class Record(BaseModel):
-    """What the probe heard during one block.
+    """The probe's record of one block.
 
     Attributes:
         shown: Pictures that count, in order.
-        plans: What was told of observations, those of the warm-up included.
+        plans: The policy's reports, those of the warm-up included.
         follows: Pairs: stamp of a command of the guard, stamp of the policy's command it follows.
         holds: Why the guard held, as often as it did.
     """
@@ -201,7 +201,7 @@ class NodesBench:
         return cls(spec, read_manifest(bundle), sha256_of(bundle / MANIFEST), this_machine())
 
     def add(self, block: Block, condition: str, record: Record) -> None:
-        """Take in what was heard during a block."""
+        """Add the record of a block."""
         key = block.rate, condition, block.contender.label
         full = sum(stage.flops for stage in self.manifest.stages)
         self.ticks.setdefault(key, []).extend(ticks_of(record, full, 0.05 / block.rate))
@@ -209,7 +209,7 @@ class NodesBench:
 
 
 def contenders(exits: int) -> tuple[Contender, ...]:
-    """The gate, and full depth that knows no clock."""
+    """The gate, and full depth without a clock."""
     return ADAPTIVE, full_depth(exits)
 
 
@@ -241,7 +241,7 @@ def ticks_of(record: Record, full_flops: int, tolerance: float) -> list[Tick]:
     of the policy's.
 
     Args:
-        record: What was heard.
+        record: Of the probe.
         full_flops: Floating-point operations of thinking to the end.
         tolerance: How late a picture may be shown before that is called the probe's fault [s].
     """
@@ -270,7 +270,7 @@ def ticks_of(record: Record, full_flops: int, tolerance: float) -> list[Tick]:
 
 
 def save_pictures(path: Path, period: float) -> None:
-    """Write what cameras see in the first moments of every task, for the probe to show again.
+    """Write camera images of the first moments of every task, for the probe to publish.
 
     Args:
         path: A file whose name ends in ``.npz``.

@@ -47,7 +47,7 @@ def nodes_table(bench: NodesBench) -> Grid:
         "command within one period, pictures skipped or never answered included; loop late: the "
         "picture itself came more than 5 % of a period too late; holds: how often the guard held. "
         f"{settings}.",
-        words=3,
+        text_columns=3,
     )
 
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the action is there when the loop needs it: in real time, and beside a CPU hog.
+"""Measures whether actions meet the deadlines of a control loop, idle and under CPU load.
 
 A control loop shows an observation every period to a policy in a process of its own, and must have
 an action for just that observation in hand at the deadline. Ways to decide how deep to think take
-turns in short blocks, so that whatever else the machine does hits all alike: first while nothing
-else is asked of it, then while every core is kept busy.
+turns in short blocks, so that disturbances affect all alike: first on an idle machine, then while
+every core is kept busy.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class WallSpec:
                 f"not {self.deadline:g}"
             )
         if self.hog:
-            find_hog()  # told now, not after minutes
+            find_hog()  # fail now, not after minutes
 
     @property
     def answer_time(self) -> float:
@@ -117,7 +117,7 @@ class WallSpec:
 
 
 QUIET = "quiet"
-"""The condition under which nothing else is asked of the machine."""
+"""The condition without other load."""
 
 HOG = "hog"
 """The condition under which every core is kept busy."""
@@ -132,7 +132,7 @@ class Tick:
         waited: Time from then until its action was in hand [s], or None if there was none.
         depth: Exit of that action; 0 without.
         flops: Floating-point operations spent on it.
-        reason: Why thinking stopped; None if the policy did not see it or said nothing.
+        reason: Why thinking stopped; None if the policy was not given it or did not answer.
         loop_late: Whether the loop itself woke up too late.
     """
 
@@ -144,14 +144,14 @@ class Tick:
     loop_late: bool = False
 
     def settle(self, verdict: Verdict, now: float) -> None:
-        """Note the policy's answer, heard now."""
+        """Record the policy's answer, received now."""
         self.reason, self.depth, self.flops = verdict.reason, verdict.depth, verdict.flops
         if verdict.chunk is not None:
             self.waited = now - self.due
 
     @property
     def open(self) -> bool:
-        """Whether the policy has said nothing yet."""
+        """Whether the policy has not answered yet."""
         return self.reason is None
 
 
@@ -160,7 +160,7 @@ class ControlLoop:
 
     Args:
         policy: Decides.
-        observations: What it is shown, without end.
+        observations: Its inputs, without end.
         spec: When an action is due.
         clock: What the loop follows; must be that of ``policy``.
     """
@@ -206,7 +206,7 @@ class ControlLoop:
         return tick
 
     def _listen(self, tick: Tick, until: float) -> bool:
-        """Sleep until then, or until the policy says something; whether there is time left."""
+        """Sleep until then or until an answer comes; whether there is time left."""
         if self._policy.busy:
             self._policy.wait(until - self._clock.now())
         else:
@@ -292,12 +292,12 @@ def run_wall_bench(spec: WallSpec, bundle: Path, *, console: Console | None = No
 
 
 def contenders(exits: int) -> tuple[Contender, ...]:
-    """The gate, its clock without its confidence, and two that know no clock."""
+    """The gate, its clock without its confidence, and two without a clock."""
     return ADAPTIVE, anytime(exits), full_depth(exits), fixed(1)
 
 
 def _load(bundle: Path, contender: Contender) -> PolicyActor:
-    """A policy that knows how long its stages take."""
+    """A policy with measured stage latencies."""
     gate = make_gate(contender.gate, bundle=bundle, **dict(contender.options))
     actor = PolicyActor.load(bundle, gate, None, THREADS, patient=contender.patient)
     actor.rehearse()
@@ -318,7 +318,7 @@ def _take_turns(
 
 
 def example_clips(period: float) -> Iterable[list[Observation]]:
-    """What a policy sees in the first moments of every task, done by the expert."""
+    """Observations of the first moments of every task, played by the expert."""
     for suite in suite_names():
         for task in find_suite(suite).tasks:
             with closing(find_suite(suite).make_world()) as world:

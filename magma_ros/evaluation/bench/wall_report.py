@@ -147,7 +147,7 @@ def wall_table(bench: WallBench) -> Grid:
         "miss is a tick without its action at the deadline; p50, p99, max: from an observation to "
         "its action, late ones included; FLOPs: share of always thinking to the end; loop late: "
         f"the loop itself woke up more than {1e3 * spec.tolerance:g} ms too late.",
-        words=2,
+        text_columns=2,
     )  # fmt: skip
 
 

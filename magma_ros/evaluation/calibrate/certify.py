@@ -38,7 +38,7 @@ from magma_ros.evaluation.calibrate.learn_then_test import (
     run_sequence,
 )
 from magma_ros.evaluation.calibrate.readings import (
-    Ground,
+    TaskSet,
     collect,
     exit_costs,
     exit_prices,
@@ -71,7 +71,7 @@ class CalibrationSpec:
     """What to promise, and what to play for it.
 
     Attributes:
-        ground: Kind of episode that the promise is about.
+        task_set: Kind of episode that the promise is about.
         epsilon: Deviation accepted, in shares of the action range.
         delta: Share of an episode's decisions that may deviate further.
         alpha: Probability that the promise is wrong.
@@ -84,7 +84,7 @@ class CalibrationSpec:
         CalibrationError: No outcome could justify the promise.
     """
 
-    ground: Ground
+    task_set: TaskSet
     epsilon: float
     delta: float
     alpha: float
@@ -99,7 +99,7 @@ class CalibrationSpec:
         )
         if self.fit_episodes < 1 or self.workers < 1:
             raise CalibrationError("fit-episodes and workers must be at least 1")
-        self.ground.scenes(self.last_seed - self.seed + 1, self.seed)  # seeds must be in range
+        self.task_set.scenes(self.last_seed - self.seed + 1, self.seed)  # seeds must be in range
 
     @property
     def last_seed(self) -> int:
@@ -123,10 +123,10 @@ def calibrate(spec: CalibrationSpec, bundle: Path, console: Console | None = Non
         MagmaError: The bundle does not load, or a worker died.
     """
     manifest = read_manifest(bundle)
-    yardstick = yardstick_for(manifest.action, spec.ground.steps)
+    yardstick = yardstick_for(manifest.action, spec.task_set.steps)
     play = partial(collect, bundle, yardstick=yardstick, workers=spec.workers, console=console)
     recorded = play(
-        spec.ground.scenes(spec.fit_episodes, spec.seed),
+        spec.task_set.scenes(spec.fit_episodes, spec.seed),
         partial(explorer, manifest.exits),
         description="recording exits",
     )
@@ -134,7 +134,7 @@ def calibrate(spec: CalibrationSpec, bundle: Path, console: Console | None = Non
     turns = count(spec.seed + spec.fit_episodes, spec.episodes)
 
     def drive(threshold: float) -> tuple[EpisodeReadings, ...]:
-        scenes = spec.ground.scenes(spec.episodes, next(turns))
+        scenes = spec.task_set.scenes(spec.episodes, next(turns))
         gate = partial(_adaptive, model, threshold)
         return play(scenes, gate, description=f"testing threshold {threshold:.3f}")
 
@@ -163,7 +163,7 @@ class Check:
     """What the gate of a bundle did on fresh episodes.
 
     Attributes:
-        ground: Where.
+        task_set: Where.
         guarantee: What was promised.
         seed: Seed of the first episode.
         episodes: How many were played.
@@ -176,7 +176,7 @@ class Check:
         calibration_errors: Expected calibration error of each exit's probabilities.
     """
 
-    ground: Ground
+    task_set: TaskSet
     guarantee: Guarantee
     seed: int
     episodes: int
@@ -191,7 +191,7 @@ class Check:
     @property
     def exchangeable(self) -> bool:
         """Whether these episodes are of the kind that the promise is about."""
-        there, here = self.guarantee, self.ground
+        there, here = self.guarantee, self.task_set
         played = {(scene.suite, scene.task) for scene in here.scenes(self.episodes, self.seed)}
         promised = {(suite, task) for suite in there.suites for task in there.tasks}
         return here.split == there.split and played <= promised
@@ -220,7 +220,7 @@ def check(
 
     Args:
         bundle: Folder of the policy's bundle.
-        split: Variation of scenes and words, or None for the one it was calibrated on.
+        split: Variation of scenes and instructions, or None for the one it was calibrated on.
         episodes: How many to play.
         seed: Seed of the first one.
         workers: Processes; no result depends on their number.
@@ -235,27 +235,27 @@ def check(
     if file is None:
         raise CalibrationError(f"{bundle} has no gate.yaml to check; run magma calibrate first")
     promise = file.guarantee
-    ground = Ground(promise.suites, promise.tasks, split or promise.split)
+    task_set = TaskSet(promise.suites, promise.tasks, split or promise.split)
     first, last = promise.seeds
-    if ground.split == promise.split and seed <= last and seed + episodes > first:
+    if task_set.split == promise.split and seed <= last and seed + episodes > first:
         raise CalibrationError(
             f"seeds {first} to {last} were calibrated on; choose others to check with"
         )
     model = file.agreement_model()
     played = collect(
         bundle,
-        ground.scenes(episodes, seed),
+        task_set.scenes(episodes, seed),
         partial(_adaptive, model, file.threshold),
         model.yardstick,
         workers=workers,
         console=console,
-        description=f"checking {manifest.name} on {ground.split}",
+        description=f"checking {manifest.name} on {task_set.split}",
     )
     losses = np.array([episode.violations(promise.epsilon) for episode in played])
     successes = sum(episode.success for episode in played)
     diagrams = _reliabilities(model, played, promise.epsilon)
     return Check(
-        ground=ground,
+        task_set=task_set,
         guarantee=promise,
         seed=seed,
         episodes=episodes,
@@ -275,15 +275,15 @@ def _adaptive(model: AgreementModel, threshold: float, scene: Scene) -> Gate:
 
 
 def _guarantee(spec: CalibrationSpec) -> Guarantee:
-    kinds = {(scene.suite, scene.task) for scene in spec.ground.scenes(spec.episodes, spec.seed)}
+    kinds = {(scene.suite, scene.task) for scene in spec.task_set.scenes(spec.episodes, spec.seed)}
     return Guarantee(
         epsilon=spec.epsilon,
         delta=spec.delta,
         alpha=spec.alpha,
         episodes=spec.episodes,
-        suites=spec.ground.suites,
+        suites=spec.task_set.suites,
         tasks=tuple(sorted(task for _, task in kinds)),
-        split=spec.ground.split,
+        split=spec.task_set.split,
         seeds=(spec.seed, spec.last_seed),
     )
 

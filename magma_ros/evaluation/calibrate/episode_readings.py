@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every exit said in recorded episodes, beside what was acted on.
+"""The readings of every exit in recorded episodes, beside the exits acted on.
 
 Shapes: D decisions of an episode, E exits below the deepest, F features.
 """
@@ -70,7 +70,7 @@ class Recorder:
         self._depths: list[int] = []
 
     def add(self, readings: Sequence[ExitReading], acted: ActionChunk) -> None:
-        """Note what every exit said, the shallowest first, and what was acted on."""
+        """Add the readings of every exit, the shallowest first, and the chunk acted on."""
         *early, full = readings
         before = [None, *(reading.chunk for reading in early)]
         self._features.append(

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fits the models of agreement to recorded episodes, and tells how far they can be trusted."""
+"""Fits the models of agreement to recorded episodes, and measures how well they are calibrated."""
 
 from __future__ import annotations
 

@@ -4,15 +4,15 @@
 
 The loss of an episode is the share of its decisions that deviate from full depth by more than
 epsilon. Decisions of one episode depend on each other; episodes do not, so they are what is
-counted. A threshold is certified if the hypothesis "its expected loss exceeds delta" is refuted
-by a p-value of at most alpha, which comes from betting against it (Waudby-Smith & Ramdas 2020,
-arXiv 2010.09686): with losses that vary little, a fraction of the episodes suffices that bounds of
-Hoeffding's kind ask for. Thresholds are tested from conservative to
-liberal, and the first one that fails ends the test (fixed-sequence testing), so all that were
-certified hold together with probability ``1 - alpha``, without correction for their number.
+counted. A threshold is certified if the hypothesis "its expected loss exceeds delta" is refuted by
+a p-value of at most alpha, which comes from betting against it (Waudby-Smith & Ramdas 2020, arXiv
+2010.09686): with losses that vary little, it needs a fraction of the episodes of bounds of
+Hoeffding's kind. Thresholds are tested from conservative to liberal, and the first one that fails
+ends the test (fixed-sequence testing), so all that were certified hold together with probability
+``1 - alpha``, without correction for their number.
 
-Two things make it honest. Each threshold is tested on episodes that *its own gate* drives, so the
-observations are those that this gate leads to. And the order of the thresholds is chosen on other
+Two conditions make it valid. Each threshold is tested on episodes that *its own gate* drives, so
+the observations are those that this gate leads to. The order of the thresholds is chosen on other
 episodes (split fixed-sequence testing), so that few suffice.
 
 The promise is about episodes exchangeable with the tested ones: same tasks, same kind of scenes.
@@ -178,7 +178,7 @@ def require_certified(
     """The most liberal threshold that was certified.
 
     Raises:
-        CalibrationError: There is none; the sentence says what it would have taken.
+        CalibrationError: There is none; the sentence names what would have been needed.
     """
     certified = [trial for trial in tested if trial.p_value <= alpha]
     if certified:

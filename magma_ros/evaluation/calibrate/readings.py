@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Plays episodes in which a gate decides while every exit is read in its shadow.
+"""Plays episodes in which a gate decides while every exit is read and recorded.
 
 The world waits for decisions, so what is recorded depends on scenes, weights and gate alone.
 """
@@ -36,13 +36,13 @@ from magma_ros.types import ActionChunk, Budget, ExitReading, MonotonicClock, Ob
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Where episodes are played: the kind of episode that figures from them are about.
+class TaskSet:
+    """The tasks and split that episodes are drawn from, hence what their figures are about.
 
     Attributes:
         suites: Task suites.
         tasks: Which of their tasks; all if empty.
-        split: Variation of scenes and words.
+        split: Variation of scenes and instructions.
 
     Raises:
         MagmaError: A name is unknown.
@@ -74,7 +74,7 @@ class Ground:
 
 @dataclass(slots=True)
 class RandomDepth(Memoryless):
-    """Acts on any exit with equal probability, to reach what no single depth leads to.
+    """Acts on any exit with equal probability, to reach states that no single depth leads to.
 
     Attributes:
         exits: How many there are.
@@ -99,12 +99,12 @@ class RandomDepth(Memoryless):
 
 
 def explorer(exits: int, scene: Scene) -> Gate:
-    """Full depth in every other episode, random exits in the rest: what a gate may lead to."""
+    """Full depth in every other episode, random exits in the rest: all states that occur."""
     return RandomDepth(exits, scene.seed) if scene.seed % 2 else FixedDepth(exits)
 
 
 class ShadowActor:
-    """Decides by a gate, and records what every exit would have said.
+    """Decides by a gate, and records the readings of every exit.
 
     Args:
         policy: The policy, warm.

@@ -23,8 +23,8 @@ SECTION = "## Gate"
 
 ASSUMPTION = (
     "The promise is about the average over episodes that are exchangeable with those it was "
-    "calibrated on: the same suites, tasks and split, decisions in time. It says nothing about "
-    "other scenes, other words, or decisions that a deadline cut short."
+    "calibrated on: the same suites, tasks and split, decisions in time. It does not cover "
+    "other scenes, other phrasings, or decisions that a deadline cut short."
 )
 
 
@@ -47,7 +47,7 @@ def check_table(found: Check) -> Table:
     low, high = found.interval
     measured = f"{found.violations:.2%} ({low:.1%} to {high:.1%})"
     table.add_row("decisions deviating too far", f"at most {100 * promise.delta:g}%", measured)
-    table.add_row("split", promise.split, found.ground.split)
+    table.add_row("split", promise.split, found.task_set.split)
     table.add_row("episodes", "", f"{found.episodes}, seeds from {found.seed}")
     low, high = found.success_interval
     rate = found.successes / found.episodes
@@ -122,7 +122,7 @@ def _paragraphs(file: GateFile) -> Iterator[str]:
     yield markdown_table(_TRIAL_HEADER, _trial_rows(file))
     yield (
         "Reliability of P(the exit agrees with full depth), on episodes that the models were not "
-        "fitted on: share that agreed where the model said about that much, with its count. "
+        "fitted on: share that agreed where the model predicted about that much, with its count. "
         "ECE is the expected calibration error."
     )
     yield markdown_table(*_reliability(file))

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long a stage takes on a computer that is not here, and what it costs in another policy.
+"""Models how long a stage takes on another computer, and what it costs in another policy.
 
 A run of a stage consists of passes over its weights. Each takes the longer of its arithmetic and
 its reading of weights (the roofline model, Williams et al. 2009, CACM 52(4)), plus a fixed
@@ -38,7 +38,7 @@ class _Profile(BaseModel):
 
 
 class Efficiency(_Profile):
-    """How much of what the maker promises real networks reach.
+    """Share of the maker's peak figures that real networks reach.
 
     Attributes:
         flops: Share of the peak rate of arithmetic.
@@ -148,7 +148,7 @@ class CostTable(_Profile):
 
 
 class Hardware(_Profile):
-    """A computer, by what decides how fast it runs a network.
+    """A computer, by the figures that determine how fast it runs a network.
 
     Attributes:
         description: Which one, and how it runs the network, in a sentence.
@@ -176,7 +176,7 @@ class Hardware(_Profile):
         )
 
     def full_depth(self, stages: Sequence[PricedStage], quantile: float) -> float:
-        """Time that thinking to the end keeps within in that share of cases [s]."""
+        """Quantile of the duration of full depth [s]."""
         rng = np.random.default_rng(0)
         typical = np.array([self.seconds(stage) for stage in stages])
         runs = typical * self.jitter.draw(rng, (TAIL_DRAWS, len(stages)))

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who decides in an episode, and the computer on which that takes time."""
+"""Interfaces of the policies that decide in an episode, and of the computers that they run on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from magma_ros.types import ActionChunk, Clock, Observation, Verdict
 
 
 class Actor(Protocol):
-    """Turns an observation into a decision, and takes the time it takes."""
+    """Turns an observation into a decision; returns when it is made."""
 
     def reset(self) -> None:
         """Forget the last episode."""
@@ -66,12 +66,12 @@ class Computer(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """Tells how long they take."""
+        """Measures how long they take."""
         ...
 
     @property
     def latency(self) -> LatencyModel:
-        """What is known about that."""
+        """Forecasts how long they take."""
         ...
 
     def host(self, inference: Inference) -> Inference:

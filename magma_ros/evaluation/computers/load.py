@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What else a computer is busy with: a factor on the duration of stages, drawn by seed.
 
-The times are short, because an episode lasts 5 to 12 seconds and must see what a robot sees in
-minutes.
+The times are short, because an episode lasts 5 to 12 seconds and must contain what a robot meets
+in minutes.
 """
 
 from __future__ import annotations

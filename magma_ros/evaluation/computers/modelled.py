@@ -1,10 +1,9 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A computer that is not here: stages run on this one, but take the time they would take there.
+"""A modelled computer: stages run on this one, but take the time that they would take there.
 
-What a policy says matters, so its stages run for real; how long they take on this machine does
-not matter at all. So an episode depends on the scene, the weights and the profile alone, and may
-be played beside others.
+The outputs of the stages are real, their durations are drawn from the model. So an episode depends
+on the scene, the weights and the profile alone, and may be played beside others.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class Conditions:
 
 
 class SimulatedTime:
-    """A clock that moves only when told to."""
+    """A clock that is advanced by hand."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -162,7 +161,7 @@ class _Hosted:
 
 
 class ModelledThinker:
-    """A thinker whose answers are there as late as they would be on a modelled computer.
+    """A thinker whose answers come as late as they would on a modelled computer.
 
     Args:
         actor: Decides at once, but on the computer's clock.
@@ -179,18 +178,18 @@ class ModelledThinker:
         self._time = time
         self._lead = lead
         self._handover = Handover(lead)
-        self._words: deque[tuple[float, Verdict]] = deque()
+        self._answers: deque[tuple[float, Verdict]] = deque()
 
     @property
     def busy(self) -> bool:
-        """Whether the last word on an observation was still to come when last asked to take."""
+        """Whether the final decision on an observation was pending at the last :meth:`take`."""
         return self._handover.busy
 
     def reset(self) -> None:
         """Forget the last episode."""
         self._actor.reset()
         self._handover = Handover(self._lead)
-        self._words.clear()
+        self._answers.clear()
 
     def acted(self, chunk: ActionChunk | None) -> None:
         """Let the actor know what the robot follows."""
@@ -203,15 +202,15 @@ class ModelledThinker:
         self._handover.begin(deadline)
 
         def note(verdict: Verdict) -> None:
-            self._words.append((clock.now(), verdict))
+            self._answers.append((clock.now(), verdict))
 
         note(self._actor.act(observation, deadline, note))
 
     def take(self) -> Verdict | None:
         """The decision once it is there, or the answer in hand when the deadline strikes."""
         now = self._time.now()
-        while self._words and self._words[0][0] <= now + INSTANT:
-            _, verdict = self._words.popleft()
-            leave = self._handover.provide if self._words else self._handover.finish
+        while self._answers and self._answers[0][0] <= now + INSTANT:
+            _, verdict = self._answers.popleft()
+            leave = self._handover.provide if self._answers else self._handover.finish
             leave(verdict)
         return self._handover.take(now)

@@ -22,7 +22,7 @@ Key = tuple[str, str, int]
 
 
 class _Recorded(BaseModel):
-    """Base of what is read back; what a comparison does not need is let be."""
+    """Base of what is read back; fields that a comparison does not need are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -47,7 +47,7 @@ class RecordedEpisode(_Recorded):
 
     @property
     def followed(self) -> bool:
-        """Whether the task was done to the object that the policy was told about."""
+        """Whether the task was done to the object in the policy's instruction."""
         return self.swapped_success if self.control == "swapped" else self.success
 
 
@@ -100,8 +100,8 @@ def read_evaluation(path: Path) -> RecordedEvaluation:
 class Pairing:
     """One set of episodes that both policies played.
 
-    A success is the task done to the object that the policy was told about, so with the
-    instruction swapped to the one named instead.
+    A success is the task done to the object in the policy's instruction, so with the instruction
+    swapped to the one named instead.
 
     Attributes:
         control: What was taken from the policies.
@@ -164,7 +164,7 @@ def compare(first: Path, second: Path) -> Comparison:
     """
     a, b = read_evaluation(first), read_evaluation(second)
     for name in ("suites", "split", "clock"):
-        ours, theirs = _words(getattr(a.spec, name)), _words(getattr(b.spec, name))
+        ours, theirs = _joined(getattr(a.spec, name)), _joined(getattr(b.spec, name))
         if ours != theirs:
             raise EvaluationError(
                 f"the two cannot be compared: {first} has {name} {ours}, {second} has {theirs}"
@@ -222,5 +222,5 @@ def _costs(episodes: Sequence[RecordedEpisode]) -> tuple[float | None, float | N
     )
 
 
-def _words(value: str | tuple[str, ...]) -> str:
+def _joined(value: str | tuple[str, ...]) -> str:
     return value if isinstance(value, str) else ", ".join(sorted(value))

@@ -17,10 +17,10 @@ class EpisodeResult:
         scene: Which one.
         success: Whether the task was done to the object that the scene's own instruction names.
         swapped_success: Whether it was done to the object that the swapped instruction names.
-        failure: Why the first of these is not so; None if it is, or the world cannot say.
+        failure: Why the first of these is not so; None if it is, or the world cannot tell.
         duration: Simulated time until the task was done or the time was up [s].
         closest: Least distance of the tool from what it must reach [m]; None if the world cannot
-            say.
+            tell.
         closest_at: Simulated time of that [s], or None.
         jerk: Root mean square jerk of the measured tool path, sampled once a step of an action
             chunk [m/s^3].
@@ -33,7 +33,7 @@ class EpisodeResult:
         stalls: Times that the command stream ran dry.
         lag: Longest time by which the world fell behind its clock [s].
         trace_errors: For each predicted point whose time came: distance from where the gripper,
-            and from where the object that the policy was told about, really was, on the trace grid.
+            and from where the object in the policy's instruction, really was, on the trace grid.
     """
 
     scene: Scene

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What evaluated episodes add up to: rates, costs, reasons, and whether the policy is honest."""
+"""Sums over evaluated episodes: rates, costs, reasons, and the controls."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TraceError:
 
 @dataclass(frozen=True, slots=True)
 class Honesty:
-    """Whether success comes from looking and listening.
+    """The controls: whether success depends on the images and on the instruction.
 
     Attributes:
         blind: Success with black cameras, as a share of the normal success.
@@ -153,7 +153,7 @@ def trace_errors(results: Sequence[EpisodeResult]) -> dict[str, TraceError]:
 
 
 def judge_honesty(normal: Summary, blackout: Summary, swapped: Summary) -> Honesty | None:
-    """Judge by the two controls; None where the policy never succeeds, so nothing can collapse."""
+    """Judge by the two controls; None where the policy never succeeds."""
     if not normal.successes:
         return None
     return Honesty(

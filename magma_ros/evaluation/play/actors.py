@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who decides in an evaluated episode: a policy with its gate, here or in a process of its own."""
+"""The policy with its gate in an evaluated episode, here or in a process of its own."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class ThisComputer:
 
 
 class PolicyActor:
-    """A staged policy and the gate that tells it when to stop.
+    """A staged policy and the gate that decides when it stops.
 
     Args:
         policy: The policy, warm.
         gate: When to stop thinking.
         deepest: Deepest exit allowed, or None for no cap.
-        patient: Think on past the deadline until the gate is confident, as policies do that know
-            no clock and have no answer before the end; such a decision is late.
+        patient: Continue past the deadline until the gate is confident, as policies do that have no
+            clock and no answer before the end; such a decision is late.
         computer: What the stages run on; this computer by default.
     """
 
@@ -150,7 +150,7 @@ class ActorProcess:
     The two share the monotonic clock, so a deadline means the same to both.
 
     Args:
-        make_actor: Makes the actor, over there; must be picklable.
+        make_actor: Makes the actor in the other process; must be picklable.
         lead: How long before a deadline the answer in hand is given out [s].
 
     Raises:
@@ -173,13 +173,13 @@ class ActorProcess:
 
     @property
     def busy(self) -> bool:
-        """Whether the last word on an observation was still to come when last asked to take."""
+        """Whether the final decision on an observation was pending at the last :meth:`take`."""
         return self._handover.busy
 
     def reset(self) -> None:
         """Wait for what is still being thought, drop it, and forget the last episode."""
         while self.busy:
-            self._hear()
+            self._receive_answer()
         self._handover = Handover(self._lead)
         self._news = None
         self._send(None)
@@ -204,16 +204,16 @@ class ActorProcess:
             MagmaError: The actor refused the observation, or its process ended.
         """
         while self.busy and self._pipe.poll():
-            self._hear()
+            self._receive_answer()
         return self._handover.take(self._clock.now())
 
     def wait(self, seconds: float) -> None:
-        """Sleep until something was heard from over there, or for so long."""
+        """Sleep until a message comes from the other process, or for so long."""
         # Connection.poll would round the time up to whole milliseconds.
         select.select([self._pipe], [], [], max(0.0, seconds))
 
-    def _hear(self) -> None:
-        """Pass on the next word."""
+    def _receive_answer(self) -> None:
+        """Receive one message and pass it on."""
         match self._receive():
             case _Provisional(verdict):
                 self._handover.provide(verdict)
@@ -232,7 +232,7 @@ class ActorProcess:
         except (EOFError, OSError):
             raise self._gone() from None
         if isinstance(answer, MagmaError):
-            self._handover = Handover(self._lead)  # that was the last word
+            self._handover = Handover(self._lead)  # nothing else is pending
             raise answer
         return answer
 
@@ -262,7 +262,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Provisional:
-    """An answer in hand; the last word is still to come."""
+    """An answer in hand; the final decision is pending."""
 
     verdict: Verdict
 

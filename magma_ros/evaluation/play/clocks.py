@@ -29,7 +29,7 @@ TICK = 0.02
 """Period of the command stream [s]."""
 
 LEAD = TICK - INSTANT
-"""How long before a deadline the answer in hand is acted on [s]: at the last tick not after it."""
+"""How long before a deadline the answer in hand is acted on [s]: at the last tick before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Pace:
 
 
 class WorldClock(Protocol):
-    """Plays episodes; what a clock is, is how it does that.
+    """Plays episodes; the clocks differ in how time passes while the policy thinks.
 
     Attributes:
         waits: Whether the world waits for every decision, so that none can be late.
@@ -77,7 +77,7 @@ class IdealClock:
         self._actor = actor
 
     def play(self, episode: Episode, pace: Pace) -> None:
-        """Observe, decide, execute, in lock step; without a decision the arm rests."""
+        """Observe, decide, execute, in lock step; without a decision the arm holds still."""
         self._actor.reset()
         while not episode.over:
             verdict = self._actor.act(episode.observe(), math.inf)
@@ -90,7 +90,7 @@ class WallClock:
     """The world goes on in real time.
 
     If this machine cannot keep physics and cameras up with the clock, the world catches up as
-    fast as it can, and the episode's ``lag`` tells.
+    fast as it can, and the episode's ``lag`` records it.
 
     Args:
         thinker: Decides meanwhile; gives out the answer in hand with :data:`LEAD`.
@@ -116,7 +116,7 @@ class WallClock:
         flowing = False
         ticks = 0
         while not episode.over:
-            self._hear(episode, stream)
+            self._take_decision(episode, stream)
             if not self._thinker.busy and episode.time > next_observation - INSTANT:
                 next_observation = episode.time + pace.execute * episode.step_period
                 deadline = began + ticks * TICK + pace.deadline
@@ -129,7 +129,7 @@ class WallClock:
             episode.lag = max(episode.lag, self._clock.now() - began - episode.time)
             self._clock.sleep_until(began + ticks * TICK)
 
-    def _hear(self, episode: Episode, stream: ChunkStream) -> None:
+    def _take_decision(self, episode: Episode, stream: ChunkStream) -> None:
         """Take what the thinker has decided, if it has."""
         if (verdict := self._thinker.take()) is None:
             return
@@ -163,14 +163,14 @@ class ModelledClock:
         WallClock(thinker, time).play(episode, pace)
 
 
-_REST: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
+_STILL: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
 
 
 def _execute(chunk: ActionChunk | None, steps: int, episode: Episode) -> None:
-    """Let the arm follow the first steps of a chunk, or rest for as long."""
+    """Let the arm follow the first steps of a chunk, or hold still for as long."""
     period = episode.step_period
     for step in range(steps):
-        twist, gripper = _REST if chunk is None else _command(chunk.actions[step], period)
+        twist, gripper = _STILL if chunk is None else _command(chunk.actions[step], period)
         episode.follow(twist, gripper, episode.time + period)
         if episode.over:
             return

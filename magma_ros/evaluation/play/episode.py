@@ -30,8 +30,8 @@ from magma_ros.types import FloatArray, Observation, Reason, Trace, Verdict
 class Episode:
     """An episode while it is played; a context manager that releases the world.
 
-    It ends when the task is done to the object that the policy was *told* about, or at the task's
-    time limit.
+    It ends when the task is done to the object in the policy's instruction, swapped or not, or at
+    the task's time limit.
 
     Args:
         scene: Which episode to play.
@@ -108,7 +108,7 @@ class Episode:
                 return observation
 
     def record(self, verdict: Verdict) -> None:
-        """Add a decision to the account."""
+        """Add a decision to the result."""
         if verdict.chunk is not None and verdict.trace is not None:
             self._drawn.append((verdict.chunk.stamp, verdict.trace))
         self._verdicts.append(replace(verdict, chunk=None, trace=None))
@@ -130,7 +130,7 @@ class Episode:
                 self._true_paths.sample()
 
     def result(self) -> EpisodeResult:
-        """What became of the episode."""
+        """The result of the episode."""
         world, verdicts = self.world, self._verdicts
         explains = world if isinstance(world, ExplainsFailure) else None
         closest, closest_at = (None, None) if explains is None else explains.closest
@@ -155,7 +155,7 @@ class Episode:
         )
 
     def _served(self) -> bool:
-        """Whether the task is done to the object that the policy was told about."""
+        """Whether the task is done to the object in the policy's instruction."""
         if self.scene.control is Control.SWAPPED and self._swaps is not None:
             return self._swaps.swapped_done()
         return self.world.done()

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How good a policy is: many seeded episodes, played side by side, and what they add up to.
+"""Evaluates a policy: plays many seeded episodes side by side, and adds them up.
 
 Episode ``i`` of every task and control has seed ``seed + i``, so evaluations of different policies
 can be compared pair by pair. Under a clock that repeats, the same specification and the same bundle
@@ -51,7 +51,7 @@ DECIMALS = 6
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came out: the episodes, and how to add them up.
+    """The results of the episodes, and their sums.
 
     Attributes:
         spec: What was evaluated.
@@ -89,7 +89,7 @@ class Evaluation:
         return summarise(chosen, self.manifest)
 
     def honesty(self, task: str) -> Honesty | None:
-        """What the controls tell about a task; None where it is never done at all."""
+        """The controls of a task; None where it is never done at all."""
         return judge_honesty(*(self.summary(control, task=task) for control in Control))
 
     def to_json(self) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def start_clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
 
 
 def _rehearsed(load: Callable[[int], PolicyActor]) -> PolicyActor:
-    """A policy that knows how long its stages take, on as many threads as there are cores."""
+    """A policy with measured stage latencies, on as many threads as there are cores."""
     actor = load(0)
     actor.rehearse()
     return actor

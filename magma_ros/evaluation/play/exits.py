@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What depth buys: every exit of a policy by itself, on the same episodes."""
+"""Success of every exit of a policy by itself, on the same episodes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reads every exit first and lets a gate decide afterwards: its choice beside what it missed."""
+"""Reads every exit first and lets a gate decide afterwards, so that its choice can be compared."""
 
 from __future__ import annotations
 

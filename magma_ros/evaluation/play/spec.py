@@ -22,17 +22,17 @@ class EvaluationSpec:
     Attributes:
         suites: Task suites.
         tasks: Which of their tasks; all if empty.
-        split: Variation of scenes and words.
+        split: Variation of scenes and instructions.
         episodes: Episodes a task.
         seed: Seed of the first one.
         clock: ``ideal``, ``modelled`` or ``wall``; see :mod:`magma_ros.evaluation.play.clocks`.
         conditions: Where the policy runs under the modelled clock.
-        patient: Whether the policy thinks on past a deadline, until its gate is confident.
+        patient: Whether the policy continues past a deadline until its gate is confident.
         gate: Name of the gate.
         gate_options: Its options by name, for example ``(("tolerance", 0.05),)``.
         deepest: Deepest exit allowed, or None for no cap.
         execute: Steps of a chunk that are executed before the next observation; None
-            for what each suite says.
+            for the default of each suite.
         deadline: Time from observation to decision under a clock that does not wait [s].
         controls: Whether to play all episodes again with the cameras black, and again with the
             instruction naming another object.

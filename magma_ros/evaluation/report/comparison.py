@@ -36,7 +36,7 @@ def comparison_table(comparison: Comparison) -> Grid:
         ("control", "task", "pairs", "A", "B", "only A / B", "B - A [points]", "95 % interval",
          "p", "FLOPs B / A", "depth"),
         rows,
-        "Same scenes, pair by pair. Success: done to the object that the policy was told about. "
+        "Same scenes, pair by pair. Success: done to the object in the policy's instruction. "
         "Interval: Newcombe's for paired rates. p: McNemar's exact test. FLOPs: a decision.",
-        words=2,
+        text_columns=2,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of evaluated episodes: a contact sheet of failures, clips of chosen seeds.
 
-An evaluation renders nothing but what the policy sees. Pictures are taken afterwards, by playing
+An evaluation renders only the policy's images. Pictures are taken afterwards, by playing
 the episodes in question again: under a clock that repeats, they are the same episodes.
 """
 
@@ -27,8 +27,8 @@ from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
 from magma_ros.evaluation.report.run import (
     PlanRecord,
+    PolicyView,
     RunRecord,
-    Sight,
     captioned_frames,
     write_clip,
 )
@@ -64,7 +64,7 @@ class Pictures:
         """Refuse pictures of what will not be played, or cannot be played again.
 
         Raises:
-            EvaluationError: The sentence says which.
+            EvaluationError: The sentence names which.
         """
         if (self.sheet or self.seeds) and not CLOCKS[spec.clock].repeats:
             raise EvaluationError(
@@ -119,7 +119,7 @@ class FilmedEpisode(Episode):
         image = images[camera]
         height, width = image.shape[:2]
         paths = {} if verdict.trace is None else verdict.trace.paths(width, height)
-        self.run.sights.append((self.time, Sight(image, paths)))
+        self.run.views.append((self.time, PolicyView(image, paths)))
 
     @override
     def follow(self, twist: FloatArray, gripper: float | None, until: float) -> None:
@@ -143,7 +143,7 @@ def write_clips(
 ) -> tuple[Path, ...]:
     """Write an animated GIF of every task at each of the seeds, in real time.
 
-    Each shows the instruction, the exit taken, and what the policy saw with the trace it drew.
+    Each shows the instruction, the exit taken, and the policy's image with its predicted trace.
 
     Args:
         evaluation: What was played.

@@ -30,20 +30,20 @@ LAST_FRAME_MS = 1500
 INSET_SHARE = 0.4
 """Height of the policy's view, as a share of the spectator's."""
 
-SIGHT_LIFETIME = 1.0
-"""Time after which what the policy expected is no longer shown [s]."""
+VIEW_LIFETIME = 1.0
+"""Time after which a predicted trace is no longer shown [s]."""
 
 
 @dataclass(slots=True)
 class RunRecord:
-    """What was seen of a run, gathered as it happened.
+    """The measurements of a run, in the order of time.
 
     Every series is a list of (time since the start of the record [s], value).
 
     Attributes:
         task: Name of the task.
         seed: Seed of the scene.
-        instruction: What the robot was told.
+        instruction: Instruction of the run.
         outcome: ``SUCCEEDED``, ``TIMED_OUT`` or ``RUNNING``.
         elapsed: Duration from the first motion to the outcome [s].
         plans: Status values of every plan: reason, depth, slack [s], model time [s], overhead [s]
@@ -52,7 +52,7 @@ class RunRecord:
         heights: Height of the end effector [m].
         modes: Mode names with the sentence that explains them.
         frames: Spectator's images, (H, W, 3) uint8.
-        sights: What the policy saw, and expects to see.
+        views: Images given to the policy, with the traces that it predicted.
     """
 
     task: str = ""
@@ -65,7 +65,7 @@ class RunRecord:
     heights: list[tuple[float, float]] = field(default_factory=list)
     modes: list[tuple[float, str, str]] = field(default_factory=list)
     frames: list[tuple[float, ImageArray]] = field(default_factory=list)
-    sights: list[tuple[float, Sight]] = field(default_factory=list)
+    views: list[tuple[float, PolicyView]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class PlanRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class PolicyView:
     """An image the policy was given, and the trace it drew.
 
     Attributes:
@@ -146,13 +146,13 @@ def write_clip(frames: list[ImageArray], path: Path, rate: float = 8.0) -> None:
 
 
 def captioned_frames(record: RunRecord) -> list[ImageArray]:
-    """The spectator's images, each with what the policy was told, last decided and expects."""
+    """The spectator's images with the instruction, the last decision and the predicted trace."""
     from PIL import Image, ImageDraw
 
     frames = []
     for time, frame in record.frames:
-        sights = [seen for when, seen in record.sights if time - SIGHT_LIFETIME < when <= time]
-        image = Image.fromarray(_with_inset(frame, sights[-1]) if sights else frame)
+        views = [seen for when, seen in record.views if time - VIEW_LIFETIME < when <= time]
+        image = Image.fromarray(_with_inset(frame, views[-1]) if views else frame)
         draw = ImageDraw.Draw(image)
         draw.text((8, 6), f'"{record.instruction}"', fill=INK, font_size=CAPTION_SIZE)
         plans = [plan for when, plan in record.plans if when <= time and plan.depth]
@@ -165,18 +165,18 @@ def captioned_frames(record: RunRecord) -> list[ImageArray]:
     return frames
 
 
-def _with_inset(frame: ImageArray, sight: Sight) -> ImageArray:
+def _with_inset(frame: ImageArray, view: PolicyView) -> ImageArray:
     """The spectator's image with the policy's view, enlarged, in its lower left corner."""
     from PIL import Image, ImageDraw
 
-    scale = INSET_SHARE * len(frame) / len(sight.image)
-    view = cv2.resize(sight.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-    view = draw_paths(view, {mark: scale * path for mark, path in sight.paths.items()})
-    view = cv2.copyMakeBorder(view, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=INK)
-    image, top = Image.fromarray(frame), len(frame) - len(view)
-    image.paste(Image.fromarray(view), (0, top))
+    scale = INSET_SHARE * len(frame) / len(view.image)
+    inset = cv2.resize(view.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    inset = draw_paths(inset, {mark: scale * path for mark, path in view.paths.items()})
+    inset = cv2.copyMakeBorder(inset, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=INK)
+    image, top = Image.fromarray(frame), len(frame) - len(inset)
+    image.paste(Image.fromarray(inset), (0, top))
     draw, size = ImageDraw.Draw(image), LEGEND_SIZE
-    for row, mark in enumerate(sight.paths):
+    for row, mark in enumerate(view.paths):
         place = 6, top + 4 + row * size
         draw.text(place, mark, COLOURS[mark], font_size=size, stroke_width=1, stroke_fill=INK)
     return np.asarray(image)
@@ -241,7 +241,7 @@ def _page(record: RunRecord, summary: dict[str, Any]) -> str:
 
 
 def _mode_changes(record: RunRecord) -> list[tuple[float, str, str]]:
-    """The modes without repetitions, which tell only that another source drives."""
+    """The changes of mode, without messages that repeat it for another source."""
     changes: list[tuple[float, str, str]] = []
     for entry in record.modes:
         if not changes or changes[-1][1:] != entry[1:]:

@@ -30,23 +30,25 @@ class Grid:
 
     Attributes:
         title: What it is about.
-        header: Headings; all columns but the first ``words`` hold figures.
+        header: Headings; all columns but the first ``text_columns`` hold figures.
         rows: As many cells each.
         caption: What a reader must know besides; may be empty.
-        words: Columns at the left that hold words.
+        text_columns: Columns at the left that hold text.
     """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
-    words: int = 1
+    text_columns: int = 1
 
     def __rich__(self) -> Table:
         """For a terminal."""
         table = Table(title=escape(self.title), caption=escape(self.caption) or None)
         for index, heading in enumerate(self.header):
-            table.add_column(escape(heading), justify="left" if index < self.words else "right")
+            table.add_column(
+                escape(heading), justify="left" if index < self.text_columns else "right"
+            )
         for row in self.rows:
             table.add_row(*(escape(cell) for cell in row))
         return table
@@ -108,7 +110,9 @@ def _endings_table(evaluation: Evaluation) -> Grid:
         (task, _counts(row.reasons), _counts(row.failures))
         for task, row in _rows(evaluation, Control.NONE)
     ]
-    return Grid("Endings", ("task", "why thinking stopped", "why episodes failed"), rows, words=3)
+    return Grid(
+        "Endings", ("task", "why thinking stopped", "why episodes failed"), rows, text_columns=3
+    )
 
 
 def _traces_table(evaluation: Evaluation) -> Grid:
@@ -141,7 +145,7 @@ def _controls_table(evaluation: Evaluation) -> Grid:
         ("control", "task", "success", "95 % interval", "named"),
         rows,
         "Named: the task was done to the other object, the one that the instruction named.",
-        words=2,
+        text_columns=2,
     )
 
 

@@ -43,11 +43,11 @@ def augment(
 
 
 def turn_image(image: Tensor, turn: Tensor, field_of_view: float) -> Tensor:
-    """What a camera would see after a turn about its centre; the border is continued outwards.
+    """The image of a camera turned about its centre; border pixels are repeated outwards.
 
     Args:
         image: (B, H, W, 3) float.
-        turn: (B, 3, 3) rotation that takes a direction seen before to the one seen after; the
+        turn: (B, 3, 3) rotation from directions before the turn to those after it; the
             camera looks along z, x is right and y is down.
         field_of_view: Vertical [deg].
     """
@@ -114,7 +114,7 @@ def _draw_turns(count: int, config: TiltConfig, generator: torch.Generator) -> T
 
 
 def _vary(image: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
-    """Another brightness, contrast and tint for every image of the batch."""
+    """Draw a brightness, contrast and tint for every image of the batch."""
     batch = len(image)
 
     def around_one(amount: float, channels: int) -> Tensor:

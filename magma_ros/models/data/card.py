@@ -33,7 +33,7 @@ class Origin:
     """Where demonstrations came from.
 
     Attributes:
-        story: Who drove, in a sentence.
+        story: Which controller acted, in a sentence.
         command: What makes them again, given a ``recipe.yaml`` with the sections below.
         recipe: The sections of the recipe that they depend on.
     """
@@ -53,7 +53,7 @@ class TaskSummary:
         episodes: Number of episodes.
         steps: Steps in all of them.
         success: Share of the episodes in which the task was done.
-        astray: Share of the steps in which something else than the expert's action was executed.
+        astray: Share of the steps in which another action than the expert's was executed.
     """
 
     suite: str
@@ -146,7 +146,7 @@ def summarise(folder: Path, *, skip_damaged: bool = False) -> DataSummary:
 
 
 def write_card(folder: Path, origin: Origin, *, skip_damaged: bool = False) -> None:
-    """Say what a folder holds, in ``data.json`` and in ``README.md``.
+    """Describe the content of a folder, in ``data.json`` and in ``README.md``.
 
     Args:
         folder: Where the shards are.

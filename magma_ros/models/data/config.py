@@ -41,7 +41,7 @@ Span = Annotated[tuple[Positive, Positive], AfterValidator(_in_order)]
 
 
 class DisturbanceConfig(Strict):
-    """Pushes that lead the expert off its path, so that the way back is in the data.
+    """Offsets on the executed action, so that the data contain recoveries from errors.
 
     After DART (Laskey et al., CoRL 2017): the executed action is disturbed, the label is not.
 
@@ -68,8 +68,8 @@ class DataConfig(Strict):
         episodes: Demonstrations by suite and task.
         shard: Episodes per file.
         seed: Seed of the first episode; training owns 1,000,000 to 1,999,999.
-        tail: Steps recorded after success, so that the policy learns to stay.
-        disturbance: How the expert is led astray.
+        tail: Steps recorded after success, so that the policy learns to hold still there.
+        disturbance: Offsets on the executed actions.
         more: Folders of further demonstrations to learn from, such as rounds of DAgger.
         skip_damaged: Leave out files that are cut short or foreign, instead of refusing them.
     """
@@ -90,16 +90,16 @@ class DataConfig(Strict):
 
 
 class AggregationConfig(Strict):
-    """One round of DAgger (Ross et al., AISTATS 2011): the policy drives, the expert labels.
+    """One round of DAgger (Ross et al., AISTATS 2011): the policy acts, the expert labels.
 
     Attributes:
         after: Optimiser step after which the round runs.
         seed_offset: Distance of its first seed from that of the demonstrations.
-        split: Variation of scenes and words.
+        split: Variation of scenes and instructions.
         episodes: Episodes by suite and task.
-        drive: Shortest and longest stretch that the policy drives [steps].
-        execute: Steps of a plan that the policy executes before it looks again.
-        recover: Steps that the expert drives in between, which give whole labelled chunks.
+        drive: Fewest and most consecutive steps that the policy acts.
+        execute: Steps of a chunk that are executed before the next observation.
+        recover: Steps that the expert acts in between, which give whole labelled chunks.
         learning_rate: Peak of the learning rate after the round.
     """
 

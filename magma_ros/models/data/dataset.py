@@ -80,7 +80,7 @@ class Statistics:
         return cls.of(_matrix(whole, "action"), _matrix(whole, "proprioception"))
 
     def difference(self, known: Self, tolerance: float = 0.0) -> str:
-        """Where these differ most from ``known`` ones, in words.
+        """Describe where these differ most from ``known`` ones.
 
         Args:
             known: What is compared with.
@@ -120,8 +120,8 @@ class Demonstrations:
 
     Attributes:
         chunk_length: Longest chunk K.
-        images: By camera, blocks of (n, H, W, 3) uint8 with N images in all. There is never a
-            second copy of a block: they are nearly all that memory is needed for.
+        images: By camera, blocks of (n, H, W, 3) uint8 with N images in all. Blocks are
+            never copied, because they take nearly all of the memory.
         proprioception: (N, P) float32.
         tokens: (N, T) int64.
         actions: (N, 7) float32 in SI units.
@@ -167,12 +167,12 @@ class Demonstrations:
 
         Args:
             folder: Where the shards are.
-            network: Which cameras, which size, how many words, how long a chunk, which traces.
+            network: Cameras, image sizes, instruction length, chunk length and traces.
             tokenizer: Turns the instructions into ids.
             skip_damaged: Leave out what cannot be opened as a shard, with a warning.
 
         Raises:
-            DataError: There is no shard, one is damaged, or they do not hold what is asked for.
+            DataError: There is no shard, one is damaged, or they lack what the network needs.
         """
         _check(network)
         shards = find_shards(folder, skip_damaged=skip_damaged)
@@ -289,7 +289,7 @@ def steps_until(stops: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 def _check(network: PolicyConfig) -> None:
-    """Refuse a network that wants what is not recorded."""
+    """Refuse a network whose inputs are not recorded."""
     if network.proprioception != PROPRIOCEPTION:
         raise DataError(f"network.proprioception must be {', '.join(PROPRIOCEPTION)}")
     for camera in network.cameras:
@@ -326,7 +326,7 @@ def _places(table: pa.Table, what: tuple[str, str], camera: str) -> FloatArray:
 
 
 def _decode(path: Path, table: pa.Table, camera: CameraConfig, images: ImageArray) -> None:
-    """Decode the images of one camera into ``images``, in the size that the network sees."""
+    """Decode the images of one camera into ``images``, in the size of the network's input."""
     size = (camera.width, camera.height)
     for data, image in zip(table.column(f"image_{camera.name}"), images, strict=True):
         picture = cv2.imdecode(np.frombuffer(data.as_buffer(), np.uint8), cv2.IMREAD_COLOR)

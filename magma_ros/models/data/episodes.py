@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes of the scripted expert, recorded step by step into a shard.
 
-The expert labels every step; a driver may execute something else, which leads to states that the
-expert alone would never see. An episode depends on (suite, task, seed) and its driver alone.
+The expert labels every step; a driver may execute another action, which leads to states that the
+expert alone would not reach. An episode depends on (suite, task, seed) and its driver alone.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Shard:
         path: The file.
         suite: Task suite.
         task: Task.
-        split: Variation of scenes and words.
+        split: Variation of scenes and instructions.
         seeds: One episode each.
         tail: Steps recorded after success.
-        make_driver: Called with (task, seed) in the worker; says who drives that episode.
+        make_driver: Called with (task, seed) in the worker; makes the driver of that episode.
     """
 
     path: Path

@@ -55,7 +55,7 @@ def generate(config: DataConfig, *, workers: int = 0) -> Path:
 
 
 def origin_of(config: DataConfig) -> Origin:
-    """What the card of these demonstrations says about where they came from."""
+    """The origin of these demonstrations, for their card."""
     return Origin(
         story="The scripted expert drives, led astray by short bursts in most episodes.",
         command="magma data generate --config recipe.yaml",

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The model card: what a bundle is, how it was made, what was measured, what it cannot do."""
+"""The model card: description, origin, measured figures and limitations of a bundle."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Comparison:
 
     Attributes:
         precision: Number format of the weights.
-        deviations: How far the actions of each exit lie apart.
-        evidence: How well and how fast the bundle acts.
+        deviations: Differences between the actions of each exit.
+        evidence: Success rates and latencies of the bundle.
     """
 
     precision: str
@@ -87,7 +87,7 @@ def _contract(manifest: Manifest) -> str:
     )
     action = manifest.action
     binned = f"Magma's action format ({action.bins} bins on [-1, 1])"
-    said = binned if action.bins else "on [-1, 1]"
+    scale = binned if action.bins else "on [-1, 1]"
     ranges = [
         (name, f"{low:.4g}", f"{high:.4g}", "yes" if scaled else "passes through")
         for name, low, high, scaled in zip(
@@ -99,7 +99,7 @@ def _contract(manifest: Manifest) -> str:
         f"{', '.join(f'`{name}`' for name in manifest.observation.proprioception)} [m, 1]; an "
         f"instruction of at most {manifest.observation.max_tokens} words.\n\n"
         f"A plan of {action.chunk_length} steps of {action.step_period} s in the {action.frame} "
-        f"frame, {said}:\n\n" + markdown_table(("dimension", "q01", "q99", "normalised"), ranges)
+        f"frame, {scale}:\n\n" + markdown_table(("dimension", "q01", "q99", "normalised"), ranges)
     )
 
 

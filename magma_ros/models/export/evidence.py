@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a bundle can do, measured before it is shipped: success at every exit, and latency."""
+"""Measures a bundle before it is shipped: success at every exit, and latency."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from magma_ros.evaluation.world import Control
 from magma_ros.models.export.benchmark import Timing, benchmark
 
 FIRST_SEED = 50_000
-"""Seed of the first episode; training never sees seeds below a million."""
+"""Seed of the first episode; training uses no seeds below a million."""
 
 THREADS = 2
 """Threads of the latency figures."""

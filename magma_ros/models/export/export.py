@@ -3,7 +3,7 @@
 """From a checkpoint to a bundle: one graph a stage, tokenizer, manifest and model card.
 
 Every graph is compared with PyTorch before the bundle appears under its name; a bundle that does
-not load, or that says something else than the network, never replaces the one before.
+not load, or whose outputs differ from the network's, never replaces the one before.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def export(
 
     Raises:
         CheckpointError: There is no usable checkpoint.
-        ParityError: A graph does not say what the network says.
+        ParityError: The outputs of a graph differ from the network's.
         BundleError: The bundle does not load.
     """
     checkpoint = latest(checkpoint)
@@ -193,7 +193,7 @@ def _manifest(
 
 
 def _trace_contract(trace: TraceConfig | None) -> TraceContract | None:
-    """What the exits draw, in seconds instead of steps."""
+    """The contract of the traces, in seconds instead of steps."""
     if trace is None:
         return None
     return TraceContract(

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Does the exported bundle say what the network says? On scenes of the simulator and on noise."""
+"""Compares the exported bundle with the network, on scenes of the simulator and on noise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCENES = 4
 
 
 class ParityError(MagmaError):
-    """An exported graph does not say what the network says."""
+    """The outputs of an exported graph differ from the network's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@
 
 A ResNet turns the images into tokens, a transformer encoder reads them together with the measured
 values and the style z, and a transformer decoder writes the whole plan at once, as plain numbers.
-While training, z is drawn from what a second encoder sees of the demonstrated plan (a conditional
-variational autoencoder); it costs its divergence from a normal distribution, and acting takes its
-mean, zero. The loss is the L1 distance of the plan.
+In training, z is sampled from the output of a second encoder that reads the demonstrated plan (a
+conditional variational autoencoder), with a penalty on its divergence from a normal distribution;
+at run time z is the mean of the prior, zero. The loss is the L1 distance of the plan.
 
 What differs from the paper, so that it learns the same tasks from the same demonstrations:
 
-- The tasks are told apart by language: the words of the instruction enter the encoder as tokens.
+- Tasks are given by language: the words of the instruction enter the encoder as tokens.
 - The images are small, so the trunk keeps one token per 16 pixels instead of 32. It starts from
   random weights, and its norms are group norms, which averaged weights ask for (arXiv 2303.04137).
 - Positions are learned instead of sinusoidal, and layers normalise what they are given instead of
@@ -38,11 +38,11 @@ from magma_ros.types import ACTION_DIMS, GRIPPER
 
 
 class Imitation(NamedTuple):
-    """What the network says when it is shown the demonstrated plan.
+    """Output of the network when the demonstrated plan is one of its inputs.
 
     Attributes:
-        actions: (B, K, 7) its own plan.
-        mean: (B, Z) of the style that it saw in the demonstrated plan.
+        actions: (B, K, 7) predicted plan.
+        mean: (B, Z) of the style encoded from the demonstrated plan.
         log_variance: (B, Z) of that style.
     """
 
@@ -52,7 +52,7 @@ class Imitation(NamedTuple):
 
 
 class ActPolicy(Policy):
-    """The policy in two stages: an observer, which looks, and an actor, which thinks.
+    """The policy in two stages: the encoder of observations, and the decoder of plans.
 
     Args:
         config: Shape of the network.
@@ -69,7 +69,7 @@ class ActPolicy(Policy):
         self.style = StyleEncoder(config)
 
     def forward(self, inputs: Inputs, actions: Tensor, valid: Tensor) -> Imitation:
-        """Imitate a demonstrated plan (B, K, 7), whose elements count where ``valid`` (B, K)."""
+        """Predict a plan given the demonstrated one (B, K, 7) where ``valid`` (B, K)."""
         measured = self.observer.normalise(inputs.proprioception)
         mean, log_variance = self.style(measured, actions, valid)
         style = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
@@ -83,10 +83,10 @@ class ActPolicy(Policy):
     def losses(self, batch: Batch, weights: LossConfig) -> Losses:
         """See :class:`Policy`."""
         wanted, valid = batch.labels.actions, batch.labels.valid
-        said: Imitation = self(batch.inputs, wanted, valid)
+        output: Imitation = self(batch.inputs, wanted, valid)
         share = valid.float() / valid.sum().clamp_min(1)
-        error = ((said.actions.float() - wanted).abs().mean(dim=-1) * share).sum()
-        divergence = normal_divergence(said.mean, said.log_variance)
+        error = ((output.actions.float() - wanted).abs().mean(dim=-1) * share).sum()
+        divergence = normal_divergence(output.mean, output.log_variance)
         total = error + weights.divergence * divergence
         return Losses(total, {"error": error, "divergence": divergence})
 
@@ -120,7 +120,7 @@ def within_range(actions: Tensor) -> Tensor:
 
 
 class Observer(nn.Module):
-    """Reads an observation, and the style in which to act, into the memory of the actor."""
+    """Encodes an observation and the style into the memory that the actor attends to."""
 
     proprioception_mean: Tensor
     proprioception_std: Tensor
@@ -150,7 +150,7 @@ class Observer(nn.Module):
         tokens: Tensor,
         style: Tensor | None = None,
     ) -> Tensor:
-        """The memory (B, S, D): style (B, Z), zero if not given, body, words and images."""
+        """The memory (B, S, D): style (B, Z), zero by default, values, words and images."""
         if style is None:
             style = proprioception.new_zeros(len(proprioception), self.style_dims)
         body = self.proprioception(self.normalise(proprioception))
@@ -183,7 +183,7 @@ class Actor(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """Sees the style of a demonstrated plan; a training aid that is not exported."""
+    """Encodes the style of a demonstrated plan; used in training alone, and not exported."""
 
     def __init__(self, config: ActConfig) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ class StyleEncoder(nn.Module):
     def forward(self, measured: Tensor, actions: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance (B, Z) from values (B, P) and a plan (B, K, 7).
 
-        Elements of the plan that are not ``valid`` (B, K) are not looked at.
+        Elements of the plan that are not ``valid`` (B, K) are masked.
         """
         summary = self.summary.repeat(len(actions), 1, 1)
         body = self.proprioception(measured).unsqueeze(1)
@@ -301,7 +301,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, tokens: Tensor, memory: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """What tokens (B, S, D) find in a memory (B, M, D) where it is not ``hidden`` (B, M)."""
+        """Attention of tokens (B, S, D) to a memory (B, M, D) where it is not ``hidden`` (B, M)."""
         queries = self._split(self.queries(tokens))
         keys, values = (self._split(half) for half in self.pairs(memory).chunk(2, dim=-1))
         fit = (queries @ keys.transpose(2, 3)) * self.scale
@@ -318,7 +318,7 @@ class Attention(nn.Module):
 
 
 def positions(count: int, width: int) -> nn.Parameter:
-    """(1, count, width) learned positions, at the start about as loud as what is seen there."""
+    """(1, count, width) learned positions, initialised to about the magnitude of the tokens."""
     return nn.Parameter(0.5 * torch.randn(1, count, width))
 
 

@@ -28,7 +28,7 @@ NORMALISED = tuple(dim != GRIPPER for dim in range(len(ACTION_DIMS)))
 
 
 class Decoded(NamedTuple):
-    """What a bin distribution says.
+    """What is decoded from a bin distribution.
 
     Attributes:
         action: (..., 7) on [-1, 1], the gripper column on [0, 1].
@@ -66,7 +66,7 @@ def soft_labels(values: Tensor, sigma: float) -> Tensor:
 
 
 def decode(logits: Tensor) -> Decoded:
-    """The action, and how sure it is, from (..., 7, 255) logits."""
+    """The action and its confidence figures, from (..., 7, 255) logits."""
     probability = torch.softmax(logits, dim=-1)
     index = torch.arange(BINS, device=logits.device)
     near = (index - probability.argmax(dim=-1, keepdim=True)).abs() <= WINDOW

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The shape of a policy network as data: what it is given, how it looks, how deep it thinks.
+"""The shape of a policy network as data: its inputs, its vision towers and its depth.
 
 Two kinds share one trainer: ``magma``, with an exit after every think, and the baseline ``act``.
 """
@@ -32,7 +32,7 @@ class CameraConfig(Strict):
 
 
 class ViewConfig(Strict):
-    """One way of looking at a camera's image: a ConvNeXt tower and the size it reads.
+    """A ConvNeXt tower for a camera's image, and the size that it reads.
 
     Attributes:
         name: Name of the view.
@@ -85,7 +85,7 @@ class ThinkConfig(Strict):
 
 
 class TraceConfig(Strict):
-    """Where gripper and target will be in an image: Magma's Trace-of-Mark, said at every exit.
+    """Where gripper and target will be in an image: Magma's Trace-of-Mark, an output of every exit.
 
     Attributes:
         camera: The image.
@@ -103,15 +103,15 @@ class TraceConfig(Strict):
 
 
 class PolicyConfig(Strict):
-    """What a network of any kind is given, and what it says.
+    """Inputs and outputs of a network of any kind.
 
     Attributes:
         kind: Which kind of network it is.
-        cameras: What it is given to see.
+        cameras: Its images.
         proprioception: Names of the measured values, in order.
         max_tokens: Length of the padded instruction.
         chunk_length: Steps K in a plan.
-        trace: What the exits say about the next second, or nothing.
+        trace: The traces that the exits predict, or None.
     """
 
     kind: str
@@ -126,13 +126,13 @@ class NetworkConfig(PolicyConfig):
     """The policy network, Magma's kind.
 
     Attributes:
-        views: How it can look at what its cameras see.
+        views: Towers, each with the camera that it reads.
         width: Width of the decoder.
         heads: Attention heads.
         hidden: Inner width of the decoder's gated MLP.
         layer_scale: Initial ConvNeXt layer scale.
         modulation: Whether the instruction modulates every vision stage (FiLM).
-        grounding: Tokens per view that say where the instruction's objects are; 0 for none.
+        grounding: Tokens per view that locate the objects of the instruction; 0 for none.
         stages: Looks and thinks, in order.
     """
 
@@ -192,7 +192,7 @@ class ActConfig(PolicyConfig):
     """The baseline: an ACT-style network; see :mod:`magma_ros.models.network.act`.
 
     Attributes:
-        trace: It draws none.
+        trace: Always None: it predicts no traces.
         depths: Residual blocks per stage of the image trunk.
         channels: Channels per stage; every stage after the first halves the resolution.
         width: Width of the transformers.
@@ -241,7 +241,7 @@ class ActConfig(PolicyConfig):
 
 
 class LossConfig(Strict):
-    """What is asked of the network.
+    """Weights of the losses.
 
     Weights are relative to the cross-entropy; for kind ``act``, to the L1 error.
 

@@ -58,7 +58,7 @@ class StageGraph:
 def stage_graphs(stages: nn.ModuleList) -> list[StageGraph]:
     """The graphs of looks and thinks, which run in this order.
 
-    The state after stage i is called ``state_i``; the last stage hands none on.
+    The state after stage i is called ``state_i``; the last stage outputs none.
     """
     later_look = any(isinstance(stage, LookStage) for stage in stages)
     graphs: list[StageGraph] = []
@@ -81,7 +81,7 @@ def stage_graphs(stages: nn.ModuleList) -> list[StageGraph]:
             )
             continue
         look = cast("FirstLookStage | LookStage", stage)
-        cameras = tuple(dict.fromkeys(look.eyes.cameras.values()))
+        cameras = tuple(dict.fromkeys(look.vision.cameras.values()))
         given = (before, "instruction") if index else ("proprioception", "tokens")
         made = ("instruction",) if later_look and not index else ()
         graphs.append(
@@ -117,7 +117,7 @@ def example_inputs(config: PolicyConfig) -> dict[str, Tensor]:
 def run_stages(
     graphs: list[StageGraph], observation: Mapping[str, Tensor]
 ) -> Iterator[tuple[StageGraph, dict[str, Tensor], dict[str, Tensor]]]:
-    """Run the stages in PyTorch; yields each with what it may take and what it gave."""
+    """Run the stages in PyTorch; yields each with its possible inputs and its outputs."""
     known = dict(observation)
     for graph in graphs:
         outputs = graph.run(known)
@@ -158,9 +158,9 @@ class _Think(nn.Module):
         kept = (state,) if self.hand_on else ()
         if self.stage.exit is None:
             return kept
-        said = self.stage.exit(state)
-        trace = () if said.trace is None else (said.trace,)
-        return (*kept, *decode(said.logits), *trace)
+        output = self.stage.exit(state)
+        trace = () if output.trace is None else (output.trace,)
+        return (*kept, *decode(output.logits), *trace)
 
 
 def _exit_outputs(stage: ThinkStage) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What training asks of the network.
+"""The losses of the policy network.
 
 At every exit, with equal weight: soft-bin cross-entropy and the L1 distance of the decoded action,
 over the chunk elements whose labels hold, and where gripper and target will be in the image. The
-last exit teaches the ones before it (self-distillation as in arXiv 1905.08094). As training aids,
-from simulator positions that are labels and never inputs: where target and goal are relative to the
-end effector, and where the grounding tokens should look.
+last exit is the teacher of those before it (self-distillation, arXiv 1905.08094). Auxiliary losses
+use simulator positions, which are labels and never inputs: target and goal relative to the end
+effector, and the image positions of the grounding tokens' heat maps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ POSITION_UNIT = 0.1
 
 
 class Labels(NamedTuple):
-    """What the network should have said about a batch.
+    """Labels of a batch.
 
     Attributes:
         actions: (B, K, 7) normalised actions.
@@ -49,18 +49,18 @@ class Labels(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Observations and what should be said about them."""
+    """Observations and their labels."""
 
     inputs: Inputs
     labels: Labels
 
 
 class Losses(NamedTuple):
-    """What is minimised, and what it is made of.
+    """The loss that is minimised, and its terms.
 
     Attributes:
         total: The weighted sum, a scalar.
-        terms: By name, the scalars that are written down; ``error``, the L1 distance of the
+        terms: By name, the scalars that are logged; ``error``, the L1 distance of the
             normalised action, is one of them for every kind of network.
     """
 
@@ -74,8 +74,8 @@ def policy_losses(
     """All terms for one batch.
 
     Args:
-        output: What the network said.
-        labels: What it should have said.
+        output: Of the network.
+        labels: Of the same batch.
         views: Shapes of the heat maps, and which camera each of them reads.
         weights: Weights of the terms.
 
@@ -91,19 +91,19 @@ def policy_losses(
     taught = functional.softmax(output.exits[-1].logits.detach().float(), dim=-1)
     nothing = share.new_zeros(())
     surprises, errors, positions, traces, lessons = [], [], [], [], []
-    for said in output.exits:
-        logits = said.logits.float()
+    for exit_output in output.exits:
+        logits = exit_output.logits.float()
         log_share = functional.log_softmax(logits, dim=-1)
         surprises.append((_cross_entropy(wanted, log_share) * share).sum())
         distance = (decode(logits).action - labels.actions).abs().mean(dim=-1)
         errors.append((distance * share).sum())
         positions.append(
-            functional.l1_loss(said.positions.float(), labels.positions / POSITION_UNIT)
+            functional.l1_loss(exit_output.positions.float(), labels.positions / POSITION_UNIT)
         )
-        if said is not output.exits[-1]:
+        if exit_output is not output.exits[-1]:
             lessons.append((_cross_entropy(taught, log_share) * share).sum())
-        if said.trace is not None:
-            away = (said.trace.float() - labels.traces).abs().mean(dim=(-1, -2))
+        if exit_output.trace is not None:
+            away = (exit_output.trace.float() - labels.traces).abs().mean(dim=(-1, -2))
             traces.append((away * known).sum())
     heats = [
         heat_loss(output.heat[view.name], labels.pixels[view.camera], view.grid)
@@ -143,7 +143,7 @@ def heat_loss(logits: Tensor, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
     """Cross-entropy between heat maps and where things are.
 
     Args:
-        logits: (B, G, N); the first two maps are asked for target and goal, others are free.
+        logits: (B, G, N); the first two maps are those of target and goal, others have no label.
         pixels: (B, 2, 2) as in :class:`Labels`.
         grid: Rows and columns; N is their product.
 

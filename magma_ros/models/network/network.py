@@ -59,7 +59,7 @@ class Inputs(NamedTuple):
 
 
 class ExitOutput(NamedTuple):
-    """What one exit says.
+    """Output of one exit.
 
     Attributes:
         logits: (B, K, 7, 255) bin logits.
@@ -74,7 +74,7 @@ class ExitOutput(NamedTuple):
 
 
 class PolicyOutput(NamedTuple):
-    """What the whole network says.
+    """Output of the whole network.
 
     Attributes:
         exits: One output per exit, shallowest first.
@@ -105,7 +105,7 @@ class FirstLookStage(nn.Module):
         self.instruction = InstructionEncoder(config, vocabulary)
         self.proprioception = mlp(fields, width)
         self.queries = nn.Parameter(0.02 * torch.randn(1, config.chunk_length, width))
-        self.eyes = Eyes(config, stage)
+        self.vision = VisionTowers(config, stage)
 
     def forward(
         self, images: dict[str, Tensor], proprioception: Tensor, tokens: Tensor
@@ -115,7 +115,7 @@ class FirstLookStage(nn.Module):
         measured = (proprioception - self.proprioception_mean) / self.proprioception_std
         body = self.proprioception(measured).unsqueeze(1)
         queries = self.queries.expand(len(tokens), -1, -1)
-        seen, heat = self.eyes(images, instruction)
+        seen, heat = self.vision(images, instruction)
         return torch.cat([queries, body, words, *seen], dim=1), instruction, heat
 
 
@@ -124,13 +124,13 @@ class LookStage(nn.Module):
 
     def __init__(self, config: NetworkConfig, stage: LookConfig) -> None:
         super().__init__()
-        self.eyes = Eyes(config, stage)
+        self.vision = VisionTowers(config, stage)
 
     def forward(
         self, images: dict[str, Tensor], state: Tensor, instruction: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The longer state and the heat maps."""
-        seen, heat = self.eyes(images, instruction)
+        seen, heat = self.vision(images, instruction)
         return torch.cat([state, *seen], dim=1), heat
 
 
@@ -226,7 +226,7 @@ class InstructionEncoder(nn.Module):
         return words, words.sum(dim=1) / present.sum(dim=1).clamp_min(1.0)
 
 
-class Eyes(nn.Module):
+class VisionTowers(nn.Module):
     """The towers of one look."""
 
     def __init__(self, config: NetworkConfig, stage: LookConfig) -> None:
@@ -320,7 +320,7 @@ class Film(nn.Module):
 
 
 class Grounding(nn.Module):
-    """Tokens that say where the instruction's objects are: a heat map and its mean position."""
+    """Tokens that locate the objects of the instruction: a heat map and its mean position."""
 
     grid: Tensor
 

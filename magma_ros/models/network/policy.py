@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What trainer, closed-loop checks and exporter ask of a network, whatever its kind."""
+"""The interface of networks to trainer, closed-loop checks and exporter."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from magma_ros.models.network.network import Inputs
 
 
 class Policy(nn.Module, ABC):
-    """A network that plans from observations; its ``forward`` is its own affair.
+    """A network that plans from observations; the signature of ``forward`` depends on the kind.
 
     Attributes:
-        bins: Bins in which it gives each dimension of an action; None if it gives plain numbers.
+        bins: Bins in which it gives each dimension of an action; None if it is a regressor.
     """
 
     bins: ClassVar[int | None]
@@ -30,7 +30,7 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, batch: Batch, weights: LossConfig) -> Losses:
-        """Run the network, compiled if it was, on a batch, and judge what it says."""
+        """Run the network, compiled if it was, on a batch, and return the losses."""
 
     @abstractmethod
     def plan(self, inputs: Inputs) -> Tensor:

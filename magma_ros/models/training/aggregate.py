@@ -1,9 +1,9 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One round of DAgger (Ross et al., AISTATS 2011): the policy drives, the expert labels.
+"""One round of DAgger (Ross et al., AISTATS 2011): the policy acts, the expert labels.
 
-Policy and expert take turns. While the policy drives, each state gets the expert's next action;
-while the expert drives, whole chunks of labels follow on from where the policy had led.
+Policy and expert act in turn. While the policy acts, each state is labelled with the expert's next
+action; while the expert acts, whole chunks of labels begin in states that the policy led to.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from magma_ros.sim.simulation import Simulation
 from magma_ros.types import FloatArray
 
 TOLERANCE = 0.01
-"""Largest difference of statistics that is passed over: other machines round differently."""
+"""Largest difference of statistics that is accepted, because machines round differently."""
 
 SCHEDULE = {"after", "learning_rate"}
 """Fields of an :class:`AggregationConfig` that no shard depends on."""
@@ -46,9 +46,9 @@ def aggregate(
     """Make the demonstrations of one round.
 
     Args:
-        checkpoint: The policy that drives, or a run's folder, of which the newest is taken.
+        checkpoint: The policy that acts, or a run's folder, of which the newest is taken.
         data: The demonstrations that it learned from.
-        aggregation: How many, and who drives for how long.
+        aggregation: How many episodes, and how long each acts at a time.
         folder: Where the shards go.
         workers: Processes; 0 for one per core.
 
@@ -114,7 +114,7 @@ class MakeTurns:
 
 
 class Turns:
-    """Policy and expert drive in turn; the policy begins."""
+    """Policy and expert act in turn; the policy begins."""
 
     def __init__(
         self, policy: TorchPolicy, config: AggregationConfig, rng: np.random.Generator

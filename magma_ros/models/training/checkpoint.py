@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What training leaves on disk: the recipe, the weights, and the optimiser's state to go on with.
+"""Checkpoints on disk: the recipe, the weights, and the optimiser's state to resume from.
 
 Weights are safetensors. The optimiser's state is a torch file that is only ever read with
 ``weights_only=True``, so nothing in a checkpoint can run code. A checkpoint appears under its name
@@ -159,7 +159,7 @@ def restore(folder: Path, recipe: Recipe, state: TrainingState) -> None:
 
 
 def _difference(known: Recipe, recipe: Recipe) -> str:
-    """What distinguishes a checkpoint's recipe from the one that is asked for, in words."""
+    """Describe how a checkpoint's recipe differs from the one given."""
     one, other = known.config.model_dump(mode="json"), recipe.config.model_dump(mode="json")
     if field := differing_field(one, other):
         return f"another {field}"

@@ -41,7 +41,7 @@ class GraftConfig(Strict):
 
 
 class OptimiserConfig(Strict):
-    """How the weights move.
+    """The optimiser.
 
     Attributes:
         steps: Optimiser steps in all.
@@ -104,10 +104,10 @@ class TrainingConfig(Strict):
         network: The network.
         data: The demonstrations.
         graft: Trained parts to start from, or none.
-        aggregation: Rounds in which the policy drives, in order.
-        optimiser: How the weights move.
-        loss: What is asked.
-        augmentation: What is varied.
+        aggregation: Rounds of DAgger, in order.
+        optimiser: The optimiser.
+        loss: Weights of the losses.
+        augmentation: Variation of the inputs.
         check: Closed-loop checks.
         checkpoint_every: Optimiser steps between checkpoints.
     """

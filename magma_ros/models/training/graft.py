@@ -1,11 +1,10 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Grafting as in LLaVA-1.5 (arXiv 2310.03744): trained eyes, a trained decoder, a new joint.
+"""Grafting as in LLaVA-1.5 (arXiv 2310.03744): trained towers, a trained decoder, a new joint.
 
-The vision towers come from one policy, the decoder from another. What joins them starts afresh:
-the projector, and with it what only makes sense between these two (the instruction's modulation of
-the towers, the tokens' positions and the grounding). It is trained alone first, and then everything
-is fine-tuned together.
+The vision towers come from one policy, the decoder from another. What joins them is initialised
+anew: the projector, the instruction's modulation of the towers, the tokens' positions and the
+grounding. It is trained alone first, and then all weights are fine-tuned together.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.checkpoint import CheckpointError, Recipe, load_policy
 from magma_ros.models.training.config import GraftConfig
 
-EYES = ".eyes.towers."
-"""Stands in the name of every weight of a look that belongs to a view."""
+VIEW_WEIGHTS = ".vision.towers."
+"""Part of the name of every weight of a look that belongs to a view."""
 
-SEEING = frozenset({"stem", "stages", "norm"})
-"""Parts of a view that see; its other parts join it to the decoder."""
+TOWER_PARTS = frozenset({"stem", "stages", "norm"})
+"""Parts of a view that belong to its tower; the others join it to the decoder."""
 
 
 class Part(Enum):
@@ -34,10 +33,10 @@ class Part(Enum):
 
 def part_of(weight: str) -> Part:
     """What the weight of that name belongs to."""
-    _, found, inside = weight.partition(EYES)
+    _, found, inside = weight.partition(VIEW_WEIGHTS)
     if not found:
         return Part.DECODER
-    return Part.TOWER if inside.split(".")[1] in SEEING else Part.JOINT
+    return Part.TOWER if inside.split(".")[1] in TOWER_PARTS else Part.JOINT
 
 
 def graft(network: Policy, recipe: Recipe, config: GraftConfig) -> None:
@@ -68,7 +67,7 @@ def _donor(folder: Path, recipe: Recipe) -> Policy:
             f"{folder} has another network than the recipe; graft policies of one shape"
         )
     if known.vocabulary != recipe.vocabulary:
-        raise CheckpointError(f"{folder} knows other words; train it on the same tasks")
+        raise CheckpointError(f"{folder} has another vocabulary; train it on the same tasks")
     if difference := known.statistics.difference(recipe.statistics):
         raise CheckpointError(f"{folder} was trained on other demonstrations: {difference}")
     return network

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network at work in the simulator, still in PyTorch: for checks and for DAgger."""
+"""Runs the network in the simulator, in PyTorch: for closed-loop checks and for DAgger."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TorchPolicy:
 
 
 def observation_contract(config: PolicyConfig) -> ObservationContract:
-    """What the network must be given, as the manifest of its bundle says it."""
+    """The network's inputs, as the manifest of its bundle describes them."""
     return ObservationContract(
         cameras=tuple(
             CameraContract(name=camera.name, height=camera.height, width=camera.width)
@@ -74,7 +74,7 @@ def inputs_of(tensors: Mapping[str, Tensor]) -> Inputs:
 def success_rate(policy: TorchPolicy, suite: str, task: str, episodes: int) -> float:
     """Share of the first so many validation scenes in which the policy does the task.
 
-    As many steps of a plan are executed before the next look as the suite says.
+    The suite gives the number of steps executed between observations.
     """
     seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + episodes)
     return sum(_succeeds(policy, suite, task, seed) for seed in seeds) / episodes

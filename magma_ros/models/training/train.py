@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains a policy by imitation; continues where it stopped, bit for bit on the same machine.
 
-Everything random in a step is drawn from (seed, step), so a resumed run sees the same batches with
+Everything random in a step is drawn from (seed, step), so a resumed run has the same batches with
 the same augmentation as an uninterrupted one, and no random state needs to be stored.
 """
 
@@ -54,7 +54,7 @@ LAST_RATE = 0.03
 """Learning rate at the end, in units of its peak."""
 
 AGGREGATED = "aggregated"
-"""Folder of a run that holds the demonstrations made while its policy drove."""
+"""Folder of a run that holds the demonstrations of its rounds of DAgger."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def train(
 
 
 class Trainer:
-    """Moves the weights of one run.
+    """Trains the network of one run.
 
     Args:
         recipe: What is trained.
@@ -156,7 +156,7 @@ class Trainer:
                     log.draw()
 
     def _aggregate(self, aggregation: AggregationConfig, folder: Path) -> None:
-        """Let the policy drive, and learn from what the expert says to that as well."""
+        """Run a round of DAgger, and add its demonstrations to the data."""
         if not (folder / CARD).exists():
             checkpoint = save_checkpoint(self.run, self.recipe, self.state)
             aggregate(checkpoint, self.config.data, aggregation, folder, workers=self._workers)
