@@ -30,7 +30,7 @@ from magma_ros.cli import main
         (["eval", "--videos", "1000", "--clock", "wall", "--out", "r"], "no episode repeats"),
         (["eval", "--videos", "first", "--out", "r"], "--videos takes seeds"),
         (["eval", "--per-exit", "--depth", "2"], "--depth has nothing to choose"),
-        (["eval", "compare", "a.json", "b.json"], "cannot read a.json"),
+        (["eval", "compare", "a.json", "b.json"], "a.json cannot be read"),
         (["eval", "--clock", "modelled", "--slowness", "0"], "slowness must be a positive factor"),
         (["eval", "--clock", "modelled", "--load", "quake"], "there is no load 'quake'"),
         (["bench", "gate", "--hardware", "abacus"], "there is no hardware profile 'abacus'"),
