@@ -17,7 +17,8 @@ class Progress(NamedTuple):
 
     Attributes:
         played: Plan time consumed [s]; idle and decelerating time does not count.
-        travelled: (6,) displacement that was commanded [m, rad].
+        travelled: (6,) displacement that was commanded [m, rad], less what is known to have been
+            withheld from the robot.
     """
 
     played: float

@@ -49,6 +49,12 @@ class Plan:
         means = 0.5 * (self._knots[:-1] + self._knots[1:])
         self._travel = np.concatenate([np.zeros((1, GRIPPER)), np.cumsum(means, axis=0)])
         self._travel -= 0.5 * velocity[0]
+        # Twice a step, speed [m/s, rad/s] and way made good [m, rad], linear and angular.
+        self._marks = np.linspace(0.0, self.duration, 2 * len(actions) + 1)
+        seen = np.array([self.velocity(when) for when in self._marks])
+        self._speeds = np.linalg.norm(seen.reshape(-1, 2, 3), axis=2)
+        ways = 0.25 * chunk.step_period * (self._speeds[1:] + self._speeds[:-1])
+        self._ways = np.concatenate([np.zeros((1, 2)), np.cumsum(ways, axis=0)])
         self._gripper = np.clip(actions[:, GRIPPER], 0.0, 1.0)
 
     def velocity(self, when: float) -> FloatArray:
@@ -67,6 +73,17 @@ class Plan:
             self._knots[knot] + 0.5 * fraction * rise
         )
         return steps * self._period
+
+    def ahead(self, when: float) -> tuple[FloatArray, FloatArray]:
+        """What is still to come after plan time ``when`` [s], at N moments up to the end.
+
+        Returns:
+            Speeds (N, 2), linear [m/s] and angular [rad/s], and the length of the path there
+            (N, 2) [m, rad]; the last moment at least.
+        """
+        first = min(int(np.searchsorted(self._marks, when, side="right")), len(self._marks) - 1)
+        here = [np.interp(when, self._marks, self._ways[:, part]) for part in (0, 1)]
+        return self._speeds[first:], np.maximum(self._ways[first:] - here, 0.0)
 
     def gripper(self, when: float) -> float:
         """Gripper target (1 = open) of the step that holds plan time ``when`` [s]."""

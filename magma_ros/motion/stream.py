@@ -8,7 +8,9 @@ Chunks arrive late, early, twice or not at all. Whatever comes, the stream
   chunk's observation, never in guessed delays;
 - lets the difference between what was played and what the chunk would have played die away
   without a step in velocity;
-- comes smoothly to rest when a chunk ends and has no successor.
+- comes smoothly to rest when a chunk ends and has no successor;
+- brakes early enough for what the chunk does next, where the robot cannot stop as fast;
+- counts as done only what the guard has really sent.
 
 The difference is closed by a critically damped pursuit. Let e be how far the plan is ahead of what
 was commanded, and T the sampling period. Asking for e[n+1] = 2 q e[n] - q^2 e[n-1], a double pole
@@ -17,6 +19,10 @@ at q = exp(-4 T / fade), gives the velocity to hold until the next sample:
     v = plan velocity + (1 - q)^2 e / T - q^2 (plan velocity - last velocity)
 
 Speed and acceleration are bounded afterwards; what that costs shows up in e and is made good later.
+
+What the guard sends is heard of, see ``magma_ros.motion.feedback``. It lags behind what was asked:
+what was still on its way at a chunk's observation counts when it must be braked in time. What the
+guard withholds is taken off what was travelled.
 """
 
 from __future__ import annotations
@@ -27,12 +33,17 @@ from enum import Enum
 
 import numpy as np
 
+from magma_ros.motion.feedback import Feedback
 from magma_ros.motion.history import History, Progress
 from magma_ros.motion.plan import Plan
 from magma_ros.types import ActionChunk, Answer, FloatArray, MagmaError
 
 _PURSUIT = 4.0
 """Pursuit rate times fade time: (1 + 4) exp(-4) = 9 % of an offset is left after the fade."""
+
+
+_MODERATION = 0.75
+"""Share of the acceleration that braking in time counts on; with the rest the guard catches up."""
 
 
 class StreamConfigError(MagmaError):
@@ -51,7 +62,10 @@ class StreamConfig:
         angular_speed: Greatest norm of the angular velocity [rad/s].
         linear_acceleration: Greatest norm of the linear acceleration [m/s^2].
         angular_acceleration: Greatest norm of the angular acceleration [rad/s^2].
+        linear_jerk: With which the guard builds up a linear acceleration [m/s^3].
+        angular_jerk: With which the guard builds up an angular acceleration [rad/s^3].
         future_tolerance: How far a chunk's stamp may lie ahead of now [s].
+        feedback_time: Longest time from a command to hearing what was sent because of it [s].
 
     Raises:
         StreamConfigError: A setting is not a positive, finite number.
@@ -64,7 +78,10 @@ class StreamConfig:
     angular_speed: float = 3.5
     linear_acceleration: float = 4.0
     angular_acceleration: float = 40.0
+    linear_jerk: float = 400.0
+    angular_jerk: float = 4000.0
     future_tolerance: float = 0.1
+    feedback_time: float = 0.1
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -119,9 +136,11 @@ class ChunkStream:
     _plan: Plan | None  # what is being played
     _plan_time: float  # how far into it [s]
     _origin: FloatArray  # displacement commanded up to the plan's observation
+    _reached: FloatArray  # displacement that the robot had really made by then
     _fade: float  # time over which its arrival offset fades [s]
     _ended: float  # when the last plan ran out [s]
     _release: FloatArray  # the command at that moment
+    _feedback: Feedback
 
     def __init__(self, config: StreamConfig | None = None) -> None:
         self._config = config or StreamConfig()
@@ -158,9 +177,10 @@ class ChunkStream:
             )
         self._plan, self._plan_time = plan, consumed
         self._origin = observed.travelled
+        self._reached = self._history.at(chunk.stamp - self._feedback.lag).travelled
         self._fade = self._config.fade_steps * chunk.step_period
         self._newest = chunk.stamp
-        self._history.forget_before(chunk.stamp)
+        self._history.forget_before(chunk.stamp - self._config.feedback_time)
         return Answer(accepted=True, sentence=f"Entered {consumed:.2f} s into the chunk.")
 
     def sample(self, now: float) -> StreamSample:
@@ -176,6 +196,17 @@ class ChunkStream:
         self._sampled = now
         return StreamSample(self._velocity.copy(), self._gripper, self._state())
 
+    def note_sent(self, twist: FloatArray, now: float) -> None:
+        """Learn what was really sent to the robot, each time that something is.
+
+        Args:
+            twist: (6,) velocity [m/s, rad/s] that was sent, heard of at ``now``.
+            now: The present [s].
+        """
+        self._advance(now)
+        loss = self._feedback.note_sent(twist, self._velocity, now, self._history)
+        self._progress = Progress(self._progress.played, self._progress.travelled - loss)
+
     def clear(self) -> None:
         """Drop everything and be at rest at once, for a take-over or a stop.
 
@@ -188,10 +219,11 @@ class ChunkStream:
         self._now = self._sampled = self._ended = self._newest = newest
         self._plan = None
         self._plan_time = self._fade = 0.0
-        self._velocity, self._release, self._origin = np.zeros((3, 6))
+        self._velocity, self._release, self._origin, self._reached = np.zeros((4, 6))
         self._gripper = None
         self._progress = Progress(0.0, np.zeros(6))
         self._history = History()
+        self._feedback = Feedback(self._config.feedback_time)
 
     def _advance(self, now: float) -> None:
         """Account for the last command having been held until ``now``."""
@@ -210,6 +242,8 @@ class ChunkStream:
             self._progress.played + played, self._progress.travelled + held * self._velocity
         )
         self._history.record(now, self._progress)
+        if held > 0.0:
+            self._feedback.note_commanded(self._velocity, now)
         self._now = now
 
     def _pursue(self, plan: Plan) -> FloatArray:
@@ -220,7 +254,39 @@ class ChunkStream:
         lag = plan.velocity(self._plan_time - 0.5 * period) - self._velocity
         # The command is held for a period, so it aims at the middle of it.
         ahead = plan.velocity(self._plan_time + 0.5 * period)
-        return ahead + (1.0 - pole) ** 2 / period * offset - pole**2 * lag
+        wanted = ahead + (1.0 - pole) ** 2 / period * offset - pole**2 * lag
+        return self._in_time(plan, wanted)
+
+    def _in_time(self, plan: Plan, wanted: FloatArray) -> FloatArray:
+        """``wanted``, but no faster than allows to be as slow as the plan when it slows down.
+
+        From speed s, held for a period T and then lowered at an acceleration a built up with jerk
+        j, a speed v is reached after (s^2 - v^2) / (2 a) + s (T + a / j) / 2. The path there is the
+        plan's, and what it is ahead of the robot's: commands that were still on their way at its
+        observation will be carried out.
+        """
+        config = self._config
+        offset = self._reached + plan.displacement(self._plan_time) - self._progress.travelled
+        speeds, ways = plan.ahead(self._plan_time)
+        slower = wanted.copy()
+        for part, (acceleration, jerk) in enumerate(
+            (
+                (config.linear_acceleration, config.linear_jerk),
+                (config.angular_acceleration, config.angular_jerk),
+            )
+        ):
+            section = slice(3 * part, 3 * part + 3)
+            speed = float(np.linalg.norm(wanted[section]))
+            if speed == 0.0:
+                continue
+            braking = _MODERATION * acceleration
+            behind = float(offset[section] @ wanted[section]) / speed
+            room = np.maximum(ways[:, part] + behind, 0.0)
+            step = 0.5 * braking * (config.period + acceleration / jerk)
+            squared = step**2 + speeds[:, part] ** 2 + 2.0 * braking * room
+            fastest = float(np.maximum(np.sqrt(squared) - step, speeds[:, part]).min())
+            slower[section] = _shortened(wanted[section], fastest)
+        return slower
 
     def _bounded(self, wanted: FloatArray, elapsed: float) -> FloatArray:
         """``wanted`` within the speed limits, and no further away than the acceleration allows."""
