@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from magma_ros.evaluation.bench.nodes_wall import (
-    HOG,
     Block,
     NodesBench,
     NodesSpec,
@@ -22,6 +21,7 @@ from magma_ros.evaluation.bench.nodes_wall import (
     read_record,
     save_pictures,
 )
+from magma_ros.evaluation.bench.wall import HOG
 from magma_ros.evaluation.computers.hog import cpu_hog
 from magma_ros.share import share_file
 

@@ -28,7 +28,7 @@ from magma_ros.nodes.hand_over import HandOver
 from magma_ros.nodes.limits import BASE_FRAME
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
-from magma_ros.types import MagmaError, Mode, Pose, Source
+from magma_ros.types import FloatArray, MagmaError, Mode, Pose, Source
 
 STATE_PERIOD = 0.01
 """Time between two poses [s]."""
@@ -74,7 +74,7 @@ class LatencyProbeNode(ManagedNode):
         self._plans: list[dict[str, Any]] = []
         self._follows: dict[int, int] = {}  # stamps [ns]: the policy's command, the guard's first
         self._holds: list[str] = []
-        self._twist = np.zeros(6)
+        self._twist: FloatArray = np.zeros(6)
         publisher, subscribe = self.create_publisher, self.create_subscription
         self._cameras = {
             name: publisher(Image, names.camera_topic(name), qos.IMAGES) for name in self._pictures
@@ -126,7 +126,7 @@ class LatencyProbeNode(ManagedNode):
                     name.removeprefix(prefix): file[name] for name in file if prefix in name
                 }
                 self._instruction = str(file["instruction"])
-                self._position = np.array(file["position"], float)
+                self._position: FloatArray = np.array(file["position"], float)
         except (OSError, ValueError, KeyError) as error:
             raise ProbeError(f"{path} holds no pictures to show: {error}") from error
         self._orientation = Rotation.from_quat(TOOL_DOWN)

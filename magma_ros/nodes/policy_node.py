@@ -10,11 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.timer import Timer
 
 from magma_ros.agent.doubt import Doubt
 from magma_ros.agent.health import Health, HealthMonitor
+from magma_ros.agent.interpolated_clock import InterpolatedClock
 from magma_ros.agent.observation import NotReadyError
 from magma_ros.agent.pace import Pace
 from magma_ros.agent.thinker import Thinker
@@ -24,7 +26,7 @@ from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.motion import ChunkError, ChunkStream, StreamConfig
-from magma_ros.nodes import convert, names
+from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
 from magma_ros.nodes.policy_inputs import PolicyInputs
@@ -40,6 +42,7 @@ from magma_ros.types import (
     MonotonicClock,
     Observation,
     Reason,
+    Source,
     Trace,
     Verdict,
 )
@@ -80,7 +83,8 @@ class PolicyNode(ManagedNode):
             base_frame=self.settings["base_frame"],
         )
         self._measure()
-        self._stream = ChunkStream(StreamConfig(period=1.0 / self.settings["command_rate"]))
+        self._stream = ChunkStream(self._stream_config())
+        self._fine_clock = InterpolatedClock()
         self._following: ActionChunk | None = None  # what the robot is led by
         self._mode = Mode.HOLD  # until the guard says otherwise
         self._doubt = Doubt()
@@ -88,11 +92,13 @@ class PolicyNode(ManagedNode):
             self.settings["tolerated_faults"], self.settings["hang_timeout"]
         )
         self._tally = Tally()
+        self._activities: list[Timer] = []
         self._skipped_stamp = -math.inf
         self._planned_instruction = ""
         self._pace = Pace()
         self._inputs = PolicyInputs(self, self._policy.manifest.observation, self._on_image)
         subscribe_latched(self, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
+        self.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_sent, qos.STATE)
         name = self._policy.manifest.name
         self._outputs = PolicyOutputs(self, self.settings["base_frame"], name)
 
@@ -154,6 +160,13 @@ class PolicyNode(ManagedNode):
         if hasattr(self, "_inputs"):
             self._inputs.close()
 
+    def _stream_config(self) -> StreamConfig:
+        """The robot's limits, which are the guard's too."""
+        kinds = ("speed", "acceleration", "jerk")
+        bounds = [f"{part}_{kind}" for part in ("linear", "angular") for kind in kinds]
+        limits = {name: self.settings[f"limits.{name}"] for name in bounds}
+        return StreamConfig(period=1.0 / self.settings["command_rate"], **limits)
+
     def _measure(self) -> None:
         """Let the forecasts learn how fast this machine is, before the first plan needs them."""
         self._policy.warm_up()
@@ -181,11 +194,17 @@ class PolicyNode(ManagedNode):
             self._stream.clear()
             self._following = None
 
+    def _on_sent(self, message: TwistStamped) -> None:
+        """Let the stream know what the guard has made of it."""
+        if self._mode is Mode.AUTO and message.header.frame_id == self.settings["base_frame"]:
+            sent = convert.twist_from_message(message, Source.GUARD)
+            self._stream.note_sent(sent.twist, self._stream_time())
+
     # Thinking: on a thread of its own, one observation at a time
 
     def _plan(self) -> None:
         self._act()  # what waits to be acted on comes before what comes next
-        now, period = self._now(), 1.0 / self.settings["max_plan_rate"]
+        now, period = self._stream_time(), 1.0 / self.settings["max_plan_rate"]
         if now < self._pace.last - self.settings["max_age"]:
             self._on_clock_jump()
         newest = self._inputs.newest_stamp
@@ -280,7 +299,7 @@ class PolicyNode(ManagedNode):
     def _follow(self, chunk: ActionChunk, verdict: Verdict) -> Verdict:
         """Lead the robot by ``chunk``; gives the verdict, or what it becomes if that fails."""
         try:
-            answer = self._stream.push(chunk, self._now())
+            answer = self._stream.push(chunk, self._stream_time())
         except ChunkError as error:
             return replace(verdict, chunk=None, depth=0, reason=Reason.FAULT, detail=str(error))
         if answer.accepted:
@@ -327,7 +346,7 @@ class PolicyNode(ManagedNode):
 
     def _stream_commands(self) -> int:
         """Publish the command of this moment; gives its stamp [ns]."""
-        sample = self._stream.sample(self._now())
+        sample = self._stream.sample(self._stream_time())
         self._inputs.circumstances.speed = float(np.linalg.norm(sample.twist[:3]))
         stamp = self.get_clock().now()
         self._outputs.command(sample, stamp.to_msg())
@@ -355,6 +374,10 @@ class PolicyNode(ManagedNode):
 
     def _complain(self, text: str) -> None:
         self.get_logger().warning(text, throttle_duration_sec=2.0)
+
+    def _stream_time(self) -> float:
+        """The clock of the messages, in steps as fine as the stream's."""
+        return self._fine_clock.read(self._now(), self._monotonic.now())
 
     def _now(self) -> float:
         return float(self.get_clock().now().nanoseconds) * 1e-9

@@ -7,6 +7,7 @@ from __future__ import annotations
 from magma_ros.agent.tuned_gate import GATE_OPTIONS
 from magma_ros.gate.loop import HEADROOM
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.limits import BASE_FRAME, LIMIT_SETTINGS
 from magma_ros.nodes.pose_input import POSE_SETTINGS
 from magma_ros.nodes.settings import Setting
 
@@ -68,6 +69,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
         "clearance_required", False, "Whether silence of the clearance is full risk from the start."
     ),
     *POSE_SETTINGS,
-    Setting("base_frame", "base_link", "Frame of poses and twists."),
+    BASE_FRAME,
+    *LIMIT_SETTINGS,
     *GRIPPER_SETTINGS,
 )

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -277,12 +278,11 @@ def save_pictures(path: Path, period: float) -> None:
         period: Time between two pictures [s].
     """
     seen = [observation for clip in example_clips(period) for observation in clip]
-    cameras: dict[str, FloatArray] = {
+    content: dict[str, Any] = {
         f"camera/{name}": np.stack([each.images[name] for each in seen]) for name in seen[0].images
     }
-    np.savez_compressed(
-        path, position=_position(seen[0]), instruction=seen[0].instruction, **cameras
-    )
+    content |= {"position": _position(seen[0]), "instruction": seen[0].instruction}
+    np.savez_compressed(path, **content)
 
 
 def _position(observation: Observation) -> FloatArray:
