@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,8 +15,12 @@ from cyclopts import Parameter
 
 from magma_ros.cli.common import Bundle, JsonFile, complaints, console
 from magma_ros.doctor import require
-from magma_ros.files import json_mapping, write_json
+from magma_ros.files import json_mapping, make_folder, write_json
 from magma_ros.share import find_bundle, share_file
+from magma_ros.types import MagmaError
+
+MAX_SEED = 2**31 - 1
+"""The last seed of a scene."""
 
 
 def demo(
@@ -26,6 +33,7 @@ def demo(
     bundle: Bundle = "magma-nano",
     gate: str = "adaptive",
     run_dir: Path | None = None,
+    domain: int | None = None,
     json_file: JsonFile = None,
 ) -> int:
     """Carry out one instruction on a simulated robot, every node its own process.
@@ -39,28 +47,39 @@ def demo(
         bundle: Policy bundle.
         gate: Gate that decides when to act.
         run_dir: Folder for the report and the recording; runs/<time> by default.
+        domain: DDS domain to be in, whoever else may be in it. By default the demo takes one that
+            nobody on this machine is in, ROS_DOMAIN_ID if that is one, and stays on this machine.
         json_file: Also write the summary there.
     """
+    from magma_ros.agent.tuned_gate import GATE_OPTIONS
+    from magma_ros.embedded.launch import launch as run_launch
     from magma_ros.policy.manifest import read_manifest
     from magma_ros.sim.suite import load_suite
 
     require("embedded", "sim")
-    load_suite(suite).task(task)  # a wrong name fails here, not in five processes
+    # A wrong request fails here with one sentence, not in five processes.
+    load_suite(suite).task(task)
+    if gate not in GATE_OPTIONS:
+        raise MagmaError(f"there is no gate {gate!r}; known: {', '.join(GATE_OPTIONS)}")
+    if not 0 <= seed <= MAX_SEED:
+        raise MagmaError(f"the seed must lie between 0 and {MAX_SEED}, not be {seed}")
     read_manifest(find_bundle(bundle))
     folder = run_dir or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    status = _launch(
-        share_file("launch", "demo.launch.yaml"),
-        {
-            "task": task,
-            "suite": suite,
-            "split": split,
-            "seed": str(seed),
-            "instruction": instruction,
-            "bundle": str(bundle),
-            "gate": gate,
-            "run_dir": str(folder.absolute()),
-        },
-    )
+    arguments = {
+        "task": task,
+        "suite": suite,
+        "split": split,
+        "seed": str(seed),
+        "instruction": instruction,
+        "bundle": str(bundle),
+        "gate": gate,
+        "namespace": "",
+        "run_dir": str(folder.absolute()),
+    }
+    file = share_file("launch", "demo.launch.yaml")
+    with _demo_environment(domain) as environment:
+        make_folder(folder)
+        status = run_launch(file, arguments, environment=environment)
     summary_file = folder / "summary.json"
     if not summary_file.is_file():
         complaints.print(f"the run ended (status {status}) before it had an outcome; see above")
@@ -85,16 +104,31 @@ def launch(
         show_args: List the arguments of the file instead of running it.
     """
     from magma_ros.embedded.launch import describe_arguments, parse_arguments
+    from magma_ros.embedded.launch import launch as run_launch
 
     require("embedded")
     path = Path(file) if Path(file).is_file() else share_file("launch", file)
     if show_args:
         console.print(describe_arguments(path), markup=False, highlight=False, soft_wrap=True)
         return 0
-    return _launch(path, parse_arguments(arguments))
+    return run_launch(path, parse_arguments(arguments))
 
 
-def _launch(path: Path, arguments: dict[str, str]) -> int:
-    from magma_ros.embedded.launch import launch as run_launch
+@contextmanager
+def _demo_environment(domain: int | None) -> Iterator[dict[str, str]]:
+    """The environment that keeps a demo apart from every other robot, or in a given domain."""
+    from magma_ros.embedded.domains import MAX_DOMAIN_ID, own_domain
 
-    return run_launch(path, arguments)
+    if domain is not None:
+        if not 0 <= domain <= MAX_DOMAIN_ID:
+            raise MagmaError(f"a DDS domain lies between 0 and {MAX_DOMAIN_ID}, not at {domain}")
+        yield {"ROS_DOMAIN_ID": str(domain)}
+        return
+    given = os.environ.get("ROS_DOMAIN_ID", "")
+    usable = given.isdecimal() and int(given) <= MAX_DOMAIN_ID
+    with own_domain([int(given)] if usable else []) as number:
+        console.print(
+            f"the demo is in DDS domain {number}; to look into it: export ROS_DOMAIN_ID={number}",
+            highlight=False,
+        )
+        yield {"ROS_DOMAIN_ID": str(number), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}

@@ -24,6 +24,7 @@ from magma_ros.agent.picture import Picture, Pictures
 from magma_ros.agent.stamps import StampCheck, StampError
 from magma_ros.agent.watch import Watch
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.images import picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode
@@ -145,8 +146,9 @@ class PolicyInputs:
     def _subscribe(self, cameras: list[str]) -> None:
         subscribe, settings = self._node.create_subscription, self._node.settings
         compressed = settings["transport"] == "compressed"
+        topics = CameraTopics(settings[CAMERA_TOPICS.name])
         for camera in cameras:
-            topic = names.camera_topic(camera, compressed=compressed)
+            topic = topics.image(camera, compressed=compressed)
             kind = CompressedImage if compressed else Image
             subscribe(kind, topic, partial(self._on_image, camera), qos.IMAGES)
         self._pose = PoseInput(

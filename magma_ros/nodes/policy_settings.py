@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from magma_ros.agent.tuned_gate import GATE_OPTIONS
 from magma_ros.gate.loop import HEADROOM
+from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.limits import BASE_FRAME, LIMIT_SETTINGS
 from magma_ros.nodes.pose_input import POSE_SETTINGS
@@ -62,6 +63,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("max_plan_rate", 10.0, "Fastest planning [Hz].", 0.1, 100.0, live=True),
     Setting("command_rate", 50.0, "Rate of the command stream [Hz].", 20.0, 200.0),
+    CAMERA_TOPICS,
     Setting("transport", "raw", "Image transport.", choices=("raw", "compressed")),
     Setting("max_age", 0.3, "Age beyond which an input is not used [s].", 0.01, 10.0),
     Setting("sync_slop", 0.05, "Time between images that belong together [s].", 0.0, 10.0),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -25,6 +25,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.nodes import names, qos
+from magma_ros.nodes.cameras import CameraTopics
 
 
 class Recorded(NamedTuple):
@@ -78,10 +79,12 @@ best-effort drivers alike.
 """
 
 
-def camera_topics(cameras: Sequence[str], *, compressed: bool) -> Iterator[Recorded]:
+def camera_topics(
+    cameras: Iterable[str], topics: CameraTopics, *, compressed: bool
+) -> Iterator[Recorded]:
     """The topics of some cameras: pictures, and how they map to space."""
     kind = CompressedImage if compressed else Image
     for camera in cameras:
-        pictures = names.camera_topic(camera, compressed=compressed)
+        pictures = topics.image(camera, compressed=compressed)
         yield Recorded(pictures, kind, qos.EVERY_IMAGE, steady=True)
-        yield Recorded(names.camera_info_topic(camera), CameraInfo, qos.EVERY_IMAGE)
+        yield Recorded(topics.info(camera), CameraInfo, qos.EVERY_IMAGE)

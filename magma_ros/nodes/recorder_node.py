@@ -26,6 +26,7 @@ from magma_ros.episodes.log import EpisodeLog, LogStatus, Source
 from magma_ros.episodes.times import LogClock
 from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
+from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.convert import status_message
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics
@@ -43,7 +44,10 @@ class RecorderNode(ManagedNode):
 
     SETTINGS = (
         Setting("directory", "runs", "Folder in which episodes are written."),
-        Setting("cameras", ["front", "wrist"], "Cameras to record."),
+        Setting(
+            "cameras", ["front", "wrist"], "Cameras to record, where camera_topics names none."
+        ),
+        CAMERA_TOPICS,
         Setting(
             "transport",
             "raw",
@@ -74,7 +78,9 @@ class RecorderNode(ManagedNode):
     def start(self) -> None:
         """Open the next free episode and listen."""
         compressed = self.settings["transport"] == "compressed"
-        topics = [*TOPICS, *camera_topics(self.settings["cameras"], compressed=compressed)]
+        where = CameraTopics(self.settings[CAMERA_TOPICS.name])
+        cameras = list(where.bases) or self.settings["cameras"]
+        topics = [*TOPICS, *camera_topics(cameras, where, compressed=compressed)]
         folder = make_episode(Path(self.settings["directory"]))
         clock = LogClock(
             lambda: self.get_clock().now().nanoseconds,

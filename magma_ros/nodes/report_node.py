@@ -93,7 +93,7 @@ class ReportNode(ManagedNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [self.create_timer(1.0, self._print_row, clock=steady)]
         if self._hand_over is not None:
-            self._timers.append(self.create_timer(0.25, self._hand_over.ask, clock=steady))
+            self._timers.append(self.create_timer(0.5, self._hand_over.ask, clock=steady))
 
     def stop(self) -> None:
         """End the table; write the report, unless the run was broken off before it had an end."""

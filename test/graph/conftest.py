@@ -123,10 +123,11 @@ def whole_stack(needs) -> None:
 
 @pytest.fixture
 def launched(tmp_path):
-    """Start a launch file; it is ended with the test."""
+    """Start a launch file, not in a namespace of its own; it is ended with the test."""
     started = []
 
     def start(file: str, **arguments: str) -> Launched:
+        arguments.setdefault("namespace", "")
         words = [f"{name}:={value}" for name, value in arguments.items()]
         started.append(Launched("launch", file, *words, cwd=tmp_path))
         return started[-1]

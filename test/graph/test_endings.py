@@ -100,7 +100,7 @@ def ended(launcher, pids, watcher, end, what):
 
 
 def start(tmp_path, **streams):
-    words = ["demo.launch.yaml", "task:=reach", "seed:=3", "run_dir:=run"]
+    words = ["demo.launch.yaml", "namespace:=", "task:=reach", "seed:=3", "run_dir:=run"]
     return subprocess.Popen(
         [sys.executable, "-m", "magma_ros.cli", "launch", *words],
         cwd=tmp_path,

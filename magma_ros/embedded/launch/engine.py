@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,11 @@ from magma_ros.embedded.launch.supervisor import Supervisor
 
 
 def launch(
-    path: Path, arguments: Mapping[str, str] | None = None, *, log_directory: Path | None = None
+    path: Path,
+    arguments: Mapping[str, str] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    log_directory: Path | None = None,
 ) -> int:
     """Start what a launch file describes, and return when all of it has ended.
 
@@ -27,6 +32,7 @@ def launch(
     Args:
         path: A ``*.launch.yaml`` file.
         arguments: Values for its arguments by name.
+        environment: Environment variables of the processes besides those of this one.
         log_directory: Where ``launch.log`` is written; by default where ``ros2 launch`` does.
 
     Returns:
@@ -38,7 +44,8 @@ def launch(
         LaunchError: The file or an argument is wrong; then nothing has been started.
     """
     with TemporaryDirectory(prefix="launch_params_") as scratch:
-        processes = plan(path, arguments or {}, Path(scratch))
+        variables = {**os.environ, **(environment or {})}
+        processes = plan(path, arguments or {}, Path(scratch), variables)
         log = Log(log_directory or default_log_directory())
         try:
             return asyncio.run(_supervise(processes, log))

@@ -7,7 +7,6 @@ Everything that can be wrong is found here, before the first process starts.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +37,7 @@ from magma_ros.embedded.launch.actions import (
 )
 from magma_ros.embedded.launch.errors import LaunchError
 from magma_ros.embedded.launch.substitutions import Template, as_bool, is_literal, perform
+from magma_ros.embedded.wire import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +84,22 @@ class Scope:
         return replace(self, variables=dict(self.variables), environment=dict(self.environment))
 
 
-def plan(path: Path, arguments: Mapping[str, str], scratch: Path) -> list[Process]:
+def plan(
+    path: Path, arguments: Mapping[str, str], scratch: Path, environment: Mapping[str, str]
+) -> list[Process]:
     """The processes that a launch file asks for, in the order of starting.
 
     Args:
         path: The launch file.
         arguments: Values for its arguments by name.
         scratch: Folder for the parameter files that are written for the nodes.
+        environment: Environment variables that the launch begins with.
 
     Raises:
         LaunchError: Anything in the file or the arguments is wrong.
     """
     planner = _Planner(scratch)
-    scope = Scope(path.resolve().parent, dict(arguments), dict(os.environ))
+    scope = Scope(path.resolve().parent, dict(arguments), dict(environment))
     planner.visit(load(path), scope)
     unknown = sorted(set(arguments) - planner.declared)
     if unknown:
@@ -221,9 +224,9 @@ class _Planner:
         own = perform(node.namespace, scope) if node.namespace is not None else None
         namespace = _join(scope.namespace, own)
         if name is not None:
-            arguments += ["-r", f"__node:={name}"]
+            arguments += ["-r", f"__node:={_checked(name, names.is_node_name, 'a node name')}"]
         if namespace is not None:
-            arguments += ["-r", f"__ns:={namespace}"]
+            arguments += ["-r", f"__ns:={_checked(namespace, names.is_namespace, 'a namespace')}"]
         # A full name outranks the "/**" of a file, so what the launch file says wins if it can.
         owner = f"{namespace.rstrip('/')}/{name}" if namespace and name else "/**"
         for param in node.param:
@@ -235,6 +238,7 @@ class _Planner:
             arguments += ["--params-file", str(file)]
         own_remaps = [(perform(r.from_, scope), perform(r.to, scope)) for r in node.remap]
         for match, replacement in (*scope.remaps, *own_remaps):
+            _checked(replacement, names.is_given_name, "the name of a topic or service")
             arguments += ["-r", f"{match}:={replacement}"]
         return arguments
 
@@ -265,6 +269,15 @@ def _applies(action: Action, scope: Scope) -> bool:
     if action.if_ is not None:
         return as_bool(perform(action.if_, scope))
     return action.unless is None or not as_bool(perform(action.unless, scope))
+
+
+def _checked(name: str, is_valid: Callable[[str], bool], what: str) -> str:
+    if not is_valid(name):
+        raise LaunchError(
+            f"{name!r} is not {what}: it takes letters, digits and _, and no part may begin with "
+            "a digit"
+        )
+    return name
 
 
 def _join(outer: str | None, inner: str | None) -> str | None:

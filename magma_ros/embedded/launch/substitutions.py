@@ -9,6 +9,8 @@ nests, an argument with spaces stands in quotes, and a backslash makes the next 
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +164,20 @@ def _environment(scope: Scope, name: str, default: str | None = None) -> str:
     return value
 
 
+def _command(scope: Scope, text: str) -> str:
+    """What a command prints, without a shell; it must succeed and complain about nothing."""
+    try:
+        done = subprocess.run(  # noqa: S603 - whoever may write launch files may run programs
+            shlex.split(text), env=scope.environment, capture_output=True, text=True, check=False
+        )
+    except (OSError, ValueError, IndexError) as error:
+        raise LaunchError(f"the command {text!r} cannot be run ({error})") from error
+    if done.returncode or done.stderr:
+        said = "; ".join(done.stderr.split("\n")).strip("; ") or f"exit code {done.returncode}"
+        raise LaunchError(said)
+    return done.stdout
+
+
 def _word(*, value: bool) -> str:
     return "true" if value else "false"
 
@@ -179,6 +195,7 @@ _FUNCTIONS: Mapping[str, _Function] = {
     "var": _Function(1, 1, _variable),
     "env": _Function(1, 2, _environment),
     "find-pkg-share": _Function(1, 1, lambda _, name: str(packages.share_directory(name))),
+    "command": _Function(1, 1, _command),
     "dirname": _Function(0, 0, lambda scope: str(scope.directory)),
     "equals": _Function(2, 2, lambda _, a, b: _word(value=a == b)),
     "not-equals": _Function(2, 2, lambda _, a, b: _word(value=a != b)),

@@ -12,8 +12,7 @@ from weakref import WeakValueDictionary
 from cyclonedds.core import DDSException
 from cyclonedds.domain import Domain
 
-MAX_DOMAIN_ID = 232
-"""The last domain whose ports exist (DDSI-RTPS 2.5, section 9.6.1.1)."""
+from magma_ros.embedded.domains import MAX_DOMAIN_ID
 
 LOOPBACK = """
 <General>

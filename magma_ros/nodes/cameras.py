@@ -1,0 +1,65 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the cameras are: a robot has any number of them, under any names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from magma_ros.nodes import names
+from magma_ros.nodes.settings import Setting, SettingError
+
+CAMERA_TOPICS = Setting(
+    "camera_topics",
+    "",
+    "Where cameras publish, as name=topic,name=topic; image_raw, image_raw/compressed and "
+    "camera_info lie below the topic. A camera that is not named here publishes below "
+    "camera/<name>.",
+)
+"""Parameter of every node that hears cameras."""
+
+
+class CameraTopics:
+    """The topics of each camera.
+
+    Args:
+        text: Value of :data:`CAMERA_TOPICS`.
+
+    Attributes:
+        bases: The topic below which a camera publishes, by the camera's name.
+
+    Raises:
+        SettingError: ``text`` has another form, or names a camera twice.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.bases: Mapping[str, str] = dict(_pairs(text))
+
+    def image(self, camera: str, *, compressed: bool = False) -> str:
+        """The topic of a camera's pictures, raw or compressed."""
+        default = names.camera_topic(camera, compressed=compressed)
+        return self._below(camera, default)
+
+    def info(self, camera: str) -> str:
+        """The topic of a camera's calibration."""
+        return self._below(camera, names.camera_info_topic(camera))
+
+    def _below(self, camera: str, default: str) -> str:
+        if camera not in self.bases:
+            return default
+        return self.bases[camera] + default.removeprefix(f"camera/{camera}")
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for word in filter(None, (word.strip() for word in text.split(","))):
+        name, sign, topic = (part.strip() for part in word.partition("="))
+        if not (name and sign and topic):
+            raise SettingError(
+                f"parameter {CAMERA_TOPICS.name} holds {word!r}; write each camera as name=topic, "
+                "such as front=camera/camera/color"
+            )
+        if name in dict(pairs):
+            raise SettingError(f"parameter {CAMERA_TOPICS.name} names the camera {name!r} twice")
+        pairs.append((name, topic.rstrip("/")))
+    return pairs

@@ -1,0 +1,113 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The launch files hand what a user sets to the nodes, and nothing else is asked of a user."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from magma_ros.embedded.launch.plan import declared_arguments, plan
+from magma_ros.share import share_file
+
+ROBOT = share_file("launch", "robot.launch.yaml")
+DEMO = share_file("launch", "demo.launch.yaml")
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """The processes of a launch file by their executable."""
+
+    def make(file, **arguments):
+        found = plan(file, arguments, tmp_path, os.environ)
+        return {process.name.rpartition("-")[0]: process for process in found}
+
+    return make
+
+
+def options(process, flag):
+    words = process.command
+    return [words[i + 1] for i, word in enumerate(words) if word == flag]
+
+
+def parameters(process):
+    values = {}
+    for file in options(process, "--params-file"):
+        (content,) = yaml.safe_load(Path(file).read_text()).values()
+        values |= content["ros__parameters"]
+    return values
+
+
+def test_a_robot_is_told_where_its_topics_are(planned):
+    nodes = planned(
+        ROBOT,
+        robot="franka_fr3",
+        servo="/servo_node",
+        joint_states="/franka/joint_states",
+        gripper="hand/command",
+        instruction="/voice/instruction",
+        clearance="lidar/clearance",
+        e_stop="/cell/e_stop",
+        ee_pose="/franka/pose",
+    )
+    for node in nodes.values():
+        remaps = dict(rule.split(":=") for rule in options(node, "-r"))
+        assert remaps["servo_node/delta_twist_cmds"] == "/servo_node/delta_twist_cmds"
+        assert remaps["joint_states"] == "/franka/joint_states"
+        assert remaps["gripper/command"] == "hand/command"
+        assert remaps["instruction"] == "/voice/instruction"
+        assert remaps["clearance"] == "lidar/clearance"
+        assert remaps["e_stop"] == "/cell/e_stop"
+        assert remaps["ee_pose"] == "/franka/pose"
+
+
+def test_cameras_and_transport_reach_whoever_hears_pictures(planned):
+    nodes = planned(ROBOT, robot="franka_fr3", cameras="top=/rgb", transport="raw")
+    for name in ("policy_node", "recorder_node"):
+        given = parameters(nodes[name])
+        assert (given["camera_topics"], given["transport"]) == ("top=/rgb", "raw")
+
+
+def test_defaults_fit_the_usual_cameras_and_what_a_network_can_carry(planned):
+    given = parameters(planned(ROBOT, robot="franka_fr3")["policy_node"])
+    assert given["camera_topics"] == "front=camera/camera/color, wrist=wrist/camera/color"
+    assert given["transport"] == "compressed"
+
+
+def test_a_robot_may_be_given_by_any_file(planned, tmp_path):
+    file = tmp_path / "my arm.yaml"
+    file.write_text("/**: {ros__parameters: {base_frame: my_base}}")
+    nodes = planned(ROBOT, robot_file=str(file))
+    for name in ("policy_node", "guard_node"):
+        assert parameters(nodes[name])["base_frame"] == "my_base"
+
+
+def test_no_topic_of_a_robot_is_absolute_unless_the_user_says_so(planned):
+    for process in planned(ROBOT, robot="franka_fr3", namespace="left").values():
+        assert "__ns:=/left" in options(process, "-r")
+        targets = [rule.split(":=")[1] for rule in options(process, "-r") if "__" not in rule]
+        assert not [target for target in targets if target.startswith("/")]
+        assert "=/" not in parameters(process).get("camera_topics", "")
+
+
+def test_a_demo_keeps_even_frames_and_clock_to_itself(planned):
+    for process in planned(DEMO).values():
+        rules = options(process, "-r")
+        assert {"__ns:=/demo", "/tf:=tf", "/tf_static:=tf_static", "/clock:=clock"} <= set(rules)
+
+
+def test_policy_and_guard_come_back_a_few_times_and_the_simulation_not_at_all(planned):
+    nodes = planned(DEMO)
+    for name in ("policy_node", "guard_node"):
+        assert nodes[name].respawn
+        assert 0 < nodes[name].respawn_max_retries < 10
+    assert nodes["sim_node"].required
+    assert nodes["report_node"].required
+
+
+@pytest.mark.parametrize("file", [ROBOT, DEMO], ids=lambda file: file.name)
+def test_every_argument_is_described_and_none_is_internal(file):
+    arguments = declared_arguments(file)
+    assert all(argument.description != "no description given" for argument in arguments)
+    assert not declared_arguments(share_file("launch", "stack.launch.yaml"))
