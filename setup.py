@@ -25,6 +25,7 @@ CORE = [
 EXTRAS = {
     "embedded": ["cyclonedds>=11", "mcap>=1.6", "rosbags>=0.11"],
     "record": ["mcap>=1.6", "rosbags>=0.11"],
+    "data": ["pyarrow>=16"],
     "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
     "train": [
         "torch>=2.9",

@@ -62,6 +62,7 @@ class Extra:
 EXTRAS = {
     "embedded": Extra(("cyclonedds", "mcap", "rosbags"), "ROS 2 without a ROS installation"),
     "record": Extra(("mcap", "rosbags"), "recording, and looking after recordings"),
+    "data": Extra(("pyarrow",), "looking into demonstrations"),
     "sim": Extra(("pybullet", "gymnasium", "matplotlib"), "the simulated robot, evaluation"),
     "train": Extra(("torch", "transformers", "onnx", "pyarrow"), "training and export"),
 }

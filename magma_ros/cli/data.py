@@ -87,7 +87,7 @@ def inspect(
         skip_damaged: Leave out files that are cut short or foreign, instead of refusing them.
         json_file: Also write the result there.
     """
-    require("sim", "train")
+    require("data")
     from magma_ros.models.data.card import summarise
     from magma_ros.tables import data_tables
 

@@ -102,7 +102,7 @@ def demonstrations(config: TrainingConfig) -> Demonstrations:
 
 @pytest.fixture(scope="session")
 def recipe(config: TrainingConfig, demonstrations: Demonstrations) -> Recipe:
-    from magma_ros.models.data.dataset import Statistics
+    from magma_ros.models.data.statistics import Statistics
     from magma_ros.models.training.checkpoint import Recipe
 
     statistics = Statistics.of(demonstrations.actions, demonstrations.proprioception)

@@ -13,10 +13,9 @@ from magma_ros.models.network.actions import (
     BINS,
     bin_centres,
     decode,
-    denormalise,
-    normalise,
     soft_labels,
 )
+from magma_ros.models.network.normalisation import denormalise, normalise
 
 HALF_A_BIN = 1.0 / BINS
 

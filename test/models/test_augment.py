@@ -13,7 +13,8 @@ from torch import Tensor
 
 from magma_ros.models.data.augment import augment, turn_image, turn_points
 from magma_ros.models.data.config import AugmentationConfig, TiltConfig
-from magma_ros.models.data.dataset import Demonstrations, Statistics
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.data.statistics import Statistics
 from magma_ros.sim.simulation import Simulation
 
 FIELD_OF_VIEW = 34.0

@@ -19,10 +19,11 @@ import pytest
 import torch
 
 from magma_ros.models.data.config import DataConfig, DisturbanceConfig
-from magma_ros.models.data.dataset import Demonstrations, Statistics, steps_until
+from magma_ros.models.data.dataset import Demonstrations, steps_until
 from magma_ros.models.data.episodes import Bursts, MakeBursts, episode, write_shard
 from magma_ros.models.data.generate import claim_folder, generate, plan_shards
 from magma_ros.models.data.shards import DataError, find_shards, read_columns
+from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
 from magma_ros.models.training.checkpoint import Recipe
 from magma_ros.models.training.config import TrainingConfig

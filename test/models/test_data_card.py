@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ import yaml
 from magma_ros.cli import main
 from magma_ros.models.data.card import README, summarise
 from magma_ros.models.data.config import DataConfig
-from magma_ros.models.data.dataset import Demonstrations, Statistics
+from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
 from magma_ros.models.data.shards import CARD, SCHEMA
+from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.training.config import TrainingConfig
 
 from .conftest import recipe_dict
@@ -103,3 +106,21 @@ def test_skipping_damaged_files_must_be_asked_for(
     assert main(["data", "inspect", str(data.folder)]) == 2
     assert main(["data", "inspect", str(data.folder), "--skip-damaged"]) == 0
     assert summarise(data.folder, skip_damaged=True).steps == len(demonstrations)
+
+
+def test_looking_into_data_needs_neither_torch_nor_the_simulator(
+    config: TrainingConfig, demonstrations: Demonstrations
+) -> None:
+    absent = ("torch", "transformers", "onnx", "onnxscript", "pybullet", "gymnasium", "matplotlib")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        f"from magma_ros.cli import main; sys.exit(main(['data', 'inspect', sys.argv[1]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(config.data.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{len(demonstrations)}" in done.stdout

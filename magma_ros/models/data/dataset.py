@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
@@ -26,92 +25,14 @@ from tokenizers import Tokenizer
 
 from magma_ros.models.data.config import DataConfig
 from magma_ros.models.data.shards import SCHEMA, DataError, find_shards, read_columns
+from magma_ros.models.data.statistics import Statistics, matrix
 from magma_ros.models.data.words import encode
-from magma_ros.models.network.actions import NORMALISED, normalise
 from magma_ros.models.network.config import CameraConfig, PolicyConfig, TraceConfig
 from magma_ros.models.network.losses import Batch, Labels
 from magma_ros.models.network.network import Inputs
+from magma_ros.models.network.normalisation import normalise
 from magma_ros.sim.simulation import PROPRIOCEPTION
-from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray
-
-SMALLEST_SPAN = 2e-3
-"""Least distance of q01 and q99 [m, rad]; columns that hardly vary (roll, pitch) are given it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What raw numbers are normalised by.
-
-    Attributes:
-        q01: (7,) 1st percentile of the actions [m, rad].
-        q99: (7,) 99th percentile.
-        mean: (P,) of the proprioception.
-        std: (P,) of the proprioception.
-    """
-
-    q01: tuple[float, ...]
-    q99: tuple[float, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @classmethod
-    def of(cls, actions: FloatArray, proprioception: FloatArray) -> Self:
-        """Measure them; the gripper's columns are 0 and 1, as it is not normalised."""
-        q01, q99 = np.quantile(actions, [0.01, 0.99], axis=0)
-        middle, half = (q01 + q99) / 2, np.maximum((q99 - q01) / 2, SMALLEST_SPAN / 2)
-        q01 = np.where(NORMALISED, middle - half, 0.0)
-        q99 = np.where(NORMALISED, middle + half, 1.0)
-        rows = (q01, q99, proprioception.mean(axis=0), proprioception.std(axis=0))
-        return cls(*(tuple(round(float(x), 6) for x in row) for row in rows))
-
-    @classmethod
-    def of_folders(cls, *folders: Path, skip_damaged: bool = False) -> Self:
-        """Measure them on the shards of these folders, without reading the images.
-
-        Raises:
-            DataError: A folder holds no shard, or a damaged one.
-        """
-        tables = [
-            read_columns(path, ["action", "proprioception"])
-            for folder in folders
-            for path in find_shards(folder, skip_damaged=skip_damaged)
-        ]
-        whole = pa.concat_tables(tables)
-        return cls.of(_matrix(whole, "action"), _matrix(whole, "proprioception"))
-
-    def difference(self, known: Self, tolerance: float = 0.0) -> str:
-        """Describe where these differ most from ``known`` ones.
-
-        Args:
-            known: What is compared with.
-            tolerance: Largest difference that is passed over, as a share of the known range: from
-                q01 to q99, or two standard deviations either way.
-
-        Returns:
-            A clause such as ``q99 of dx is 0.03 instead of 0.02 (25 % of its range)``; empty if
-            there is no difference.
-        """
-        ranges = {
-            "q01": np.subtract(known.q99, known.q01),
-            "q99": np.subtract(known.q99, known.q01),
-            "mean": 4.0 * np.array(known.std),
-            "std": 4.0 * np.array(known.std),
-        }
-        found = [
-            (abs(mine - other) / max(span, SMALLEST_SPAN), f"{name} of {column}", mine, other)
-            for name, spans in ranges.items()
-            for column, mine, other, span in zip(
-                ACTION_DIMS if name.startswith("q") else PROPRIOCEPTION,
-                getattr(self, name),
-                getattr(known, name),
-                spans,
-                strict=True,
-            )
-        ]
-        share, what, mine, other = max(found)
-        if share <= tolerance:
-            return ""
-        return f"{what} is {mine:g} instead of {other:g} ({100.0 * share:.3g} % of its range)"
+from magma_ros.types import FloatArray, ImageArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +145,8 @@ class Demonstrations:
         table = read_columns(path)
         for camera in network.cameras:
             _decode(path, table, camera, images[camera.name])
-        measured = _matrix(table, "proprioception")
-        target, goal = (_matrix(table, f"{what}_position") for what in ("target", "goal"))
+        measured = matrix(table, "proprioception")
+        target, goal = (matrix(table, f"{what}_position") for what in ("target", "goal"))
         tool = measured[:, :3]
         seeds = table.column("seed").to_numpy()
         last = np.append(seeds[1:] != seeds[:-1], True)
@@ -236,7 +157,7 @@ class Demonstrations:
             images={},
             proprioception=measured,
             tokens=encode(tokenizer, table.column("instruction").to_pylist(), network.max_tokens),
-            actions=_matrix(table, "action"),
+            actions=matrix(table, "action"),
             valid=np.minimum(undisturbed + 1, network.chunk_length),
             positions=np.concatenate([target - tool, goal - tool], axis=1),
             pixels={c.name: _places(table, ("target", "goal"), c.name) for c in network.cameras},
@@ -314,15 +235,9 @@ def _traces(
     return places[np.minimum(later, len(table) - 1)], undisturbed[:, None] >= steps
 
 
-def _matrix(table: pa.Table, column: str) -> FloatArray:
-    lists = table.column(column).combine_chunks()
-    values: FloatArray = lists.values.to_numpy().astype(np.float32)
-    return values.reshape(len(table), -1)
-
-
 def _places(table: pa.Table, what: tuple[str, str], camera: str) -> FloatArray:
     """(N, 2, 2) where these two are in the image of a camera."""
-    return np.stack([_matrix(table, f"{name}_pixel_{camera}") for name in what], axis=1)
+    return np.stack([matrix(table, f"{name}_pixel_{camera}") for name in what], axis=1)
 
 
 def _decode(path: Path, table: pa.Table, camera: CameraConfig, images: ImageArray) -> None:

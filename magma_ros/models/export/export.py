@@ -22,9 +22,9 @@ from magma_ros.models.export.evidence import NOTHING, measure
 from magma_ros.models.export.onnx_graph import write_onnx
 from magma_ros.models.export.parity import Deviation, ParityError, compare, observations
 from magma_ros.models.export.quantise import quantise, weight_bytes
-from magma_ros.models.network.actions import NORMALISED
 from magma_ros.models.network.config import TraceConfig
 from magma_ros.models.network.graphs import StageGraph, run_stages, tensor_spec
+from magma_ros.models.network.normalisation import NORMALISED
 from magma_ros.models.training.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.training.rollout import observation_contract
 from magma_ros.policy.external_data import external_files

@@ -11,20 +11,16 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from magma_ros.types import ACTION_DIMS, GRIPPER, FloatArray
+from magma_ros.types import GRIPPER
 
 BINS = 255
 """Intervals between Magma's 256 edges."""
 
 WINDOW = 12
 """Bins on either side of the likeliest one that take part in decoding."""
-
-NORMALISED = tuple(dim != GRIPPER for dim in range(len(ACTION_DIMS)))
-"""Which columns are normalised; the gripper is not."""
 
 
 class Decoded(NamedTuple):
@@ -81,16 +77,3 @@ def decode(logits: Tensor) -> Decoded:
         entropy=entropy.clamp(0.0, 1.0),
         margin=(2.0 * mass - 1.0).clamp(0.0, 1.0),
     )
-
-
-def normalise(actions: FloatArray, q01: FloatArray, q99: FloatArray) -> FloatArray:
-    """Actions in SI units, (..., 7), to [-1, 1]; a column that never varies becomes 0."""
-    mask = np.array(NORMALISED)
-    span = np.where(q99 > q01, q99 - q01, 1.0)
-    scaled = np.where(q99 > q01, 2.0 * (actions - q01) / span - 1.0, 0.0)
-    return np.where(mask, np.clip(scaled, -1.0, 1.0), actions)
-
-
-def denormalise(values: FloatArray, q01: FloatArray, q99: FloatArray) -> FloatArray:
-    """The inverse of :func:`normalise`: x = 0.5 (v + 1) (q99 - q01) + q01 for the arm's columns."""
-    return np.where(np.array(NORMALISED), 0.5 * (values + 1.0) * (q99 - q01) + q01, values)

@@ -17,10 +17,10 @@ import torch
 
 from magma_ros.models.data.card import Origin, write_card
 from magma_ros.models.data.config import AggregationConfig, DataConfig
-from magma_ros.models.data.dataset import Statistics
 from magma_ros.models.data.episodes import Driver, episode_rng
 from magma_ros.models.data.generate import NO_CONTENT, claim_folder, plan_shards, write_shards
 from magma_ros.models.data.shards import DataError, check_shards
+from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.schema import fingerprint
 from magma_ros.models.training.checkpoint import AVERAGE, latest, load_policy
 from magma_ros.models.training.rollout import TorchPolicy

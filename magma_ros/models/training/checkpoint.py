@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from magma_ros.files import read_json
-from magma_ros.models.data.dataset import Statistics
+from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
 from magma_ros.models.network.act import ActPolicy
 from magma_ros.models.network.config import ActConfig

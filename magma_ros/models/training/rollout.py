@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magma_ros.models.network.actions import denormalise
 from magma_ros.models.network.config import PolicyConfig
 from magma_ros.models.network.network import Inputs
+from magma_ros.models.network.normalisation import denormalise
 from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.checkpoint import Recipe
 from magma_ros.policy.manifest import CameraContract, ObservationContract

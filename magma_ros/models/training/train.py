@@ -24,9 +24,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from magma_ros.models.data.augment import augment
 from magma_ros.models.data.config import AggregationConfig
-from magma_ros.models.data.dataset import Demonstrations, Statistics
+from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
 from magma_ros.models.data.shards import CARD
+from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
 from magma_ros.models.network.losses import Batch, Labels, Losses
 from magma_ros.models.network.network import Inputs
