@@ -28,7 +28,7 @@ from magma_ros.types import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on the commanded motion; the defaults fit the simulated robot.
+    """Bounds on the commanded motion of one robot.
 
     Speeds and braking bound the norm of a vector, accelerations and jerks each of its components.
 
@@ -48,15 +48,15 @@ class Limits:
             the acceleration.
     """
 
-    linear_speed: float = 0.35
-    angular_speed: float = 3.5
-    linear_acceleration: float = 4.0
-    angular_acceleration: float = 40.0
-    linear_jerk: float = 400.0
-    angular_jerk: float = 4000.0
-    linear_braking: float = 8.0
-    angular_braking: float = 80.0
-    gripper_speed: float = 4.0
+    linear_speed: float
+    angular_speed: float
+    linear_acceleration: float
+    angular_acceleration: float
+    linear_jerk: float
+    angular_jerk: float
+    linear_braking: float
+    angular_braking: float
+    gripper_speed: float
 
     def __post_init__(self) -> None:
         require_positive(self, *(f.name for f in fields(self)))

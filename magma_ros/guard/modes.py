@@ -1,6 +1,10 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who drives the arm: a table of legal transitions, and the reason latched with a stop."""
+"""Who drives the arm: a table of legal transitions, and the reason latched with a stop.
+
+Only HAND_BACK leads to AUTO and only TAKE_OVER to TELEOP; both are a person's acts. A reset clears
+a reason and starts nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ class Request(Enum):
     TAKE_OVER = auto()  # a person wants to drive
     HAND_BACK = auto()  # a person gives the arm to the policy
     HOLD = auto()  # a person, the policy or a watchdog wants the arm still
-    STOP = auto()  # a person or a heartbeat pulls the brake
+    STOP = auto()  # a person, the emergency stop or a fault of the guard stops the arm
     RESET = auto()  # a person has seen the reason and clears it
 
 
@@ -31,7 +35,7 @@ TRANSITIONS: Mapping[tuple[Mode, Request], Mode] = {
     (Mode.HOLD, Request.HAND_BACK): Mode.AUTO,
     (Mode.HOLD, Request.HOLD): Mode.HOLD,
     (Mode.HOLD, Request.STOP): Mode.STOPPED,
-    (Mode.HOLD, Request.RESET): Mode.AUTO,
+    (Mode.HOLD, Request.RESET): Mode.HOLD,
     (Mode.STOPPED, Request.STOP): Mode.STOPPED,
     (Mode.STOPPED, Request.RESET): Mode.HOLD,
 }
@@ -48,21 +52,19 @@ REFUSALS: Mapping[tuple[Mode, Request], str] = {
 }
 """Why the others are refused, and what to do instead."""
 
-_FAULTS = frozenset(
+_UNHURRIED = frozenset(
     {
-        StopReason.POLICY_SILENT,
-        StopReason.TELEOP_SILENT,
-        StopReason.STATE_SILENT,
-        StopReason.INVALID_COMMAND,
+        StopReason.STARTUP,
+        StopReason.READY,
+        StopReason.HELP_REQUESTED,
+        StopReason.OPERATOR_HOLD,
     }
 )
+"""Reasons of a HOLD in which the arm decelerates within its jerk limits instead of halting."""
 
 
 class ModeSwitch:
-    """The mode and its latched reason.
-
-    Args:
-        start: AUTO, or HOLD, which then waits for a person with the reason STARTUP.
+    """The mode and its latched reason; it begins in HOLD.
 
     Attributes:
         mode: Who drives.
@@ -70,9 +72,9 @@ class ModeSwitch:
         detail: What exactly went wrong, in one sentence, or empty.
     """
 
-    def __init__(self, start: Mode) -> None:
-        self.mode = start
-        self.reason = StopReason.STARTUP if start is Mode.HOLD else None
+    def __init__(self) -> None:
+        self.mode = Mode.HOLD
+        self.reason: StopReason | None = StopReason.STARTUP
         self.detail = ""
 
     def request(
@@ -80,8 +82,7 @@ class ModeSwitch:
     ) -> Answer:
         """Change the mode if the table allows it.
 
-        The first reason of a stop stays until the mode changes; one that is not replaced goes
-        along from STOPPED to HOLD.
+        The first reason of a stop stays until the mode changes or a reset clears it.
         """
         key = (self.mode, request)
         if key not in TRANSITIONS:
@@ -89,10 +90,17 @@ class ModeSwitch:
         mode = TRANSITIONS[key]
         if mode in (Mode.AUTO, Mode.TELEOP):
             self.reason, self.detail = None, ""
+        elif request is Request.RESET:
+            self.reason, self.detail = StopReason.READY, ""
         elif mode is not self.mode and reason is not None:
             self.reason, self.detail = reason, detail
         self.mode = mode
         return Answer(accepted=True, sentence=mode.sentence)
+
+    def start_over(self) -> None:
+        """Let nobody drive, as after a start; what is latched stays latched."""
+        if self.mode in (Mode.AUTO, Mode.TELEOP):
+            self.mode, self.reason, self.detail = Mode.HOLD, StopReason.STARTUP, ""
 
     @property
     def halts(self) -> bool:
@@ -100,4 +108,4 @@ class ModeSwitch:
 
         A hold that was asked for decelerates instead.
         """
-        return self.mode is Mode.STOPPED or self.reason in _FAULTS
+        return self.reason is not None and self.reason not in _UNHURRIED

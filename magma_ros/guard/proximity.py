@@ -3,14 +3,32 @@
 """Slows the arm along its commanded path as obstacles come near; the path is never bent.
 
 Graded slowing keeps missions alive where stop-or-go ends them and sideways avoidance confuses the
-policy, which no longer sees what it asked for.
+policy, which no longer sees what it asked for. Where the obstacle lies is known from a direction:
+then only motion towards it is slowed, and the arm may always retreat. Without a direction a person
+may still move slowly whichever way is free.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
 
 from magma_ros.guard.error import GuardConfigError, require_positive
+from magma_ros.guard.fences import NEGLIGIBLE
+from magma_ros.guard.workspace import direction
+from magma_ros.types import Answer, FloatArray
+
+
+class OnSilence(Enum):
+    """What a silent clearance sensor means."""
+
+    HOLD = "hold"
+    SLOW = "slow"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +36,204 @@ class Proximity:
     """How clearance becomes speed.
 
     Attributes:
-        stop_distance: Clearance at and below which the arm stands still [m].
+        stop_distance: Clearance at and below which the arm does not come nearer [m].
         slow_distance: Clearance from which on it moves freely [m].
-        timeout: A clearance older than this counts as none left [s].
+        timeout: Age at which a clearance no longer counts [s].
+        required: Whether there is a sensor; one that has been heard of is required as well.
+        on_silence: What follows when a required sensor has fallen silent: HOLD makes AUTO hold
+            and a person creep, SLOW makes both creep, IGNORE takes it for free space.
+        creep_speed: Speed at which the arm may move though it cannot tell whether that is towards
+            an obstacle [m/s]; angular speed is scaled alike.
+        direction: From the end effector to the obstacle (3,), or empty if that is not known.
+        in_tool: Whether the direction is in the end effector's frame, not in the base frame.
 
     Raises:
-        GuardConfigError: The distances are not 0 < stop < slow, or the timeout is not positive.
+        GuardConfigError: The distances are not 0 <= stop < slow, another number is not positive,
+            or the direction is not three finite numbers with a length.
     """
 
     stop_distance: float = 0.03
     slow_distance: float = 0.15
     timeout: float = 0.5
+    required: bool = False
+    on_silence: OnSilence = OnSilence.HOLD
+    creep_speed: float = 0.02
+    direction: Sequence[float] = ()
+    in_tool: bool = False
 
     def __post_init__(self) -> None:
-        require_positive(self, "stop_distance", "slow_distance", "timeout")
-        if self.stop_distance >= self.slow_distance:
+        require_positive(self, "slow_distance", "timeout", "creep_speed")
+        if not 0.0 <= self.stop_distance < self.slow_distance:
             raise GuardConfigError(
-                f"the guard's stop_distance ({self.stop_distance} m) must be below its "
-                f"slow_distance ({self.slow_distance} m)"
+                f"the guard's stop_distance ({self.stop_distance} m) must not be negative and must "
+                f"be below its slow_distance ({self.slow_distance} m)"
             )
+        if len(self.direction):
+            direction(self.direction, "the guard's proximity direction")
 
-    def scale(self, clearance: float) -> float:
-        """Share of the commanded twist to keep, 0..1, at a ``clearance`` [m].
+    def share(self, clearance: float) -> float:
+        """Share of full speed, 0..1, at which the arm may approach an obstacle ``clearance`` away.
 
-        Following REP 117, +inf means that nothing is in range and -inf that something is too close
-        to measure.
+        Following REP 117, +inf [m] means that nothing is in range and -inf that something is too
+        close to measure.
         """
         part = (clearance - self.stop_distance) / (self.slow_distance - self.stop_distance)
         return min(max(part, 0.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clearance:
+    """One measurement of the distance to the nearest obstacle.
+
+    Attributes:
+        stamp: When it was measured [s].
+        distance: [m], following REP 117.
+        lowest: Least distance that the sensor measures [m].
+        highest: Greatest distance that it measures [m]; 0 if it does not say.
+        direction: Unit vector (3,) to the obstacle in the base frame, or None if not known.
+    """
+
+    stamp: float
+    distance: float
+    lowest: float = 0.0
+    highest: float = 0.0
+    direction: FloatArray | None = None
+
+
+class ClearanceWatch:
+    """Keeps the newest clearance and tells what it allows.
+
+    Args:
+        config: Settings.
+        future_tolerance: How far a stamp may lie ahead of now [s].
+    """
+
+    def __init__(self, config: Proximity, future_tolerance: float) -> None:
+        self._config = config
+        self._future_tolerance = future_tolerance
+        self._fixed = (
+            direction(config.direction, "the guard's proximity direction")
+            if len(config.direction)
+            else None
+        )
+        self._newest: Clearance | None = None
+        self._since: float | None = None
+
+    def start(self, now: float) -> None:
+        """Begin to wait for the sensor, with nothing measured yet."""
+        self._newest, self._since = None, now
+
+    def report(self, clearance: Clearance, now: float) -> Answer:
+        """Take in a measurement, unless it is none."""
+        if wrong := self._wrong(clearance, now):
+            return Answer(accepted=False, sentence=wrong)
+        self._newest = clearance
+        return Answer(accepted=True, sentence="the clearance is taken")
+
+    def silence(self, now: float) -> str:
+        """Since when nothing usable came from a sensor that must be there, or empty."""
+        config = self._config
+        if config.on_silence is OnSilence.IGNORE:
+            return ""
+        if self._newest is None:
+            if not config.required or self._since is None:
+                return ""
+            waited = now - self._since
+            return f"no clearance came for {waited:.2f} s" if waited > config.timeout else ""
+        age = now - self._newest.stamp
+        return f"the last clearance is {age:.2f} s old" if age > config.timeout else ""
+
+    def missing(self, now: float) -> str:
+        """Why AUTO cannot begin for lack of a clearance, or empty."""
+        config = self._config
+        if config.on_silence is not OnSilence.HOLD:
+            return ""
+        if self._newest is None:
+            return "the clearance sensor has reported nothing yet" if config.required else ""
+        return self.silence(now)
+
+    def limit(
+        self, twist: FloatArray, rotation: FloatArray, now: float, *, person: bool, full: float
+    ) -> tuple[FloatArray, float, str]:
+        """What an obstacle leaves of ``twist`` (6,).
+
+        Args:
+            twist: What is asked for, within the speed limits.
+            rotation: (3, 3) from the end effector's frame to the base frame.
+            now: The time [s].
+            person: Whether a person drives, who may creep where the direction is not known.
+            full: The linear speed limit [m/s].
+
+        Returns:
+            The twist without what was negligible, the share of it to keep, and why.
+        """
+        if self.silence(now):
+            scale = self._creeping(twist)
+            return twist, scale, "creeping because the clearance sensor has fallen silent"
+        if self._newest is None or now - self._newest.stamp > self._config.timeout:
+            return twist, 1.0, ""
+        share = self._config.share(self._newest.distance)
+        if share >= 1.0:
+            return twist, 1.0, ""
+        detail = f"slowed because an obstacle is {self._newest.distance:.3f} m away"
+        towards = self._towards(rotation)
+        if towards is not None:
+            return self._approach(twist, towards, share * full, detail)
+        return twist, max(share, self._creeping(twist)) if person else share, detail
+
+    @staticmethod
+    def _approach(
+        twist: FloatArray, towards: FloatArray, allowed: float, detail: str
+    ) -> tuple[FloatArray, float, str]:
+        """What is left of a twist where ``allowed`` is the greatest speed ``towards`` (3,)."""
+        nearing, speed = float(towards @ twist[:3]), math.hypot(*twist[:3])
+        if nearing <= allowed:
+            return twist, 1.0, ""
+        if nearing <= NEGLIGIBLE * speed:
+            kept = twist.copy()
+            kept[:3] -= (nearing - allowed) * towards
+            return kept, 1.0, "kept from drifting towards an obstacle"
+        return twist, allowed / nearing, detail
+
+    def _creeping(self, twist: FloatArray) -> float:
+        speed = math.hypot(*twist[:3])
+        return min(1.0, self._config.creep_speed / speed) if speed > 0.0 else 1.0
+
+    def _towards(self, rotation: FloatArray) -> FloatArray | None:
+        """Unit vector (3,) to the obstacle in the base frame, or None if that is not known."""
+        assert self._newest is not None
+        if self._newest.direction is not None:
+            return self._newest.direction
+        if self._fixed is None:
+            return None
+        return np.asarray(rotation @ self._fixed) if self._config.in_tool else self._fixed
+
+    def _wrong(self, clearance: Clearance, now: float) -> str:
+        if math.isnan(clearance.distance):
+            return "a clearance must be a number, not nan; check its sensor"
+        if clearance.direction is not None and not np.isfinite(clearance.direction).all():
+            return "the direction of a clearance must be finite; check its sensor"
+        return self._untimely(clearance, now) or self._out_of_range(clearance)
+
+    def _untimely(self, clearance: Clearance, now: float) -> str:
+        age = now - clearance.stamp
+        if not -age <= self._future_tolerance:
+            return f"the clearance is stamped {-age:.3f} s in the future; synchronise the clocks"
+        if age > self._config.timeout:
+            return f"the clearance is stale: it was stamped {age:.3f} s ago"
+        if self._newest is not None and clearance.stamp < self._newest.stamp:
+            return "the clearance was overtaken by a newer one"
+        return ""
+
+    @staticmethod
+    def _out_of_range(clearance: Clearance) -> str:
+        """REP 117: what is finite counts only within the range; infinities say what they mean."""
+        distance = clearance.distance
+        below = distance < clearance.lowest
+        above = 0.0 < clearance.highest < distance
+        if math.isfinite(distance) and (below or above):
+            return (
+                f"the clearance is {distance:.3f} m, outside the {clearance.lowest:.3f} to "
+                f"{clearance.highest:.3f} m that its sensor measures"
+            )
+        return ""

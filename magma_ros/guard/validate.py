@@ -9,9 +9,23 @@ watchdog notices the silence.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from magma_ros.types import Source, TwistCommand
+
+
+class Timing(NamedTuple):
+    """What is allowed of a command's stamp.
+
+    Attributes:
+        max_age: Greatest age [s].
+        future_tolerance: How far it may lie ahead of now [s].
+    """
+
+    max_age: float
+    future_tolerance: float
 
 
 def malformation(command: TwistCommand, frame: str) -> str | None:
@@ -36,24 +50,21 @@ def malformation(command: TwistCommand, frame: str) -> str | None:
     return None
 
 
-def untimeliness(
-    command: TwistCommand, now: float, *, newest: float, max_age: float, future_tolerance: float
-) -> str | None:
-    """What is wrong with a command's stamp, in one sentence, or None if nothing is.
+def untimeliness(source: Source, age: float, timing: Timing, *, overtaken: bool) -> str:
+    """What is wrong with a command's stamp, in one sentence, or empty.
 
     Args:
-        command: A well-formed command.
-        now: The time on the clock of its stamp [s].
-        newest: Stamp of the last command taken from the same source [s].
-        max_age: Greatest age of its stamp [s].
-        future_tolerance: How far its stamp may lie ahead of ``now`` [s].
+        source: Who sent it.
+        age: How long ago it was made [s].
+        timing: What is allowed.
+        overtaken: Whether one with a newer stamp has been taken already.
     """
-    who = f"the {command.source.value} twist"
-    age = now - command.stamp
-    if age > max_age:
-        return f"{who} is stale: it was stamped {age:.3f} s ago, and {max_age:.3f} s are allowed"
-    if -age > future_tolerance:
+    who = f"the {source.value} command"
+    if not age <= timing.max_age:
+        allowed = f"{timing.max_age:.3f} s are allowed"
+        return f"{who} is stale: it was stamped {age:.3f} s ago, and {allowed}"
+    if -age > timing.future_tolerance:
         return f"{who} is stamped {-age:.3f} s in the future; synchronise the clocks"
-    if command.stamp < newest:
+    if overtaken:
         return f"{who} was overtaken by a newer one"
-    return None
+    return ""

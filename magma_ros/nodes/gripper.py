@@ -30,6 +30,9 @@ class GripperJoint:
         open_position: Joint position at opening 1 [m or rad].
         closed_position: Joint position at opening 0 [m or rad].
         max_effort: Effort to ask for [N or N m].
+
+    Raises:
+        SettingError: A value is not finite, or both positions are the same.
     """
 
     joint: str
@@ -37,29 +40,37 @@ class GripperJoint:
     closed_position: float
     max_effort: float
 
+    def __post_init__(self) -> None:
+        for name in ("open_position", "closed_position", "max_effort"):
+            if not math.isfinite(value := getattr(self, name)):
+                raise SettingError(f"parameter gripper.{name} must be finite, not {value}")
+        if self.open_position == self.closed_position:
+            raise SettingError(
+                f"parameters gripper.open_position and gripper.closed_position are both "
+                f"{self.open_position}; give the joint's two ends"
+            )
+
     @classmethod
     def from_settings(cls, settings: Settings) -> GripperJoint:
-        """The gripper that the ``gripper.*`` parameters describe.
+        """The gripper that the ``gripper.*`` parameters describe."""
+        return cls(**settings.group("gripper"))
 
-        Raises:
-            SettingError: It is as open as it is closed.
+    def asked(self, message: JointState) -> float | None:
+        """The opening that ``message`` holds, beyond 0..1 where the joint is beyond its ends.
+
+        Returns:
+            None if the message lacks the joint or holds no finite position for it.
         """
-        made = cls(**settings.group("gripper"))
-        if made.open_position == made.closed_position:
-            raise SettingError(
-                f"gripper.open_position and gripper.closed_position are both "
-                f"{made.open_position:g}; give the joint's two ends"
-            )
-        return made
-
-    def opening(self, message: JointState) -> float | None:
-        """The opening that ``message`` reports, 0..1, or None without a finite position of it."""
         for name, position in zip(message.name, message.position, strict=False):
             if name == self.joint and math.isfinite(position):
                 span = self.open_position - self.closed_position
-                opening = (float(position) - self.closed_position) / span
-                return min(1.0, max(0.0, opening))
+                return (float(position) - self.closed_position) / span
         return None
+
+    def opening(self, message: JointState) -> float | None:
+        """The opening that ``message`` reports, 0..1; None as in :meth:`asked`."""
+        opening = self.asked(message)
+        return None if opening is None else min(1.0, max(0.0, opening))
 
     def command(self, opening: float, stamp: Time) -> JointState:
         """The joint command for ``opening``, shaped like a parallel gripper action's goal."""

@@ -8,6 +8,8 @@ from the robot's file (``config/robots/``), or the node does not configure.
 
 from __future__ import annotations
 
+import math
+
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.settings import Setting
 
@@ -31,11 +33,22 @@ WORKSPACE_SETTINGS: tuple[Setting, ...] = (
     Setting("workspace.upper", list[float], "Greatest x, y, z of the end effector [m]."),
 )
 
+BODY_SETTINGS: tuple[Setting, ...] = (
+    Setting("point.offset", [], "x, y, z of a second guarded point in ee_frame [m], [] for none."),
+    Setting("point.lower", [], "Its least x, y, z in base_frame [m], [] for the workspace's."),
+    Setting("point.upper", [], "Its greatest x, y, z in base_frame [m], [] for the workspace's."),
+    Setting("tilt.angle", math.pi, "Greatest lean of the tool [rad], pi for any.", 0.01, math.pi),
+    Setting("tilt.axis", [0.0, 0.0, 1.0], "The tool's axis in ee_frame (x, y, z)."),
+    Setting("tilt.approach", [0.0, 0.0, -1.0], "Where that axis points without lean (x, y, z)."),
+)
+"""Further bounds on where a robot may be; these have defaults, because not every robot has them."""
+
 ROBOT_SETTINGS: tuple[Setting, ...] = (
     BASE_FRAME,
     Setting("ee_frame", str, "Frame of the end effector."),
     *LIMIT_SETTINGS,
     *WORKSPACE_SETTINGS,
+    *BODY_SETTINGS,
     *GRIPPER_SETTINGS,
 )
 """Everything that a robot's file may hold; a node ignores those it does not declare."""

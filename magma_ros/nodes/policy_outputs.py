@@ -10,13 +10,15 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
-from std_msgs.msg import Float64, Header, String
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header, String
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.agent.health import Health
 from magma_ros.agent.picture import Picture
 from magma_ros.motion import StreamSample
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
 from magma_ros.types import ActionChunk, FloatArray, Pose, Trace
@@ -37,9 +39,10 @@ class PolicyOutputs:
         self._id = hardware_id
         self._plan_status: DiagnosticStatus | None = None
         self._late_before = 0
+        self._joint = GripperJoint.from_settings(node.settings)
         publisher = node.create_publisher
         self._twist = publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
-        self._gripper = publisher(Float64, names.POLICY_GRIPPER, qos.STATE)
+        self._gripper = publisher(JointState, names.POLICY_GRIPPER, qos.STATE)
         self._plan = publisher(PathMessage, names.POLICY_PLAN, qos.STATE)
         self._trace = publisher(ImageMarker, names.POLICY_TRACE, qos.EVENTS)
         self._status = publisher(DiagnosticStatus, names.POLICY_STATUS, qos.EVENTS)
@@ -51,7 +54,7 @@ class PolicyOutputs:
         """Publish one command of the stream."""
         self.twist(sample.twist, stamp)
         if sample.gripper is not None:
-            self._gripper.publish(Float64(data=float(sample.gripper)))
+            self._gripper.publish(self._joint.command(sample.gripper, stamp))
 
     def twist(self, twist: FloatArray, stamp: Time) -> None:
         """Publish a twist (6,) [m/s, rad/s]."""

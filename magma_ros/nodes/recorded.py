@@ -20,7 +20,7 @@ from sensor_msgs.msg import (
     Range,
     TimeReference,
 )
-from std_msgs.msg import Bool, Float64, String
+from std_msgs.msg import Bool, String
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import ImageMarker
 
@@ -53,14 +53,14 @@ TOPICS = (
     Recorded(names.TF, TFMessage, qos.EVERY_READING),
     Recorded(names.TF_STATIC, TFMessage, qos.LATCHED_BY_MANY),
     Recorded(names.POLICY_TWIST, TwistStamped, qos.EVENTS),
-    Recorded(names.POLICY_GRIPPER, Float64, qos.EVENTS),
+    Recorded(names.POLICY_GRIPPER, JointState, qos.EVENTS),
     Recorded(names.POLICY_PLAN, Path, qos.EVENTS),
     Recorded(names.POLICY_TRACE, ImageMarker, qos.EVENTS),
     Recorded(names.POLICY_STATUS, DiagnosticStatus, qos.EVENTS),
     Recorded(names.POLICY_HELP, String, qos.EVENTS),
     Recorded(names.POLICY_HEALTH, DiagnosticStatus, qos.EVENTS),
     Recorded(names.TELEOP_TWIST, TwistStamped, qos.EVERY_READING),
-    Recorded(names.TELEOP_GRIPPER, Float64, qos.EVERY_READING),
+    Recorded(names.TELEOP_GRIPPER, JointState, qos.EVERY_READING),
     Recorded(names.TELEOP_ENABLE, Bool, qos.EVERY_READING),
     Recorded(names.E_STOP, Bool, qos.LATCHED),
     Recorded(names.ROBOT_TWIST, TwistStamped, qos.EVENTS),

@@ -5,22 +5,33 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from magma_ros.guard import Guard, GuardConfig, Limits, Workspace
-from magma_ros.types import Mode, Pose, Source, StopReason, TwistCommand
+from magma_ros.evaluation.bench.guard_robot import robot_config
+from magma_ros.guard import Clearance, Guard, PolicyHealth, Workspace
+from magma_ros.types import Mode, Pose, Source, TwistCommand
 
-LIMITS = Limits()
-SLUGGISH = Limits(linear_acceleration=1.0, linear_jerk=3.0, angular_acceleration=5.0)
+LIMITS = robot_config("sim").limits
+SLUGGISH = replace(LIMITS, linear_acceleration=1.0, linear_jerk=3.0, angular_acceleration=5.0)
 BOX = Workspace(lower=(-0.1, -0.1, 0.0), upper=(0.1, 0.1, 0.1))
+GRAZE = 1e-4
+"""How far beyond a face rounding may lead [m]."""
 
 
-def config(limits=LIMITS):
-    return GuardConfig(start_mode=Mode.AUTO, workspace=BOX, limits=limits)
+def begun(position, now, limits=LIMITS):
+    """A guard that the policy has just been given leave to drive."""
+    guard = Guard(robot_config("sim", workspace=BOX, limits=limits))
+    guard.activate(now)
+    guard.report_pose(Pose(now, np.array(position)), now)
+    send(guard, np.zeros(6), now)
+    guard.report_health(PolicyHealth(0.1), now)
+    assert guard.hand_back(now).accepted
+    return guard
 
 
 speeds = st.one_of(st.floats(-0.5, 0.5), st.sampled_from([0.0, -1e6, 1e6]))
@@ -46,21 +57,23 @@ def send(guard, twist, now, source=Source.POLICY):
 )
 def test_limits_hold_and_an_ideal_arm_never_leaves_the_box(limits, start, script, waits):
     """Commands of any size appear, change, pause and vanish; updates come unevenly."""
-    guard, now, turn = Guard(config(limits)), 0.0, 0
+    guard, now, turn = begun(start, 0.0, limits), 0.0, 0
     position, last = np.array(start), np.zeros(6)
     for twist, clearance, repeats in script:
-        guard.report_clearance(clearance, now)
         for _ in range(repeats):
             wait = waits[turn % len(waits)]
             turn += 1
             now += wait
             position = position + wait * last[:3]
             guard.report_pose(Pose(now, position), now)
+            guard.report_health(PolicyHealth(0.1), now)
+            if clearance is not None:
+                guard.report_clearance(Clearance(now, clearance), now)
             if twist is not None:
                 send(guard, twist, now)
             out = guard.update(now)
-            assert (position >= np.array(BOX.lower) - 1e-9).all()
-            assert (position <= np.array(BOX.upper) + 1e-9).all()
+            assert (position >= np.array(BOX.lower) - GRAZE).all()
+            assert (position <= np.array(BOX.upper) + GRAZE).all()
             assert np.linalg.norm(out.twist[:3]) <= limits.linear_speed * (1 + 1e-6)
             assert np.linalg.norm(out.twist[3:]) <= limits.angular_speed * (1 + 1e-6)
             change = out.twist - last
@@ -75,13 +88,14 @@ def test_limits_hold_and_an_ideal_arm_never_leaves_the_box(limits, start, script
     st.lists(st.floats(-2.0, 2.0), min_size=3, max_size=3),
 )
 def test_arm_outside_the_box_can_always_be_driven_back(position, spin):
-    guard, now = Guard(config()), 0.0
+    guard, now = begun(position, 0.0), 0.0
     position, last = np.array(position), np.zeros(6)
     middle = np.array([0.0, 0.0, 0.05])
     for _ in range(200):
         now += 0.02
         position = position + 0.02 * last[:3]
         guard.report_pose(Pose(now, position), now)
+        guard.report_health(PolicyHealth(0.1), now)
         send(guard, np.concatenate([2.0 * (middle - position), spin]), now)
         last = guard.update(now).twist
     assert np.linalg.norm(position - middle) < 0.01
@@ -92,12 +106,14 @@ class Driving(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.guard = Guard(GuardConfig(start_mode=Mode.AUTO))
+        self.guard = Guard(robot_config("sim", workspace=Workspace((-9, -9, -9), (9, 9, 9))))
         self.now = 10.0
+        self.guard.activate(self.now)
         self.out = self.guard.update(self.now)
-        self.allowed = {Mode.AUTO}  # modes that may be seen at the next update
+        self.allowed = {Mode.HOLD}  # modes that may be seen at the next update
         self.rested = True  # whether the arm was at rest since the driver changed
-        self.driver = Source.POLICY
+        self.driver = None
+        self.position = np.zeros(3)
 
     def _accept(self, answer, mode):
         assert answer.sentence
@@ -128,7 +144,7 @@ class Driving(RuleBasedStateMachine):
 
     @rule()
     def hold(self):
-        self._accept(self.guard.hold(self.now, StopReason.OPERATOR_HOLD), Mode.HOLD)
+        self._accept(self.guard.hold(self.now), Mode.HOLD)
 
     @rule()
     def stop(self):
@@ -137,14 +153,26 @@ class Driving(RuleBasedStateMachine):
 
     @rule()
     def reset(self):
-        after = Mode.HOLD if self.allowed == {Mode.STOPPED} else Mode.AUTO
-        self._accept(self.guard.reset(self.now), after)
+        self._accept(self.guard.reset(self.now), Mode.HOLD)
+
+    @rule()
+    def start_over(self):
+        self.guard.deactivate()
+        self.guard.activate(self.now)
+        self.out = self.guard.update(self.now)
+        self.allowed = {self.out.mode}
+        assert self.out.mode in (Mode.HOLD, Mode.STOPPED)
+        assert not self.out.twist.any()
+        self.driver, self.rested = None, True
 
     @rule(updates=st.integers(1, 20), policy=st.booleans(), teleop=st.booleans(), twist=twists)
     def drive(self, updates, policy, teleop, twist):
         for _ in range(updates):
             self.now += 0.02
-            self.guard.report_pose(Pose(self.now, np.zeros(3)), self.now)
+            self.position = self.position + 0.02 * self.out.twist[:3]
+            self.guard.report_pose(Pose(self.now, self.position), self.now)
+            self.guard.report_health(PolicyHealth(0.1), self.now)
+            self.guard.report_enable(self.now, pressed=True)
             for sends, source in ((policy, Source.POLICY), (teleop, Source.TELEOP)):
                 if sends:
                     send(self.guard, twist, self.now, source)

@@ -11,7 +11,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.limits import LIMIT_SETTINGS
-from magma_ros.nodes.managed_node import ManagedNode, run
+from magma_ros.nodes.managed_node import UNUSABLE, ManagedNode, run
 from magma_ros.nodes.settings import Setting, SettingError
 from magma_ros.share import share_file
 
@@ -79,7 +79,7 @@ def test_odd_value_is_refused_in_one_sentence_that_names_the_parameter(given, ru
 
 
 def test_process_with_an_odd_value_ends_without_a_traceback(capfd):
-    assert run(Spoon, ["--ros-args", "-p", "length:=.nan"]) == 1
+    assert run(Spoon, ["--ros-args", "-p", "length:=.nan"]) == UNUSABLE
     said = capfd.readouterr().err
     assert "length" in said
     assert "Traceback" not in said
@@ -119,7 +119,7 @@ def test_guard_has_no_limits_workspace_or_frame_of_its_own(capfd):
     names = {setting.name for setting in GuardNode.SETTINGS if setting.required}
     bounds = {setting.name for setting in LIMIT_SETTINGS}
     assert names >= bounds | {"base_frame", "workspace.lower", "workspace.upper"}
-    assert run(GuardNode, []) == 1
+    assert run(GuardNode, []) == UNUSABLE
     said = capfd.readouterr().err
     assert "guard cannot be configured" in said
     assert "limits.linear_speed" in said

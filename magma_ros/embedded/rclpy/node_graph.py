@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from magma_ros.embedded.wire import names
 
@@ -16,6 +16,23 @@ from .exceptions import (
     InvalidServiceNameException,
     InvalidTopicNameException,
 )
+
+UNKNOWN_NODE = ("_NODE_NAME_UNKNOWN_", "_NODE_NAMESPACE_UNKNOWN_")
+"""Name and namespace of a node that has not told of its readers and writers, as rclpy says it."""
+
+
+class TopicEndpointInfo(NamedTuple):
+    """A publisher or subscription of a topic, as in ``rclpy.topic_endpoint_info``.
+
+    Attributes:
+        node_name: Name of its node.
+        node_namespace: Namespace of its node.
+        endpoint_gid: Its 16 bytes on the network.
+    """
+
+    node_name: str
+    node_namespace: str
+    endpoint_gid: list[int]
 
 
 class GraphMixin:
@@ -82,6 +99,22 @@ class GraphMixin:
     def count_subscribers(self, topic_name: str) -> int:
         """The number of subscriptions of a topic in the domain."""
         return len(self._endpoints_of(topic_name, writers=False))
+
+    def get_publishers_info_by_topic(self, topic_name: str) -> list[TopicEndpointInfo]:
+        """Every publisher of a topic in the domain."""
+        return self._infos_of(topic_name, writers=True)
+
+    def get_subscriptions_info_by_topic(self, topic_name: str) -> list[TopicEndpointInfo]:
+        """Every subscription of a topic in the domain."""
+        return self._infos_of(topic_name, writers=False)
+
+    def _infos_of(self, topic: str, *, writers: bool) -> list[TopicEndpointInfo]:
+        endpoints = self._endpoints_of(topic, writers=writers)
+        owners = self._context.graph.owners({e.key.bytes for e in endpoints})
+        return [
+            TopicEndpointInfo(*owners.get(e.key.bytes, UNKNOWN_NODE), [*e.key.bytes])
+            for e in endpoints
+        ]
 
     def _endpoints_of(self, topic: str, *, writers: bool) -> list[Any]:
         on_dds = names.topic_on_dds(self.resolve_topic_name(topic))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,32 @@ class NodeEntities:
     writers: set[bytes] = field(default_factory=set)
 
 
+class Known:
+    """Everything alive that one of Cyclone DDS's built-in topics tells of.
+
+    Each change is read once, because decoding everything anew takes milliseconds.
+
+    Args:
+        participant: This process's presence in the domain.
+        topic: The built-in topic.
+    """
+
+    def __init__(self, participant: Participant, topic: Any) -> None:
+        self._reader = BuiltinDataReader(participant, topic)
+        self._alive: dict[bytes, Any] = {}
+        self._lock = threading.Lock()
+
+    def alive(self) -> list[Any]:
+        """What is there now."""
+        with self._lock:
+            for sample in self._reader.take(READ_AT_ONCE):
+                if sample.sample_info.instance_state == InstanceState.Alive:
+                    self._alive[sample.key.bytes] = sample
+                else:
+                    self._alive.pop(sample.key.bytes, None)
+            return list(self._alive.values())
+
+
 class Graph:
     """The nodes, topics and services of a domain."""
 
@@ -61,9 +87,9 @@ class Graph:
         heard = WireQos(transient_local=True, depth=None).for_endpoint(user_data, ignore_local=True)
         self._writer = Writer(participant, TOPIC, TYPE_NAME, said)
         self._reader = Reader(participant, TOPIC, TYPE_NAME, heard)
-        self._participants = BuiltinDataReader(participant, BuiltinTopicDcpsParticipant)
-        self._publications = BuiltinDataReader(participant, BuiltinTopicDcpsPublication)
-        self._subscriptions = BuiltinDataReader(participant, BuiltinTopicDcpsSubscription)
+        self._participants = Known(participant, BuiltinTopicDcpsParticipant)
+        self._publications = Known(participant, BuiltinTopicDcpsPublication)
+        self._subscriptions = Known(participant, BuiltinTopicDcpsSubscription)
 
     def add_node(self, name: str, namespace: str) -> NodeEntities:
         """Tell others of a new node. Changes to what is returned are told by ``announce``."""
@@ -128,23 +154,30 @@ class Graph:
         self._writer.close()
         self._reader.close()
 
-    def _endpoints(self, *, writers: bool) -> Iterator[DcpsEndpoint]:
-        return _alive(self._publications if writers else self._subscriptions)
+    def owners(self, gids: Collection[bytes]) -> dict[bytes, tuple[str, str]]:
+        """Name and namespace of the nodes that own these readers and writers, by gid."""
+        found = {}
+        for ours in self._ours:
+            for gid in {*ours.readers, *ours.writers}.intersection(gids):
+                found[gid] = ours.name, ours.namespace
+        for info in self._take_theirs():
+            for node in info.node_entities_info_seq:
+                for message in (*node.reader_gid_seq, *node.writer_gid_seq):
+                    if (gid := bytes(message.data)) in gids:
+                        found[gid] = node.node_name, node.node_namespace
+        return found
+
+    def _endpoints(self, *, writers: bool) -> list[DcpsEndpoint]:
+        return (self._publications if writers else self._subscriptions).alive()
 
     def _take_theirs(self) -> Iterable[Any]:
         with self._lock:
             while sample := self._reader.take_bytes():
                 info: Any = codec.deserialize(sample[0], TYPE_NAME)
                 self._theirs[info.gid.data.tobytes()] = info
-            alive = {participant.key.bytes for participant in _alive(self._participants)}
+            alive = {participant.key.bytes for participant in self._participants.alive()}
             self._theirs = {gid: info for gid, info in self._theirs.items() if gid in alive}
             return list(self._theirs.values())
-
-
-def _alive(reader: BuiltinDataReader) -> Iterator[Any]:
-    for sample in reader.read(READ_AT_ONCE):
-        if sample.sample_info.instance_state == InstanceState.Alive:
-            yield sample
 
 
 def _gid_message(gid: bytes) -> Any:

@@ -1,0 +1,122 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A guard with the limits of a known robot, and an arm that carries out what the guard sends."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from magma_ros.files import yaml_mapping
+from magma_ros.guard import GuardConfig, Limits, Workspace
+from magma_ros.guard.track import matrix
+from magma_ros.share import share_file
+from magma_ros.types import FloatArray, MagmaError, Pose
+
+
+def robot_config(robot: str = "sim", **changes: Any) -> GuardConfig:
+    """The guard's settings for a robot of ``config/robots``, with its other defaults.
+
+    Args:
+        robot: Name of the robot's file, without its ending.
+        **changes: Settings to have otherwise.
+
+    Raises:
+        MagmaError: There is no such robot, or its file does not hold what a guard needs.
+    """
+    path = share_file("config", "robots", f"{robot}.yaml")
+    try:
+        given = yaml_mapping(path)["/**"]["ros__parameters"]
+        config = GuardConfig(
+            base_frame=given["base_frame"],
+            limits=Limits(**given["limits"]),
+            workspace=Workspace(**given["workspace"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise MagmaError(f"{path} does not hold a robot's frame, limits and workspace") from error
+    return replace(config, **changes)
+
+
+class IdealArm:
+    """Moves exactly as it is told, but answers late, and tells its pose later still.
+
+    Args:
+        position: (3,) where it begins [m].
+        response: Time from a twist to its effect [s].
+        quaternion: (4,) x y z w with which it begins.
+        hold: Time for which it carries out a twist when no other comes [s].
+    """
+
+    def __init__(
+        self,
+        position: FloatArray,
+        response: float = 0.0,
+        quaternion: FloatArray | None = None,
+        hold: float = math.inf,
+    ) -> None:
+        self.position: FloatArray = np.array(position, dtype=np.float64)
+        self.quaternion: FloatArray = np.array(
+            [0.0, 0.0, 0.0, 1.0] if quaternion is None else quaternion
+        )
+        self._response, self._hold = response, hold
+        self._since = -math.inf  # since when its twist is in force [s]
+        self._now: float | None = None
+        self._twist: FloatArray = np.zeros(6)  # in force
+        self._coming: deque[tuple[float, FloatArray]] = deque()
+
+    @property
+    def rotation(self) -> FloatArray:
+        """(3, 3) from the end effector's frame to the base frame."""
+        return matrix(self.quaternion)
+
+    def send(self, now: float, twist: FloatArray) -> None:
+        """Tell it at ``now`` [s] to move with ``twist`` (6,) from then on."""
+        self._coming.append((now + self._response, np.array(twist)))
+
+    def move(self, now: float) -> None:
+        """Let time pass up to ``now`` [s]."""
+        if self._now is None:
+            self._now = now
+        while self._coming and self._coming[0][0] <= now:
+            when, twist = self._coming.popleft()
+            self._go(when)
+            self._twist, self._since = twist, when
+        self._go(now)
+
+    def pose(self) -> Pose:
+        """Where it is now."""
+        assert self._now is not None
+        return Pose(self._now, self.position.copy(), self.quaternion.copy())
+
+    def _go(self, now: float) -> None:
+        assert self._now is not None
+        elapsed = max(min(now, self._since + self._hold) - self._now, 0.0)
+        self._now = max(now, self._now)
+        self.position = self.position + elapsed * self._twist[:3]
+        if elapsed > 0.0 and self._twist[3:].any():
+            self.quaternion = _turned(self.quaternion, elapsed * self._twist[3:])
+
+
+def _turned(quaternion: FloatArray, vector: FloatArray) -> FloatArray:
+    """``quaternion`` (4,) turned further by a rotation vector (3,) [rad] of the base frame."""
+    half = 0.5 * float(np.linalg.norm(vector))
+    if half < 1e-12:
+        return quaternion
+    axis = vector / (2.0 * half)
+    x1, y1, z1 = np.sin(half) * axis
+    w1 = np.cos(half)
+    x2, y2, z2, w2 = quaternion
+    turned: FloatArray = np.array(
+        [
+            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
+            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
+            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
+            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
+        ]
+    )
+    turned /= np.linalg.norm(turned)
+    return turned

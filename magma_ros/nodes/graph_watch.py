@@ -1,0 +1,61 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who else publishes where only one node may."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from rclpy.node import Node
+
+from magma_ros.nodes import names
+from magma_ros.types import Source
+
+OUTPUTS = (names.ROBOT_TWIST, names.ROBOT_GRIPPER)
+"""What only the guard publishes."""
+
+INPUTS: Mapping[Source, tuple[str, ...]] = {
+    Source.POLICY: (names.POLICY_TWIST, names.POLICY_GRIPPER, names.POLICY_HEALTH),
+    Source.TELEOP: (names.TELEOP_TWIST, names.TELEOP_GRIPPER, names.TELEOP_ENABLE),
+}
+"""What one node publishes for each source."""
+
+
+def foreign_sources(node: Node) -> dict[Source, str]:
+    """Which nodes publish where only one may, in words, by whose topics they are.
+
+    A process that was killed stays listed until its lease on the network has run out, which takes
+    ten seconds under Cyclone DDS.
+
+    Args:
+        node: The guard; it publishes its outputs itself.
+    """
+    found = {}
+    if others := [said for topic in OUTPUTS if (said := _crowd(node, topic, own=True))]:
+        found[Source.GUARD] = " ".join(others)
+    for source, topics in INPUTS.items():
+        if crowds := [said for topic in topics if (said := _crowd(node, topic, own=False))]:
+            found[source] = " ".join(crowds)
+    return found
+
+
+def _crowd(node: Node, topic: str, *, own: bool) -> str:
+    """Who publishes ``topic`` besides the one that may, or empty.
+
+    Args:
+        node: Node to ask.
+        topic: The topic.
+        own: Whether the one that may is the node itself.
+    """
+    full = node.resolve_topic_name(topic)  # rclpy does not remap the name that it is asked about
+    publishers = Counter(
+        f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+        for info in node.get_publishers_info_by_topic(full)
+    )
+    if own:
+        publishers -= Counter([node.get_fully_qualified_name()])
+    if publishers.total() <= (0 if own else 1):
+        return ""
+    who = " and ".join(sorted(publishers.elements()))
+    return f"On {full}: {who}; end all but one." if not own else f"On {full}: {who}; end it."

@@ -1,0 +1,154 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the guard node hears: commands, the robot's state, sensors and the emergency stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+from sensor_msgs.msg import JointState, Range
+from std_msgs.msg import Bool, String
+
+from magma_ros.guard import Clearance, GripperCommand, Guard, PolicyHealth
+from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.gripper import GripperJoint
+from magma_ros.nodes.managed_node import ManagedNode
+from magma_ros.nodes.pose_input import PoseInput
+from magma_ros.nodes.subscriptions import subscribe_latched
+from magma_ros.types import Answer, Pose, Source
+
+
+class GuardInputs:
+    """Subscribes to everything the guard is given and hands it on.
+
+    Stamps are on the clock of the messages; the guard's own clock is the steady one, also in
+    simulation. Nothing but the emergency stop and the instruction is heard while the node is
+    inactive.
+
+    Args:
+        node: Node to subscribe with.
+        guard: Who is told.
+        gripper: The gripper's joint.
+        on_instruction: Called with each instruction.
+
+    Attributes:
+        rejected: Messages that were refused since the node was configured.
+        policy_stamp: Stamp of the policy's newest good command, or None.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        guard: Guard,
+        gripper: GripperJoint,
+        on_instruction: Callable[[String], None],
+    ) -> None:
+        self.rejected = 0
+        self.policy_stamp: Time | None = None
+        self._node, self._guard, self._gripper = node, guard, gripper
+        subscribe = node.create_subscription
+        for source, twist, opening in (
+            (Source.POLICY, names.POLICY_TWIST, names.POLICY_GRIPPER),
+            (Source.TELEOP, names.TELEOP_TWIST, names.TELEOP_GRIPPER),
+        ):
+            subscribe(TwistStamped, twist, partial(self._on_twist, source), qos.STATE)
+            subscribe(JointState, opening, partial(self._on_gripper, source), qos.STATE)
+        subscribe(DiagnosticStatus, names.POLICY_HEALTH, self._on_health, qos.STATE)
+        subscribe(String, names.POLICY_HELP, self._on_help, qos.EVENTS)
+        subscribe(Bool, names.TELEOP_ENABLE, self._on_enable, qos.STATE)
+        subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
+        subscribe(Range, names.CLEARANCE, self._on_clearance, qos.SENSOR_STATE)
+        subscribe_latched(node, Bool, names.E_STOP, self._on_e_stop)
+        subscribe_latched(node, String, names.INSTRUCTION, on_instruction)
+        timeout = node.settings["state_timeout"]
+        self._pose = PoseInput(node, timeout, self._on_pose, self._refuse)
+
+    def close(self) -> None:
+        """End what does not end with the node's subscriptions."""
+        self._pose.close()
+
+    def _on_twist(self, source: Source, message: TwistStamped) -> None:
+        now = time.monotonic()
+        command = convert.twist_from_message(message, source)
+        answer = self._guard.submit(command, now, self._offset(now))
+        self._note(answer)
+        if answer.accepted and source is Source.POLICY:
+            self.policy_stamp = message.header.stamp
+
+    def _on_gripper(self, source: Source, message: JointState) -> None:
+        opening = self._gripper.asked(message)
+        if opening is None:
+            self._refuse(f"the {source.value} gripper names no finite {self._gripper.joint}")
+            return
+        now, stamp = time.monotonic(), convert.seconds(message.header.stamp)
+        command = GripperCommand(stamp, opening, source)
+        self._note(self._guard.submit_gripper(command, now, self._offset(now)))
+
+    def _on_health(self, message: DiagnosticStatus) -> None:
+        values = convert.status_values(message)
+        try:
+            age = float(values["plan_age_s"])
+        except (KeyError, ValueError):
+            self._refuse("policy/health holds no plan_age_s; only a policy may publish there")
+            return
+        fault = values.get("fault", "")
+        if not fault and message.level == DiagnosticStatus.ERROR:
+            fault = message.message or "it tells of an error"
+        age = math.inf if math.isnan(age) else max(age, 0.0)
+        health = PolicyHealth(age, fault, values.get("waiting_for", ""))
+        self._note(self._guard.report_health(health, time.monotonic()))
+
+    def _on_help(self, message: String) -> None:
+        answer = self._guard.request_help(time.monotonic(), message.data[:200])
+        self._node.get_logger().info(f"help: {answer.sentence}")
+
+    def _on_enable(self, message: Bool) -> None:
+        self._note(self._guard.report_enable(time.monotonic(), pressed=bool(message.data)))
+
+    def _on_e_stop(self, message: Bool) -> None:
+        self._guard.report_e_stop(time.monotonic(), pressed=bool(message.data))
+
+    def _on_pose(self, pose: Pose) -> None:
+        now = time.monotonic()
+        self._note(self._guard.report_pose(pose, now, self._offset(now)))
+
+    def _on_joints(self, message: JointState) -> None:
+        if self._gripper.joint not in message.name:
+            return  # an arm and its gripper may report on their own
+        opening = self._gripper.asked(message)
+        if opening is None:
+            self._refuse(f"joint_states holds no finite position of {self._gripper.joint}")
+            return
+        now = time.monotonic()
+        stamp = convert.seconds(message.header.stamp) + self._offset(now)
+        self._note(self._guard.report_opening(opening, stamp, now))
+
+    def _on_clearance(self, message: Range) -> None:
+        now = time.monotonic()
+        clearance = Clearance(
+            stamp=convert.seconds(message.header.stamp) + self._offset(now),
+            distance=float(message.range),
+            lowest=float(message.min_range),
+            highest=float(message.max_range),
+        )
+        self._note(self._guard.report_clearance(clearance, now))
+
+    def _offset(self, now: float) -> float:
+        """What brings a stamp onto the steady clock, whose time is ``now`` [s]."""
+        return now - float(self._node.get_clock().now().nanoseconds) * 1e-9
+
+    def _note(self, answer: Answer) -> None:
+        if not answer.accepted:
+            self._refuse(answer.sentence)
+
+    def _refuse(self, sentence: str) -> None:
+        if not self._node.working:
+            return
+        self.rejected += 1
+        self._node.get_logger().warning(sentence, throttle_duration_sec=2.0)

@@ -1,0 +1,83 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A guard before an ideal arm, for the tests of this room."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from magma_ros.evaluation.bench.guard_robot import IdealArm, robot_config
+from magma_ros.guard import GripperCommand, Guard, Latches, PolicyHealth, Workspace
+from magma_ros.types import Source, TwistCommand
+
+TICK = 0.02
+WIDE = Workspace((-1, -1, -1), (1, 1, 1))
+
+
+class Cell:
+    """A guard before an ideal arm, with a policy and a person who may each send twists."""
+
+    def __init__(
+        self, *, position=(0.0, 0.0, 0.0), quaternion=None, driver=Source.POLICY, **settings
+    ):
+        self.config = robot_config("sim", **({"workspace": WIDE} | settings))
+        self.latches = Latches()
+        self.guard = Guard(self.config, self.latches)
+        self.now = 100.0
+        self.arm = IdealArm(position, quaternion=quaternion)
+        self.poses = self.healthy = self.pressed = True
+        self.pose_every = 1  # updates
+        self.updates = 0
+        self.plan_age, self.fault, self.waiting_for = 0.1, "", ""
+        self.opening = 0.5
+        self.out = None
+        self.guard.activate(self.now)
+        if driver is not None:
+            self.run(0.1, policy=np.zeros(6), teleop=np.zeros(6))
+            start = self.guard.hand_back if driver is Source.POLICY else self.guard.take_over
+            answer = start(self.now)
+            assert answer.accepted, answer.sentence
+
+    @property
+    def position(self):
+        return self.arm.position
+
+    def send(self, twist, source=Source.POLICY, **changed):
+        fields = {"stamp": self.now, "frame_id": "base_link", "twist": twist, "source": source}
+        return self.guard.submit(TwistCommand(**(fields | changed)), self.now)
+
+    def grip(self, opening, source=Source.POLICY, age=0.0):
+        return self.guard.submit_gripper(GripperCommand(self.now - age, opening, source), self.now)
+
+    def run(self, seconds, policy=None, teleop=None, grip=None):
+        """Run on; each source sends its twist before every update, the driver its gripper."""
+        outputs = []
+        for _ in range(round(seconds / TICK)):
+            self.now += TICK
+            self.arm.move(self.now)
+            self.updates += 1
+            if self.poses and self.updates % self.pose_every == 0:
+                self.guard.report_pose(self.arm.pose(), self.now)
+            if self.opening is not None:
+                self.guard.report_opening(self.opening, self.now, self.now)
+            if self.healthy:
+                health = PolicyHealth(self.plan_age, self.fault, self.waiting_for)
+                self.guard.report_health(health, self.now)
+            if self.pressed is not None:
+                self.guard.report_enable(self.now, pressed=self.pressed)
+            for source, twist in ((Source.POLICY, policy), (Source.TELEOP, teleop)):
+                if twist is not None:
+                    self.send(twist, source)
+                    if grip is not None:
+                        self.grip(grip, source)
+            self.out = self.guard.update(self.now)
+            self.arm.send(self.now, self.out.twist)
+            outputs.append(self.out)
+        return outputs
+
+
+@pytest.fixture(scope="session")
+def make_cell():
+    """Cells in which the policy (or another driver, or nobody) drives already."""
+    return Cell
