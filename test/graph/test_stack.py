@@ -13,6 +13,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from magma_ros.nodes import names
+from magma_ros.nodes.managed_node import UNUSABLE
 
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(180)]
 
@@ -56,7 +57,12 @@ def test_dead_policy_stops_the_arm_and_only_a_person_starts_it_again(launched, w
     assert max(since) == 0.0, "a policy that comes back must not move the arm by itself"
 
     assert watcher.call("guard/reset").success
+    watcher.spin_for(0.5)
+    assert (watcher.mode, watcher.modes[-1]["reason"]) == ("HOLD", "READY")
+    # The dead policy's publishers stay listed until its lease on the network has run out.
+    watcher.spin_until(lambda: watcher.call("guard/hand_back").success, 30.0, "leave to drive")
     watcher.spin_until(lambda: watcher.mode == "AUTO", 5.0, "AUTO")
+    watcher.spin_until(watcher.moving, 10.0, "the arm to move again")
 
 
 def test_stop_latches_until_reset_and_hand_back(launched, watcher):
@@ -114,6 +120,6 @@ def test_unusable_network_interface_is_named_in_one_sentence(tmp_path):
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == UNUSABLE
     assert "Traceback" not in done.stderr
     assert "interface" in done.stderr

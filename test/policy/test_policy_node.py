@@ -378,12 +378,14 @@ def test_when_a_stage_overruns_the_answer_in_hand_is_acted_on(run, edit_stage):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"gate": "adaptive", "tolerance": 0.001, "help_after": 0.3, "start_mode": "AUTO"}],
+    [{"gate": "adaptive", "tolerance": 0.001, "help_after": 0.3}],
 )
 def test_a_policy_that_stays_unsure_makes_the_guard_hold_and_say_why(run):
     start, until = run
-    start(GuardNode)
+    guard = start(GuardNode)
     start(PolicyNode)
-    robot = until(lambda robot: "HOLD" in [convert.status_values(m)["mode"] for m in robot.modes])
+    until(lambda _: guard._core.hand_back(time.monotonic()).accepted)
+    robot = until(lambda robot: convert.status_values(robot.modes[-1])["mode"] == "AUTO")
+    robot = until(lambda robot: convert.status_values(robot.modes[-1])["mode"] == "HOLD")
     assert convert.status_values(robot.modes[-1])["reason"] == "HELP_REQUESTED"
     assert robot.modes[-1].message.startswith("The policy is unsure and asks for help. Its deepest")
