@@ -106,9 +106,11 @@ def parameters():
 
 
 @pytest.fixture
-def policy(parameters):
-    words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    rclpy.init(args=["--ros-args", "-p", "base_frame:=base_link", *words])
+def policy(parameters, request):
+    robot = str(request.config.rootpath / "config/robots/sim.yaml")
+    given = {"gripper.joint": "finger_joint"} | parameters
+    words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
+    rclpy.init(args=["--ros-args", "--params-file", robot, *words])
     node = Listener()
     node.trigger_configure()
     node.trigger_activate()
