@@ -7,6 +7,7 @@ On a robot, where extras are missing, tests that need one are skipped and name i
 
 import itertools
 import random
+import re
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,8 +21,7 @@ from magma_ros import embedded
 from magma_ros.doctor import CORE, EXTRAS
 from magma_ros.types import ActionChunk, Confidence, ExitReading, MagmaError
 
-if find_spec("rclpy") is None and find_spec("cyclonedds") is None:
-    collect_ignore = ["embedded", "graph"]  # not even their conftest.py could be imported
+REAL_ROS = find_spec("rclpy") is not None
 embedded.install()
 
 BRINGS = {"": CORE, **{name: extra.modules for name, extra in EXTRAS.items()}}
@@ -38,6 +38,23 @@ DOMAINS = itertools.cycle(random.SystemRandom().sample(range(20, 230), 210))
 def _lacks(module: str) -> str:
     extra = EXTRA_OF[module]
     return f"needs {module}: pip install '.{f'[{extra}]' if extra else ''}'"
+
+
+def _left_out() -> dict[str, str]:
+    """Folders whose conftest.py cannot be imported here, and the module that it lacks."""
+    found = {}
+    for file in Path(__file__).parent.glob("*/conftest.py"):
+        imported = set(re.findall(r"^(?:from|import) (\w+)", file.read_text(), re.MULTILINE))
+        if "rclpy" in imported and not REAL_ROS:
+            imported.add("cyclonedds")
+        lacking = [m for m in sorted(imported & EXTRA_OF.keys()) if find_spec(m) is None]
+        if lacking:
+            found[file.parent.name] = lacking[0]
+    return found
+
+
+LEFT_OUT = _left_out()
+collect_ignore = list(LEFT_OUT)
 
 
 def _missing_extra(error: BaseException | None) -> str | None:
@@ -64,10 +81,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.benchmark_disable = not timed
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     """Name the folders that are left out as a whole."""
-    left_out = " and ".join(f"test/{folder}" for folder in globals().get("collect_ignore", []))
-    return f"left out: {left_out}: {_lacks('cyclonedds')}" if left_out else ""
+    return [f"left out: test/{folder} {_lacks(module)}" for folder, module in LEFT_OUT.items()]
 
 
 @pytest.hookimpl(trylast=True)

@@ -143,6 +143,13 @@ def test_a_test_that_fails_for_another_reason_still_fails(tmp_path):
     assert "2 failed" in done.stdout
 
 
+def test_folders_that_cannot_begin_without_an_extra_are_left_out_by_its_name():
+    report = run_tests_without("cyclonedds,rosbags,mcap", "test/perception", "-v")
+    assert "left out: test/embedded needs cyclonedds: pip install '.[embedded]'" in report
+    assert "left out: test/graph needs" in report
+    assert "passed" in report
+
+
 def test_where_no_skip_is_allowed_a_skip_is_a_failure():
     with pytest.raises(AssertionError, match="needs onnx"):
         run_tests_without("onnx", "test/policy/test_bundle.py", "--no-skips")

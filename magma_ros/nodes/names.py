@@ -23,6 +23,7 @@ TELEOP_ENABLE = "teleop/enable"
 E_STOP = "e_stop"
 
 ROBOT_TWIST = "servo_node/delta_twist_cmds"
+SERVO_PARAMETERS = "servo_node/get_parameters"
 ROBOT_GRIPPER = "gripper/command"
 GUARD_FOLLOWS = "guard/follows"
 GUARD_MODE = "guard/mode"
