@@ -29,6 +29,11 @@ layers = ["top", "bottom"]
 """
 
 
+@pytest.fixture(autouse=True)
+def tools(needs):
+    needs("dev")
+
+
 def draw(project, *options):
     return subprocess.run(
         [sys.executable, str(SCRIPT), "--project", str(project), *options],

@@ -21,17 +21,20 @@ def run(*command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_rooms_import_only_what_they_may():
+def test_rooms_import_only_what_they_may(needs):
+    needs("dev")
     run(str(BIN / "lint-imports"))
 
 
-def test_code_passes_the_linter_and_is_formatted():
+def test_code_passes_the_linter_and_is_formatted(needs):
+    needs("dev")
     run(str(BIN / "ruff"), "check", ".")
     run(str(BIN / "ruff"), "format", "--check", ".")
 
 
 @pytest.mark.timeout(600)
-def test_types_hold():
+def test_types_hold(needs):
+    needs("dev")
     run(str(BIN / "mypy"))
 
 

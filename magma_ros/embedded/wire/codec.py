@@ -64,7 +64,10 @@ def deserialize(data: bytes, name: str) -> Message:
     Raises:
         SerdeError: The data are not such a message; for example, a text is not UTF-8.
     """
-    return cast("Message", _cdr_store().deserialize_cdr(memoryview(data), name))
+    try:
+        return cast("Message", _cdr_store().deserialize_cdr(memoryview(data), name))
+    except UnicodeDecodeError as error:  # what rosbags 0.11.0 lets through
+        raise SerdeError(f"a text is not UTF-8: {error}") from error
 
 
 def _unused(*_: Any) -> NoReturn:
