@@ -114,8 +114,9 @@ class PolicyNode(ManagedNode):
         self._gate.reset()
         self._pace.restart(self._now())  # older images, still queued, would be answered too late
         self._inputs.start()
-        log = self.get_logger().error
-        self._thinker = Thinker(self._think, self._answer_ready.trigger, LEAD, log, self._monotonic)
+        self._thinker = Thinker(
+            self._think, self._answer_ready.trigger, LEAD, self._log_failure, self._monotonic
+        )
         self._deadline_timer = self._every(LEAD, self._on_deadline)
         self._deadline_timer.cancel()
         self._stream_timer = self._every(1.0 / self.settings["command_rate"], self._stream_commands)
@@ -371,6 +372,9 @@ class PolicyNode(ManagedNode):
             alive=thinker is not None and thinker.alive,
             waiting_for=self._inputs.waiting_for(now),
         )
+
+    def _log_failure(self, text: str) -> None:
+        self.get_logger().error(text, throttle_duration_sec=10.0)
 
     def _complain(self, text: str) -> None:
         self.get_logger().warning(text, throttle_duration_sec=2.0)
