@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import asdict
 
 from builtin_interfaces.msg import Time
@@ -23,6 +24,9 @@ from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
 from magma_ros.types import ActionChunk, FloatArray, Pose, Trace
 
+LATE_WINDOW = 10
+"""Diagnostics, one a second, in which a late plan is still a warning."""
+
 
 class PolicyOutputs:
     """The publishers of the policy node.
@@ -38,7 +42,7 @@ class PolicyOutputs:
         self._frame = base_frame
         self._id = hardware_id
         self._plan_status: DiagnosticStatus | None = None
-        self._late_before = 0
+        self._late_counts: deque[int] = deque([0], maxlen=LATE_WINDOW + 1)
         self._joint = GripperJoint.from_settings(node.settings)
         publisher = node.create_publisher
         self._twist = publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
@@ -97,10 +101,10 @@ class PolicyOutputs:
     ) -> None:
         """Publish the newest plan, the health, the inputs and how well deadlines are kept.
 
-        Lateness is a warning for as long as plans keep coming late.
+        Lateness is a warning until no plan has been late for :data:`LATE_WINDOW` calls.
         """
-        late = tally.late > self._late_before
-        self._late_before = tally.late
+        self._late_counts.append(tally.late)
+        late = tally.late > self._late_counts[0]
         level = DiagnosticStatus.WARN if late else DiagnosticStatus.OK
         values = asdict(tally) | outlook.values()
         status = [
