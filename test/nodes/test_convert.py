@@ -14,6 +14,7 @@ from visualization_msgs.msg import ImageMarker
 
 from magma_ros.nodes import convert
 from magma_ros.nodes.gripper import GripperJoint
+from magma_ros.nodes.settings import SettingError
 from magma_ros.types import Source, Trace
 
 
@@ -110,3 +111,13 @@ def test_a_gripper_joint_that_is_not_finite_has_no_opening(position):
     gripper = GripperJoint("finger", open_position=0.04, closed_position=0.0, max_effort=5.0)
     assert gripper.opening(JointState(name=["finger"], position=[position])) is None
     assert gripper.opening(JointState(name=["finger"])) is None
+
+
+def test_a_gripper_as_open_as_it_is_closed_is_refused():
+    class Settings:
+        def group(self, _prefix):
+            ends = {"open_position": 0.04, "closed_position": 0.04}
+            return {"joint": "finger", "max_effort": 5.0} | ends
+
+    with pytest.raises(SettingError, match=r"are both 0\.04; give the joint's two ends"):
+        GripperJoint.from_settings(Settings())

@@ -272,6 +272,16 @@ def test_a_gate_file_of_another_bundle_is_refused_in_one_sentence(
     node.destroy_node()
 
 
+def test_actions_in_another_frame_than_the_robots_base_are_refused(run, edit_manifest, capfd):
+    edit_manifest(lambda content: content["action"].update(frame="gripper_camera_optical"))
+    node = PolicyNode()
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    said = capfd.readouterr().err
+    assert "action.frame is 'gripper_camera_optical'" in said
+    assert "Traceback" not in said
+    node.destroy_node()
+
+
 @pytest.mark.parametrize("settings", [{"depth": 3}])
 def test_parameters_take_effect_on_the_next_plan(run):
     start, until = run
