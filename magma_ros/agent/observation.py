@@ -22,10 +22,15 @@ GRIPPER_FIELD = "gripper_opening"
 """Proprioception taken from the gripper's joint: 1 = open, 0 = closed."""
 
 INSTRUCTION, POSE, GRIPPER, SYNCHRONY = "instruction", "ee_pose", "gripper", "synchronisation"
-"""What may keep an observation from being made, besides the cameras, as in :meth:`problems`."""
+"""Inputs, and what else may keep an observation from being made; see :func:`camera_input`, too."""
 
 KEPT_PICTURES = 16
 """Pictures kept of each camera, to find those of one moment."""
+
+
+def camera_input(camera: str) -> str:
+    """The name of a camera among the inputs, one of which may be called like the camera."""
+    return f"camera_{camera}"
 
 
 class NotReadyError(MagmaError):
@@ -100,7 +105,7 @@ class ObservationBuffer:
         while kept and kept[-1].stamp > picture.stamp:
             kept.pop()  # the clock has jumped back
         kept.append(picture)
-        self._refused.pop(camera, None)
+        self._refused.pop(camera_input(camera), None)
         self._synchronise()
 
     def add_pose(self, pose: Pose) -> None:
@@ -182,7 +187,7 @@ class ObservationBuffer:
             found[INSTRUCTION] = "waiting for an instruction on the topic 'instruction'"
         for camera in self._sizes:
             newest = self._pictures[camera][-1].stamp if self._pictures[camera] else -math.inf
-            self._judge(found, camera, f"camera {camera!r}", newest, now)
+            self._judge(found, camera_input(camera), f"camera {camera!r}", newest, now)
         if self._needs_pose:
             self._judge(found, POSE, POSE, self._poses.newest, now)
         if GRIPPER_FIELD in self._fields:
@@ -193,7 +198,10 @@ class ObservationBuffer:
 
     def ages(self, now: float) -> dict[str, float]:
         """Age of the newest usable message of each input at ``now`` [s]; ``inf`` for none."""
-        newest = {c: kept[-1].stamp if kept else -math.inf for c, kept in self._pictures.items()}
+        newest = {
+            camera_input(camera): kept[-1].stamp if kept else -math.inf
+            for camera, kept in self._pictures.items()
+        }
         newest |= {POSE: self._poses.newest} if self._needs_pose else {}
         newest |= {GRIPPER: self._gripper.newest} if GRIPPER_FIELD in self._fields else {}
         return {name: now - stamp for name, stamp in newest.items()}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from magma_ros.agent.observation import (
     INSTRUCTION,
     POSE,
     ObservationBuffer,
+    camera_input,
 )
 from magma_ros.agent.picture import Picture, Pictures
 from magma_ros.agent.stamps import StampCheck, StampError
@@ -38,6 +40,9 @@ WATCH_PERIOD = 0.25
 
 REFUSAL_PERIOD = 10.0
 """Least time between two words on messages that cannot be used [s]."""
+
+BATTERY_PATIENCE = 30.0
+"""Silence of a battery that has been heard before it is told [s]; its drivers are slow."""
 
 CLEARANCE, BATTERY, CLOCK = "clearance", "battery", "clock"
 
@@ -75,6 +80,7 @@ class PolicyInputs:
             sync_slop=settings["sync_slop"],
         )
         self._clearance_stamps = StampCheck(CLEARANCE, settings["max_age"])
+        self._battery_heard = math.inf  # never; it is optional
         self._refusals: dict[str, int] = {}
         self._watch = Watch()
         self._timer: Any = None
@@ -117,7 +123,8 @@ class PolicyInputs:
 
     def waiting_for(self, now: float) -> str:
         """What keeps an observation from being made at ``now`` [s], in a sentence, or ''."""
-        return next(iter(self._buffer.problems(now).values()), "")
+        problems = self._buffer.problems(now)
+        return self._watch.lasting.get(CLOCK) or next(iter(problems.values()), "")
 
     def source_of(self, observation: Observation, camera: str) -> Picture:
         """The picture as ``camera`` sent it, of an observation made here."""
@@ -164,7 +171,7 @@ class PolicyInputs:
         try:
             self._buffer.add_picture(camera, picture_from_message(message), self._now())
         except (convert.MessageError, StampError) as error:
-            self._refuse(camera, _about(f"camera {camera!r}", error))
+            self._refuse(camera_input(camera), _about(f"camera {camera!r}", error))
             return
         self._on_picture()
 
@@ -199,12 +206,14 @@ class PolicyInputs:
             if self._clearance_stamps.accept(stamp, now):
                 measured = self._monotonic.now() - max(0.0, now - stamp)
                 self.circumstances.report_clearance(clearance, measured)
+                self._buffer.explain(CLEARANCE, "")
         except (convert.MessageError, StampError, CircumstanceError) as error:
             self._refuse(CLEARANCE, str(error))
 
     def _on_battery(self, message: BatteryState) -> None:
         try:
             self.circumstances.report_battery(float(message.percentage))
+            self._battery_heard = self._monotonic.now()
         except CircumstanceError as error:
             self._refuse(BATTERY, str(error))
 
@@ -222,6 +231,8 @@ class PolicyInputs:
             problems[CLEARANCE] = self._buffer.why(CLEARANCE) or (
                 "the clearance sensor is silent, which counts as full risk; is it published?"
             )
+        if (age := steady - self._battery_heard) > BATTERY_PATIENCE:
+            problems[BATTERY] = f"the battery has been silent for {age:.0f} s; is it published?"
         if self._watch.standstill(now, steady):
             problems = {CLOCK: "the clock stands still; is /clock published?"}
         for name, why in self._watch.update(problems, steady):

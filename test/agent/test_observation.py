@@ -156,11 +156,22 @@ def test_an_image_with_an_impossible_stamp_is_refused_and_changes_nothing(buffer
 
 def test_an_input_that_only_sends_what_is_refused_is_explained(make):
     buffer = make({"front": (4, 4)}, ())
-    buffer.explain("front", "camera 'front' is stamped 60.00 s in the past")
-    assert buffer.problems(10.0) == {"front": "camera 'front' is stamped 60.00 s in the past"}
+    buffer.explain("camera_front", "camera 'front' is stamped 60.00 s in the past")
+    assert buffer.problems(10.0) == {
+        "camera_front": "camera 'front' is stamped 60.00 s in the past"
+    }
     buffer.add_picture("front", picture(10.0), 10.0)
     assert not buffer.problems(10.0)
-    assert "silent" in buffer.problems(11.0)["front"]
+    assert "silent" in buffer.problems(11.0)["camera_front"]
+
+
+def test_a_camera_may_be_called_like_another_input(make):
+    buffer = make({"gripper": (4, 4)}, ("gripper_opening",))
+    buffer.add_gripper(10.0, 0.5, 10.0)
+    assert list(buffer.problems(10.0).values()) == [
+        "nothing has been heard of camera 'gripper' yet; is it published?"
+    ]
+    assert buffer.ages(10.0) == {"camera_gripper": float("inf"), "gripper": 0.0}
 
 
 def test_after_the_clock_jumped_back_nothing_of_before_is_used(buffer):

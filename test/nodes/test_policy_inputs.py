@@ -275,3 +275,4 @@ def test_pictures_are_decoded_by_whoever_looks_at_them(policy, spin, monkeypatch
 def test_a_clock_that_stands_still_is_named(policy, spin):
     assert policy.get_parameter("use_sim_time").type_ == Parameter.Type.BOOL
     spin(lambda: "clock stands still" in policy.inputs.status(now(policy)).message)
+    assert "clock stands still" in policy.inputs.waiting_for(now(policy))
