@@ -26,6 +26,7 @@ FRANKA = Limits(
     angular_jerk=100.0,
     linear_braking=2.0,
     angular_braking=10.0,
+    gripper_speed=2.0,
 )
 TICK, STEP = 0.02, 0.1
 PLANNED_SPEED = 0.35
