@@ -28,6 +28,17 @@ FRANKA = Limits(
     angular_braking=10.0,
     gripper_speed=2.0,
 )
+SIMULATOR = Limits(
+    linear_speed=0.35,
+    angular_speed=3.5,
+    linear_acceleration=4.0,
+    angular_acceleration=40.0,
+    linear_jerk=400.0,
+    angular_jerk=4000.0,
+    linear_braking=8.0,
+    angular_braking=80.0,
+    gripper_speed=4.0,
+)
 TICK, STEP = 0.02, 0.1
 PLANNED_SPEED = 0.35
 
@@ -124,7 +135,7 @@ def test_with_the_limits_of_a_franka_no_goal_is_overshot(
 
 @pytest.mark.parametrize("latency", [0.04, 0.08])
 @pytest.mark.parametrize("distance", [0.1, 0.2])
-@pytest.mark.parametrize("limits", [FRANKA, Limits()])
+@pytest.mark.parametrize("limits", [FRANKA, SIMULATOR])
 def test_a_goal_is_reached_in_hardly_more_than_the_least_time(distance, latency, limits):
     goal = np.array([distance, 0.0, 0.0])
     path = seek(Robot(config_of(limits), limits), goal, latency)
