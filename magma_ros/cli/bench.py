@@ -16,7 +16,10 @@ from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
 from magma_ros.types import MagmaError
 
-bench_app = App(name="bench", help="Time policies, and compare gates where nothing waits.")
+bench_app = App(
+    name="bench",
+    help="Time policies, compare gates where nothing waits, and try to get past the guard.",
+)
 
 
 @bench_app.command
@@ -179,3 +182,33 @@ def latency(
     if json_file is not None:
         write_json(timed.to_json(), json_file)
     return 0
+
+
+@bench_app.command
+def guard(
+    *,
+    messages: int = 100_000,
+    runs: int = 5,
+    seed: int = 0,
+    json_file: JsonFile = None,
+) -> int:
+    """Try to get past the guard: random messages in any order, and late poses at the walls.
+
+    Exits with 1 if anything came out that must not.
+
+    Args:
+        messages: Random messages and requests.
+        runs: Drives against the walls at each latency; 0 for none.
+        seed: Of the random numbers.
+        json_file: Also write the result there.
+    """
+    from magma_ros.evaluation.bench.guard import guard_tables, run_guard_bench
+
+    bench = run_guard_bench(messages, runs, seed, console=complaints)
+    for table in guard_tables(bench):
+        console.print(table)
+    for what, count in bench.fuzz.violations.items():
+        complaints.print(f"{what}: {count} times")
+    if json_file is not None:
+        write_json(bench.to_json(), json_file)
+    return 1 if bench.fuzz.violations else 0

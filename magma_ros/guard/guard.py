@@ -10,9 +10,8 @@ a certified safety function.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,12 +20,12 @@ from magma_ros.guard.e_stop import EmergencyStop
 from magma_ros.guard.fences import Fences
 from magma_ros.guard.gripper import GripperCommand, GripperRamp
 from magma_ros.guard.limits import Motion, Ramp
-from magma_ros.guard.mismatch import MotionWatch
 from magma_ros.guard.modes import TRANSITIONS, ModeSwitch, Request
-from magma_ros.guard.proximity import Clearance, ClearanceWatch
-from magma_ros.guard.sources import PolicyHealth, PolicyWatch, Stream, TeleopWatch
-from magma_ros.guard.track import Estimate, Track
+from magma_ros.guard.proximity import Clearance
+from magma_ros.guard.sources import PolicyHealth
+from magma_ros.guard.track import Estimate
 from magma_ros.guard.validate import malformation
+from magma_ros.guard.watch import Watch
 from magma_ros.types import Answer, FloatArray, Mode, Pose, Source, StopReason, TwistCommand
 
 DRIVERS: Mapping[Mode, Source] = {Mode.AUTO: Source.POLICY, Mode.TELEOP: Source.TELEOP}
@@ -105,15 +104,8 @@ class Guard:
         self._fences = Fences(
             config.limits, config.workspace, config.point, config.tilt, self._latest
         )
-        self._track = Track(config.response_time, config.state_timeout + config.mismatch.window)
-        self._arm = MotionWatch(config.mismatch, self._track)
-        self._policy = PolicyWatch(
-            config.policy_timeout, config.health_timeout, config.plan_timeout
-        )
-        self._teleop = TeleopWatch(config.dead_man, config.teleop_timeout, config.teleop_patience)
-        self._clearance = ClearanceWatch(config.proximity, config.future_tolerance)
+        self._heard = Watch(config, self._e_stop)
         self._gripper = GripperRamp(config.limits.gripper_speed, config.gripper_timeout)
-        self._foreign: dict[Source, str] = {}
         self._active = False
         self._forget(0.0)
 
@@ -123,7 +115,6 @@ class Guard:
         """Begin at rest, with nobody driving and nothing heard; what is latched stays so."""
         self._switch.start_over()
         self._forget(now)
-        self._e_stop.start(now)
         self._active = True
 
     def deactivate(self) -> None:
@@ -139,13 +130,7 @@ class Guard:
         self._rested = now  # since when the arm has been at rest without a driver
         self._bridging = False  # a new driver waits for the arm to be at rest
         self._updated: float | None = None
-        self._pose_stamp = -math.inf  # of the newest pose, on the clock of the messages
-        self._policy.clear()
-        self._teleop.clear()
-        self._track.clear()
-        self._track.lose(now)
-        self._arm.start()
-        self._clearance.start(now)
+        self._heard.start(now)
         self._gripper.clear()
 
     # What is heard
@@ -163,7 +148,7 @@ class Guard:
             if source is self._driver:
                 self._change(now, Request.HOLD, StopReason.INVALID_COMMAND, wrong)
             return Answer(accepted=False, sentence=wrong)
-        if wrong := self._stream(source).take(command, now, offset, self._config.timing):
+        if wrong := self._heard.stream(source).take(command, now, offset, self._config.timing):
             return Answer(accepted=False, sentence=wrong)
         if source is not self._driver:
             return Answer(accepted=True, sentence=f"noted, but the {source.value} does not drive")
@@ -185,14 +170,14 @@ class Guard:
         """Hear what the policy says about itself."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
-        self._policy.report(health, now)
+        self._heard.policy.report(health, now)
         return Answer(accepted=True, sentence="the health is noted")
 
     def report_enable(self, now: float, *, pressed: bool) -> Answer:
         """Hear whether a person presses the dead-man."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
-        self._teleop.enable(now, pressed=pressed)
+        self._heard.teleop.enable(now, pressed=pressed)
         return Answer(accepted=True, sentence="the dead-man is noted")
 
     def report_e_stop(self, now: float, *, pressed: bool) -> Answer:
@@ -207,25 +192,7 @@ class Guard:
         """Hear where the end effector was; without fresh poses nothing moves."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
-        if wrong := self._malformed_pose(pose):
-            return Answer(accepted=False, sentence=wrong)
-        stamp = pose.stamp + offset
-        if stamp - now > self._config.future_tolerance:
-            return Answer(
-                accepted=False,
-                sentence=f"the pose is stamped {stamp - now:.3f} s in the future; "
-                "synchronise the clocks",
-            )
-        if self._pose_stamp + offset > now + self._config.future_tolerance:
-            self._pose_stamp = -math.inf  # the messages' clock was set back
-        if pose.stamp < self._pose_stamp:
-            return Answer(accepted=False, sentence="the pose was overtaken by a newer one")
-        self._pose_stamp = pose.stamp
-        pose = replace(pose, stamp=min(stamp, now))
-        self._track.see(pose)
-        if self._driver is not None:
-            self._arm.see(pose)
-        return Answer(accepted=True, sentence="the pose is taken")
+        return self._heard.see(pose, now, offset, driven=self._driver is not None)
 
     def report_opening(self, opening: float, stamp: float, now: float) -> Answer:
         """Hear the measured opening of the gripper, with its stamp on the guard's clock [s]."""
@@ -242,7 +209,7 @@ class Guard:
         """Hear how far the nearest obstacle is, with its stamp on the guard's clock."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
-        return self._clearance.report(clearance, now)
+        return self._heard.clearance.report(clearance, now)
 
     def report_foreign(self, foreign: Mapping[Source, str]) -> None:
         """Hear who publishes where only one may.
@@ -251,7 +218,7 @@ class Guard:
             foreign: A sentence that names the nodes: under GUARD for the guard's own outputs,
                 under POLICY and TELEOP for the inputs of these sources.
         """
-        self._foreign = dict(foreign)
+        self._heard.foreign = dict(foreign)
 
     # What is asked for
 
@@ -279,14 +246,25 @@ class Guard:
 
     def reset(self, now: float) -> Answer:
         """A person clears the latched reason; the arm goes on waiting in HOLD."""
-        trouble = self._e_stop.trouble(now, self._config.e_stop_heartbeat)
+        trouble = self._heard.emergency(now)
         if trouble is not None and self._switch.mode is Mode.STOPPED:
             return Answer(accepted=False, sentence=f"{trouble[0].sentence} {trouble[1]}".strip())
         return self._request(now, Request.RESET)
 
-    def fail(self, now: float, why: str) -> None:
-        """Stop because the guard itself has failed."""
+    def fail(self, now: float, why: str) -> GuardOutput:
+        """Stop at once because the guard itself has failed; what to send then."""
+        self._motion = Motion()
+        self._heard.track.lose(now)
         self._change(now, Request.STOP, StopReason.GUARD_FAULT, why)
+        return GuardOutput(
+            twist=np.zeros(6),
+            gripper=None,
+            mode=self._switch.mode,
+            reason=self._switch.reason,
+            source=Source.GUARD,
+            scale=1.0,
+            detail=self._switch.detail,
+        )
 
     # What comes out
 
@@ -295,18 +273,18 @@ class Guard:
         elapsed = 0.0 if self._updated is None else max(now - self._updated, 0.0)
         if elapsed > self._config.command_hold:
             # Nobody knows when the arm gave up the last twist: only a pose from now on tells.
-            self._track.lose(now)
+            self._heard.track.lose(now)
         elapsed = min(elapsed, self._latest)
         self._updated = now
         self._watch(now)
-        estimate = self._track.estimate(now)
+        estimate = self._heard.track.estimate(now)
         command = self._wanted(now)
         scale, detail = 1.0, self._switch.detail or self._idle_detail(now)
         twist: FloatArray = np.zeros(6)
         if command is not None and estimate is not None:
             twist, scale, detail = self._shaped(command.twist, estimate, now)
         self._motion = self._next(twist, estimate, elapsed)
-        self._track.sent.record(now, self._motion.twist)
+        self._heard.track.sent.record(now, self._motion.twist)
         at_rest = not self._motion.twist.any()
         self._bridging = self._bridging and not at_rest
         if self._driver is not None or not at_rest:
@@ -326,16 +304,13 @@ class Guard:
     def _driver(self) -> Source | None:
         return DRIVERS.get(self._switch.mode)
 
-    def _stream(self, source: Source) -> Stream:
-        return self._policy.stream if source is Source.POLICY else self._teleop.stream
-
     def _request(self, now: float, request: Request, reason: StopReason | None = None) -> Answer:
         """What a person asks for; only while active."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         after = TRANSITIONS.get((self._switch.mode, request))
         driver = None if after is None else DRIVERS.get(after)
-        if driver is not None and (obstacle := self._obstacle(driver, now)):
+        if driver is not None and (obstacle := self._heard.obstacle(driver, now)):
             return Answer(accepted=False, sentence=obstacle)
         return self._change(now, request, reason)
 
@@ -353,62 +328,28 @@ class Guard:
         self._since, self._command = now, None
         self._bridging = self._driver is not None and bool(self._motion.twist.any())
         self._gripper.drop()
-        self._arm.start()
-
-    def _obstacle(self, driver: Source, now: float) -> str:
-        """Why ``driver`` cannot begin to drive, in one sentence, or empty."""
-        if trouble := self._e_stop.trouble(now, self._config.e_stop_heartbeat):
-            return trouble[0].sentence
-        for source in (Source.GUARD, driver):
-            if who := self._foreign.get(source):
-                return f"{StopReason.FOREIGN_SOURCE.sentence} {who}"
-        if now - self._track.seen > self._config.state_timeout:
-            return "The robot reports no fresh pose; start its driver, then ask again."
-        if driver is Source.TELEOP:
-            return ""
-        if missing := self._clearance.missing(now):
-            return f"{StopReason.CLEARANCE_SILENT.sentence} In detail, {missing}."
-        return self._policy.obstacle(now)
+        self._heard.on_new_driver()
 
     def _watch(self, now: float) -> None:
         """Stop or hold when something that must be there has fallen silent or gone wrong."""
-        trouble = self._e_stop.trouble(now, self._config.e_stop_heartbeat)
-        if trouble is not None and self._active:
+        if self._active and (trouble := self._heard.emergency(now)):
             self._change(now, Request.STOP, *trouble)
-        if self._driver is None:
-            return
-        if trouble := self._driver_trouble(now) or self._arm_trouble(now):
+        driver = self._driver
+        if driver is not None and (trouble := self._heard.trouble(driver, self._since, now)):
             self._change(now, Request.HOLD, *trouble)
-
-    def _driver_trouble(self, now: float) -> tuple[StopReason, str] | None:
-        for source in (Source.GUARD, self._driver):
-            if source is not None and (who := self._foreign.get(source)):
-                return StopReason.FOREIGN_SOURCE, who
-        if self._driver is Source.POLICY:
-            return self._policy.trouble(now)
-        return self._teleop.trouble(now, self._since)
-
-    def _arm_trouble(self, now: float) -> tuple[StopReason, str] | None:
-        if (age := now - self._track.seen) > self._config.state_timeout:
-            return StopReason.STATE_SILENT, f"the last pose is {age:.3f} s old"
-        if wrong := self._arm.trouble:
-            return StopReason.POSITION_MISMATCH, wrong
-        if self._driver is Source.POLICY and (missing := self._clearance.missing(now)):
-            return StopReason.CLEARANCE_SILENT, missing
-        return None
 
     def _follows(self, now: float) -> bool:
         """Whether whoever drives may move the arm at this moment."""
         if self._driver is None or self._bridging:
             return False
-        return self._driver is Source.POLICY or self._teleop.drives(now)
+        return self._driver is Source.POLICY or self._heard.teleop.drives(now)
 
     def _wanted(self, now: float) -> TwistCommand | None:
         """The twist to follow, or None if the arm is to be still."""
         return self._command if self._follows(now) else None
 
     def _idle_detail(self, now: float) -> str:
-        return self._teleop.waits(now) if self._driver is Source.TELEOP else ""
+        return self._heard.teleop.waits(now) if self._driver is Source.TELEOP else ""
 
     def _shaped(
         self, asked: FloatArray, estimate: Estimate, now: float
@@ -419,7 +360,7 @@ class Guard:
         scale = limits.speed_scale(twist)
         detail = "slowed to the speed limit" if scale < 1.0 else ""
         twist = scale * twist
-        twist, share, near = self._clearance.limit(
+        twist, share, near = self._heard.clearance.limit(
             twist,
             estimate.rotations[0],
             now,
@@ -439,14 +380,3 @@ class Guard:
         if not motion.twist.any() or self._fences.permits(estimate, motion.twist):
             return motion
         return self._ramp.halt(self._motion, elapsed)
-
-    @staticmethod
-    def _malformed_pose(pose: Pose) -> str:
-        if pose.position.shape != (3,) or not np.isfinite(pose.position).all():
-            return f"a position must be three finite numbers, not {pose.position.tolist()}"
-        length = float(np.linalg.norm(pose.quaternion)) if pose.quaternion.shape == (4,) else 0.0
-        if not abs(length - 1.0) < 1e-3:
-            return f"an orientation must be a unit quaternion, not {pose.quaternion.tolist()}"
-        return (
-            "" if math.isfinite(pose.stamp) else f"a pose's stamp must be finite, not {pose.stamp}"
-        )

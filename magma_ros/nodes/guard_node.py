@@ -134,10 +134,8 @@ class GuardNode(ManagedNode):
         try:
             output = self._core.update(time.monotonic())
         except Exception as error:  # noqa: BLE001 - a guard that fails must still stop the arm
-            self._publish_twist(np.zeros(6))
-            self._core.fail(time.monotonic(), f"{error!r}")
+            output = self._core.fail(time.monotonic(), repr(error))
             self.get_logger().fatal(traceback.format_exc(), throttle_duration_sec=2.0)
-            return
         if output.publish:
             self._publish(output)
         self._tell(output)

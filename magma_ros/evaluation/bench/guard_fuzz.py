@@ -46,7 +46,10 @@ class FuzzResult:
         seconds: Time it took in the guard and in the checks [s].
         modes: How often each mode was seen, by its name.
         reasons: How often each reason was seen, by its name.
-        violations: What must never happen and did, in words.
+        beyond_limits: Commands beyond the limits, or that left an arm out of its box.
+        without_leave: Motion that no person gave leave for.
+        exceptions: What was raised.
+        violations: Each of these in words, with how often it was seen.
     """
 
     messages: int = 0
@@ -55,6 +58,9 @@ class FuzzResult:
     seconds: float = 0.0
     modes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    beyond_limits: int = 0
+    without_leave: int = 0
+    exceptions: int = 0
     violations: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -67,7 +73,12 @@ class FuzzResult:
         return asdict(self) | {"messages_per_second": self.rate}
 
 
-def fuzz_guard(messages: int, seed: int = 0, config: GuardConfig | None = None) -> FuzzResult:
+def fuzz_guard(
+    messages: int,
+    seed: int = 0,
+    config: GuardConfig | None = None,
+    tell: Callable[[int], object] = lambda _: None,
+) -> FuzzResult:
     """Send random messages and requests, and check every command that comes out.
 
     Three things must never be seen: a command beyond the limits, motion that no person gave leave
@@ -77,6 +88,7 @@ def fuzz_guard(messages: int, seed: int = 0, config: GuardConfig | None = None) 
         messages: How many messages and requests.
         seed: Of the random numbers.
         config: Settings of the guard; the simulated robot's by default.
+        tell: Called now and then with the number of messages sent so far.
     """
     config = config or robot_config("sim")
     # A driver that stops soon: how far the arm goes while the guard is paused is not its doing.
@@ -85,6 +97,8 @@ def fuzz_guard(messages: int, seed: int = 0, config: GuardConfig | None = None) 
     began = time.perf_counter()
     while fuzz.result.messages < messages:
         fuzz.step()
+        if fuzz.result.messages % MOOD == 0:
+            tell(fuzz.result.messages)
     fuzz.result.seconds = time.perf_counter() - began
     return fuzz.result
 
@@ -135,7 +149,7 @@ class _Fuzz:
             if index != self._mute:
                 self._sends[index][1]()
         except Exception as error:  # noqa: BLE001 - that is what is looked for
-            self.result.violations[f"exception: {error!r}"] += 1
+            self._raised(error)
         self.result.messages += 1
         if rng.random() < self._ticks:
             self._update()
@@ -274,6 +288,7 @@ class _Fuzz:
         if answer.accepted:
             self._leave = True
             if not self._active:
+                self.result.without_leave += 1
                 self.result.violations["leave was taken while inactive"] += 1
 
     # What comes out
@@ -287,7 +302,7 @@ class _Fuzz:
         try:
             output = self._guard.update(self._now)
         except Exception as error:  # noqa: BLE001 - that is what is looked for
-            self.result.violations[f"exception: {error!r}"] += 1
+            self._raised(error)
             return
         self._check(output)
         self._arm.send(self._now, output.twist)
@@ -300,8 +315,14 @@ class _Fuzz:
         result.modes[output.mode.name] += 1
         if output.reason is not None:
             result.reasons[output.reason.name] += 1
-        for wrong in (*self._beyond_limits(output), *self._without_leave(output)):
-            result.violations[wrong] += 1
+        beyond, without = self._beyond_limits(output), self._without_leave(output)
+        result.beyond_limits += bool(beyond)
+        result.without_leave += bool(without)
+        result.violations.update([*beyond, *without])
+
+    def _raised(self, error: Exception) -> None:
+        self.result.exceptions += 1
+        self.result.violations[f"exception: {error!r}"] += 1
 
     def _beyond_limits(self, output: GuardOutput) -> list[str]:
         limits, wrong = self._config.limits, []

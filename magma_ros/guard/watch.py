@@ -1,0 +1,143 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that must be there and in order while the arm moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from magma_ros.guard.config import GuardConfig
+from magma_ros.guard.e_stop import EmergencyStop
+from magma_ros.guard.mismatch import MotionWatch
+from magma_ros.guard.proximity import ClearanceWatch
+from magma_ros.guard.sources import PolicyWatch, Stream, TeleopWatch
+from magma_ros.guard.track import Track
+from magma_ros.types import Answer, Pose, Source, StopReason
+
+Trouble = tuple[StopReason, str]
+"""A reason to hold or to stop, and what exactly is wrong."""
+
+
+class Watch:
+    """Knows what was heard of the driver, the robot, the sensors and the emergency stop.
+
+    Args:
+        config: Settings.
+        e_stop: What the emergency stop said last.
+
+    Attributes:
+        policy: The policy's twists and health.
+        teleop: A person's twists and dead-man.
+        clearance: How far obstacles are.
+        track: Where the end effector is.
+        foreign: Sentences about nodes that publish where only one may, by whose topics they are.
+    """
+
+    def __init__(self, config: GuardConfig, e_stop: EmergencyStop) -> None:
+        self._config, self._e_stop = config, e_stop
+        self.policy = PolicyWatch(config.policy_timeout, config.health_timeout, config.plan_timeout)
+        self.teleop = TeleopWatch(config.dead_man, config.teleop_timeout, config.teleop_patience)
+        self.clearance = ClearanceWatch(config.proximity, config.future_tolerance)
+        self.track = Track(config.response_time, config.state_timeout + config.mismatch.window)
+        self.foreign: Mapping[Source, str] = {}
+        self._arm = MotionWatch(config.mismatch, self.track)
+        self._pose_stamp = -math.inf  # of the newest pose, on the clock of the messages
+
+    def start(self, now: float) -> None:
+        """Begin at ``now`` [s] with nothing heard but the emergency stop."""
+        self.policy.clear()
+        self.teleop.clear()
+        self.track.clear()
+        self.track.lose(now)
+        self.clearance.start(now)
+        self._pose_stamp = -math.inf
+        self._e_stop.start(now)
+        self.on_new_driver()
+
+    def on_new_driver(self) -> None:
+        """Compare the arm's motion with what is sent from now on only."""
+        self._arm.start()
+
+    def stream(self, source: Source) -> Stream:
+        """The twists of the policy or of a person."""
+        return self.policy.stream if source is Source.POLICY else self.teleop.stream
+
+    def see(self, pose: Pose, now: float, offset: float, *, driven: bool) -> Answer:
+        """Take in where the end effector was, unless that cannot be.
+
+        Args:
+            pose: Stamped on the clock of the messages.
+            now: The time on the guard's clock [s].
+            offset: What brings the stamp onto the guard's clock [s].
+            driven: Whether somebody drives.
+        """
+        tolerance = self._config.future_tolerance
+        stamp = pose.stamp + offset
+        if wrong := _malformed(pose):
+            return Answer(accepted=False, sentence=wrong)
+        if (ahead := stamp - now) > tolerance:
+            wrong = f"the pose is stamped {ahead:.3f} s in the future; synchronise the clocks"
+            return Answer(accepted=False, sentence=wrong)
+        if self._pose_stamp + offset > now + tolerance:
+            self._pose_stamp = -math.inf  # the messages' clock was set back
+        if pose.stamp < self._pose_stamp:
+            return Answer(accepted=False, sentence="the pose was overtaken by a newer one")
+        self._pose_stamp = pose.stamp
+        pose = replace(pose, stamp=min(stamp, now))
+        self.track.see(pose)
+        if driven:
+            self._arm.see(pose)
+        return Answer(accepted=True, sentence="the pose is taken")
+
+    def emergency(self, now: float) -> Trouble | None:
+        """Why the arm must be stopped, whoever drives, or None."""
+        return self._e_stop.trouble(now, self._config.e_stop_heartbeat)
+
+    def trouble(self, driver: Source, since: float, now: float) -> Trouble | None:
+        """Why ``driver``, who drives since ``since`` [s], must not any more, or None."""
+        for source in (Source.GUARD, driver):
+            if who := self.foreign.get(source):
+                return StopReason.FOREIGN_SOURCE, who
+        if driver is Source.POLICY:
+            found = self.policy.trouble(now)
+        else:
+            found = self.teleop.trouble(now, since)
+        return found or self._arm_trouble(driver, now)
+
+    def obstacle(self, driver: Source, now: float) -> str:
+        """Why ``driver`` cannot begin to drive, in one sentence, or empty."""
+        if trouble := self.emergency(now):
+            return trouble[0].sentence
+        for source in (Source.GUARD, driver):
+            if who := self.foreign.get(source):
+                return f"{StopReason.FOREIGN_SOURCE.sentence} {who}"
+        if now - self.track.seen > self._config.state_timeout:
+            return "The robot reports no fresh pose; start its driver, then ask again."
+        if driver is Source.TELEOP:
+            return ""
+        if missing := self.clearance.missing(now):
+            return f"{StopReason.CLEARANCE_SILENT.sentence} In detail, {missing}."
+        return self.policy.obstacle(now)
+
+    def _arm_trouble(self, driver: Source, now: float) -> Trouble | None:
+        if (age := now - self.track.seen) > self._config.state_timeout:
+            return StopReason.STATE_SILENT, f"the last pose is {age:.3f} s old"
+        if wrong := self._arm.trouble:
+            return StopReason.POSITION_MISMATCH, wrong
+        if driver is Source.POLICY and (missing := self.clearance.missing(now)):
+            return StopReason.CLEARANCE_SILENT, missing
+        return None
+
+
+def _malformed(pose: Pose) -> str:
+    """What is wrong with a pose in itself, in one sentence, or empty."""
+    if pose.position.shape != (3,) or not np.isfinite(pose.position).all():
+        return f"a position must be three finite numbers, not {pose.position.tolist()}"
+    length = float(np.linalg.norm(pose.quaternion)) if pose.quaternion.shape == (4,) else 0.0
+    if not abs(length - 1.0) < 1e-3:
+        return f"an orientation must be a unit quaternion, not {pose.quaternion.tolist()}"
+    return "" if math.isfinite(pose.stamp) else f"a pose's stamp must be finite, not {pose.stamp}"
