@@ -39,8 +39,12 @@ def episodes_table(episodes: Sequence[EpisodeSummary], title: str) -> Table:
             begins = f"{datetime.fromtimestamp(episode.start, UTC):%Y-%m-%d %H:%M:%S}"
             seconds = f"{episode.duration:.1f}"
         counts = ("" if n is None else str(n) for n in (episode.topics, episode.messages))
-        size, state = f"{episode.size / 1e6:.1f}", escape(episode.problem or "whole")
-        table.add_row(escape(str(episode.path)), begins, seconds, *counts, size, state)
+        size, state = (
+            f"{episode.size / 1e6:.1f}",
+            escape(episode.problem.partition(";")[0] or "whole"),
+        )
+        name = str(episode.path.relative_to(title))
+        table.add_row(escape(name), begins, seconds, *counts, size, state)
     return table
 
 

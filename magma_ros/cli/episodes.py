@@ -31,7 +31,10 @@ def list_episodes(directory: Path = Path("runs"), *, json_file: JsonFile = None)
     console.print(episodes_table(found, str(directory)))
     if json_file is not None:
         write_json([episode.to_json() for episode in found], json_file)
-    return 1 if any(episode.problem for episode in found) else 0
+    broken = [episode for episode in found if episode.problem]
+    for episode in broken:
+        console.print(f"magma episodes recover {episode.path}", soft_wrap=True, highlight=False)
+    return 1 if broken else 0
 
 
 @episodes_app.command

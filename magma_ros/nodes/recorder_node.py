@@ -165,7 +165,7 @@ class RecorderNode(ManagedNode):
         if status.recording.failure and not self._failed:
             self._hear_no_more()
             self._fail(status.recording.failure)
-        elif status.lost > self._lost:
+        elif status.lost > self._lost and not self._failed:
             self._lost = status.lost
             self.get_logger().warning(_losses(status), throttle_duration_sec=5.0)
         if self._reports == round(PATIENCE / REPORT_PERIOD) and status.silent:

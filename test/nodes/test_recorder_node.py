@@ -24,7 +24,7 @@ from magma_ros.nodes.recorded import TOPICS
 from magma_ros.nodes.recorder_node import RecorderNode
 
 DONE = TransitionCallbackReturn.SUCCESS
-SERVICES = {names.GUARD_HAND_BACK}
+SERVICES = {names.GUARD_HAND_BACK, names.SERVO_PARAMETERS}
 
 
 class Stage:
