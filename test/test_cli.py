@@ -43,8 +43,14 @@ from magma_ros.cli import main
         (["bench", "latency", "--runs", "1"], "at least 2 runs"),
         (["bench", "latency", "--bundles", "nope"], "there is no bundle 'nope'"),
         (["bench", "wall", "--ticks", "0"], "ticks must be at least 1"),
-        (["bench", "wall", "--period", "-1"], "the period must be a positive time"),
-        (["bench", "wall", "--deadline", "0.03"], "shorter than the period of 0.02 s"),
+        (
+            ["bench", "wall", "--through", "process", "--period", "-1"],
+            "the period must be a positive time",
+        ),
+        (
+            ["bench", "wall", "--through", "process", "--deadline", "0.03"],
+            "shorter than the period of 0.02 s",
+        ),
         (["bench", "wall", "--bundle", "nope", "--no-hog"], "there is no bundle 'nope'"),
         (["bundle", "inspect", "nope"], "there is no bundle 'nope'"),
         (["launch", "nope.launch.yaml"], "nope.launch.yaml is not among the shared files"),
