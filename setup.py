@@ -85,13 +85,13 @@ setup(
     entry_points={
         "console_scripts": [
             "magma = magma_ros.cli:main",
-            "policy_node = magma_ros.nodes.policy_node:main",
-            "guard_node = magma_ros.nodes.guard_node:main",
-            "sim_node = magma_ros.nodes.sim_node:main",
-            "recorder_node = magma_ros.nodes.recorder_node:main",
-            "report_node = magma_ros.nodes.report_node:main",
-            "gripper_adapter_node = magma_ros.nodes.gripper_adapter_node:main",
-            "latency_probe_node = magma_ros.nodes.latency_probe_node:main",
+            "policy_node = magma_ros.nodes.entry:policy_node",
+            "guard_node = magma_ros.nodes.entry:guard_node",
+            "sim_node = magma_ros.nodes.entry:sim_node",
+            "recorder_node = magma_ros.nodes.entry:recorder_node",
+            "report_node = magma_ros.nodes.entry:report_node",
+            "gripper_adapter_node = magma_ros.nodes.entry:gripper_adapter_node",
+            "latency_probe_node = magma_ros.nodes.entry:latency_probe_node",
         ],
     },
 )

@@ -144,7 +144,7 @@ def package(tmp_path: Path) -> Path:
     info.mkdir(parents=True)
     shutil.copy(PROGRAMS / "probe.py", site / "probe_programs.py")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: probe\nVersion: 1.0\n")
-    names = ("tell", "wait", "stubborn", "fail", "node")
+    names = ("tell", "wait", "stubborn", "fail", "node", "succeed", "unusable", "deaf", "talk")
     lines = [f"{name} = probe_programs:{name}" for name in names]
     (info / "entry_points.txt").write_text("\n".join(["[console_scripts]", *lines]))
     share = tmp_path / "prefix" / "share" / "probe"

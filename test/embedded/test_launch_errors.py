@@ -52,7 +52,7 @@ REFUSED = {
     ),
     "an executable that is not there": (
         f"launch:\n{NODE}\n- node: {{pkg: probe, exec: nothing}}",
-        "executable 'nothing' of package 'probe' was not found; it has fail, node, stubborn,",
+        "executable 'nothing' of package 'probe' was not found; it has deaf, fail, node,",
     ),
     "a package that is not there": (
         f"launch:\n{NODE}\n- let: {{name: a, value: $(find-pkg-share nothing)}}",
@@ -81,6 +81,26 @@ REFUSED = {
     "a condition that is none": (
         f"launch:\n{NODE}\n- let: {{name: a, value: b, if: maybe}}",
         "'maybe' is not a condition",
+    ),
+    "a namespace that is none": (
+        f"launch:\n- push_ros_namespace: {{namespace: robot-1}}\n{NODE}",
+        "'/robot-1' is not a namespace: it takes letters, digits and _",
+    ),
+    "a node's name that is none": (
+        "launch:\n- node: {pkg: probe, exec: tell, name: 2nd}",
+        "'2nd' is not a node name",
+    ),
+    "a topic's name that is none": (
+        "launch:\n- node: {pkg: probe, exec: tell, remap: [{from: a, to: b c}]}",
+        "'b c' is not the name of a topic or service",
+    ),
+    "a command that fails": (
+        f"launch:\n{NODE}\n- let: {{name: a, value: $(command 'ls /nowhere')}}",
+        r"yaml:3: ls: cannot access '?/nowhere'?: No such file",
+    ),
+    "a command that is not there": (
+        f"launch:\n{NODE}\n- let: {{name: a, value: $(command no-such-command)}}",
+        "the command 'no-such-command' cannot be run",
     ),
     "words that cannot be split": (
         f"launch:\n{NODE}\n- node: {{pkg: probe, exec: tell, args: it's}}",

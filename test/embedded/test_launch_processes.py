@@ -7,9 +7,12 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from magma_ros.embedded.launch.output import Log
 
 Launch = Callable[..., Any]
 
@@ -95,3 +98,89 @@ def test_a_required_process_takes_the_others_with_it(run: Launch) -> None:
     )
     assert "process[fail-2] was required" in launched.text
     assert launched.process.returncode == 1
+
+
+def test_what_cannot_work_ends_the_launch_with_its_sentence_and_is_not_tried_again(
+    run: Launch,
+) -> None:
+    launched = run(
+        """
+        launch:
+        - node: {pkg: probe, exec: wait}
+        - node: {pkg: probe, exec: unusable, respawn: "true"}
+        """,
+    )
+    assert launched.process.returncode == 2
+    assert launched.text.count("process started") == 2
+    assert launched.output[-1] == "[ERROR] [launch]: unusable-2: there is no such eye"
+
+
+def test_what_a_required_process_said_last_is_said_last(run: Launch) -> None:
+    launched = run(
+        """
+        launch:
+        - node: {pkg: probe, exec: wait}
+        - node: {pkg: probe, exec: fail, on_exit: shutdown}
+        """,
+    )
+    assert launched.process.returncode == 1
+    assert launched.output[-1] == "[ERROR] [launch]: fail-2: cannot go on"
+
+
+def test_a_process_that_has_done_its_work_is_not_respawned(run: Launch) -> None:
+    launched = run('launch:\n- node: {pkg: probe, exec: succeed, respawn: "true"}')
+    assert launched.process.returncode == 0
+    assert launched.text.count("process started") == 1
+
+
+@pytest.mark.parametrize("executable", ["wait", "deaf"])
+def test_processes_end_with_a_launch_that_is_killed(begin: Launch, executable: str) -> None:
+    launched = begin(f"launch:\n- node: {{pkg: probe, exec: {executable}, output: screen}}")
+    pid = int(launched.wait_for(r"started with pid \[(\d+)\]")[1])
+    launched.wait_for("ready")
+    launched.process.kill()
+    killed = time.monotonic()
+    while _is_running(pid):
+        assert time.monotonic() < killed + 5.0
+        time.sleep(0.02)
+
+
+def test_a_console_that_takes_no_more_lines_does_not_hold_up_the_launch(begin: Launch) -> None:
+    launched = begin("launch:\n- node: {pkg: probe, exec: talk, output: screen}")
+    launched.wait_for("ready")
+    time.sleep(0.5)  # nobody reads: the pipe is full after 64 kB
+    launched.process.send_signal(signal.SIGINT)
+    launched.process.wait(10.0)
+
+
+def test_a_log_that_cannot_be_made_is_named_and_the_launch_goes_on(
+    begin: Launch, package: Path
+) -> None:
+    (package / "log").write_text("a file where a folder should be")
+    launched = begin("launch:\n- node: {pkg: probe, exec: tell, output: screen}")
+    assert launched.finish() == 0
+    (line,) = [line for line in launched.output if line.startswith("[ERROR]")]
+    assert "launch.log cannot be written" in line
+    assert "Set ROS_LOG_DIR to a folder that can be written" in line
+    assert launched.told()
+
+
+def test_a_log_on_a_full_disk_is_named_once_and_costs_only_itself(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "launch.log").symlink_to("/dev/full")
+    log = Log(tmp_path)
+    for number in range(3):
+        log.line("node", f"line {number}", on_screen=True)
+    log.close()
+    shown = capfd.readouterr().out
+    assert shown.count("launch.log cannot be written (No space left on device)") == 1
+    assert all(f"[node] line {number}" in shown for number in range(3))
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"

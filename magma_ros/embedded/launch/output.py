@@ -106,11 +106,14 @@ class Log:
             except OSError as error:
                 os.close(self._file)
                 self._file = None
-                self.error("launch", self._without_file(error))
-        if line.on_screen and self._console is not None:
-            # A full disk may have room again for the next line.
-            with suppress(OSError):
-                _write_whole(self._console, f"{line.text}\n".encode())
+                self._show(f"[ERROR] [launch]: {self._without_file(error)}")
+        if line.on_screen:
+            self._show(line.text)
+
+    def _show(self, text: str) -> None:
+        if self._console is not None:
+            with suppress(OSError):  # a full disk may have room again for the next line
+                _write_whole(self._console, f"{text}\n".encode())
 
     def _without_file(self, error: OSError) -> str:
         return (

@@ -53,3 +53,27 @@ def node():
 def fail():
     print("cannot go on", file=sys.stderr, flush=True)
     return 3
+
+
+def succeed():
+    print("done", flush=True)
+    return 0
+
+
+def unusable():
+    print("[FATAL] [1.5] [eye]: there is no such eye", file=sys.stderr, flush=True)
+    return os.EX_CONFIG
+
+
+def deaf():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    print("ready", flush=True)
+    time.sleep(60.0)
+
+
+def talk():
+    line = "x" * 1000
+    print("ready", flush=True)
+    while True:
+        print(line, flush=True)
