@@ -52,7 +52,7 @@ REFUSALS: Mapping[tuple[Mode, Request], str] = {
 }
 """Why the others are refused, and what to do instead."""
 
-_UNHURRIED = frozenset(
+UNHURRIED = frozenset(
     {
         StopReason.STARTUP,
         StopReason.READY,
@@ -108,4 +108,4 @@ class ModeSwitch:
 
         A hold that was asked for decelerates instead.
         """
-        return self.reason is not None and self.reason not in _UNHURRIED
+        return self.reason is not None and self.reason not in UNHURRIED
