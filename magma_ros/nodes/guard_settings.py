@@ -18,8 +18,13 @@ from magma_ros.guard import (
     Workspace,
 )
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
-from magma_ros.nodes.limits import BASE_FRAME, BODY_SETTINGS, LIMIT_SETTINGS, WORKSPACE_SETTINGS
-from magma_ros.nodes.pose_input import POSE_SETTINGS
+from magma_ros.nodes.limits import (
+    BASE_FRAME,
+    BODY_SETTINGS,
+    LIMIT_SETTINGS,
+    POSE_SETTINGS,
+    WORKSPACE_SETTINGS,
+)
 from magma_ros.nodes.settings import Setting, Settings
 
 TIME_SETTINGS = (

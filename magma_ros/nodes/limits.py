@@ -15,6 +15,18 @@ from magma_ros.nodes.settings import Setting
 
 BASE_FRAME = Setting("base_frame", str, "Frame of twists and poses, fixed to the robot's base.")
 
+POSE_SETTINGS = (
+    Setting(
+        "pose_source",
+        "topic",
+        "Where the end effector's pose comes from: the topic ee_pose, or TF (base_frame to "
+        "ee_frame).",
+        choices=("topic", "tf"),
+    ),
+    Setting("ee_frame", "tool0", "Frame of the end effector."),
+)
+"""Where a robot's pose is found; parameters of a node with a ``PoseInput``."""
+
 LIMIT_SETTINGS: tuple[Setting, ...] = (
     Setting("limits.linear_speed", float, "Greatest speed [m/s].", 0.001, 5.0),
     Setting("limits.angular_speed", float, "Greatest angular speed [rad/s].", 0.001, 20.0),
@@ -45,7 +57,7 @@ BODY_SETTINGS: tuple[Setting, ...] = (
 
 ROBOT_SETTINGS: tuple[Setting, ...] = (
     BASE_FRAME,
-    Setting("ee_frame", str, "Frame of the end effector."),
+    *POSE_SETTINGS,
     *LIMIT_SETTINGS,
     *WORKSPACE_SETTINGS,
     *BODY_SETTINGS,

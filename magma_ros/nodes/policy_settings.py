@@ -8,8 +8,7 @@ from magma_ros.agent.tuned_gate import GATE_OPTIONS
 from magma_ros.gate.loop import HEADROOM
 from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
-from magma_ros.nodes.limits import BASE_FRAME, LIMIT_SETTINGS
-from magma_ros.nodes.pose_input import POSE_SETTINGS
+from magma_ros.nodes.limits import BASE_FRAME, LIMIT_SETTINGS, POSE_SETTINGS
 from magma_ros.nodes.settings import Setting
 
 GATE_SETTINGS = (

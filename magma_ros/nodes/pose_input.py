@@ -16,20 +16,7 @@ from tf2_ros import Buffer, TransformException, TransformListener
 from magma_ros.agent.stamps import StampCheck, StampError
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.managed_node import ManagedNode
-from magma_ros.nodes.settings import Setting
 from magma_ros.types import Pose
-
-POSE_SETTINGS = (
-    Setting(
-        "pose_source",
-        "topic",
-        "Where the end effector's pose comes from: the topic ee_pose, or TF (base_frame to "
-        "ee_frame).",
-        choices=("topic", "tf"),
-    ),
-    Setting("ee_frame", "tool0", "Frame of the end effector, if its pose comes from TF."),
-)
-"""Parameters of a node with a :class:`PoseInput`, besides ``base_frame``."""
 
 TF_PERIOD = 0.02
 """Time between two looks at TF [s]."""
@@ -51,7 +38,7 @@ class PoseInput:
         """Subscribe.
 
         Args:
-            node: Node to subscribe with; it has ``base_frame`` and :data:`POSE_SETTINGS`.
+            node: Node to subscribe with; it has ``base_frame`` and ``POSE_SETTINGS``.
             max_age: Age beyond which a pose is refused [s].
             on_pose: Called with each pose; its stamp is on the node's clock.
             on_refused: Called with a sentence for each pose that cannot be used.
@@ -123,7 +110,8 @@ class PoseInput:
         try:
             found = self._buffer.lookup_transform(self._base, self._end, Time())
             pose = _pose(found)
-            if self._stamps.accept(pose.stamp, self._now()):
+            known = pose.stamp == self._stamps.newest  # and by now perhaps old: TF is silent
+            if not known and self._stamps.accept(pose.stamp, self._now()):
                 self._on_pose(pose)
         except TransformException as error:
             self._on_refused(f"no {self.source} yet: {error}")

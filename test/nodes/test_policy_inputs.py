@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image, JointState, Range
 from std_msgs.msg import String
+from tf2_msgs.msg import TFMessage
 
 from magma_ros.agent.observation import NotReadyError
 from magma_ros.nodes import convert, names
@@ -203,6 +204,26 @@ def test_cameras_that_are_not_synchronised_are_named(policy, spin):
     spin(
         lambda: "s apart at best, and sync_slop is" in policy.inputs.waiting_for(now(policy)),
         lambda: robot.publish(ago={"wrist": 0.02}),
+    )
+
+
+@pytest.mark.parametrize("parameters", [{"pose_source": "tf", "ee_frame": "hand"}])
+def test_a_robot_that_publishes_tf_alone_is_observed(policy, spin):
+    robot = Robot(policy)
+    publisher = policy.create_publisher(TFMessage, "/tf", 10)
+
+    def send():
+        robot.publish(without=["pose"])
+        moved = TransformStamped(child_frame_id="hand")
+        moved.header.frame_id, moved.header.stamp = "base_link", robot.stamp()
+        moved.transform.translation.x = 0.3
+        publisher.publish(TFMessage(transforms=[moved]))
+
+    spin(lambda: ready(policy), send)
+    assert policy.inputs.observe(now(policy)).proprioception[0] == pytest.approx(0.3)
+    spin(
+        lambda: "ee_pose has been silent" in policy.inputs.waiting_for(now(policy)),
+        lambda: robot.publish(without=["pose"]),
     )
 
 

@@ -15,8 +15,9 @@ from rclpy.qos import qos_profile_sensor_data
 from tf2_msgs.msg import TFMessage
 
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.limits import POSE_SETTINGS
 from magma_ros.nodes.managed_node import ManagedNode
-from magma_ros.nodes.pose_input import POSE_SETTINGS, PoseInput
+from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.settings import Setting
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the policy node hears, decides, draws and tells, over DDS."""
 
+import threading
 import time
 
 import numpy as np
@@ -19,6 +20,7 @@ from sensor_msgs.msg import BatteryState, Image, JointState, Range
 from std_msgs.msg import Header, String
 from visualization_msgs.msg import ImageMarker
 
+from magma_ros.agent.picture import Picture
 from magma_ros.gate.confidence import FEATURES
 from magma_ros.gate.gate_file import (
     ExitEntry,
@@ -176,6 +178,20 @@ def test_what_was_seen_before_the_node_was_active_is_not_planned(run):
     assert all(
         convert.seconds(marker.header.stamp) > active_from for marker in robot.markers[planned:]
     )
+
+
+def test_pictures_are_decoded_on_the_thinking_thread_alone(run, monkeypatch):
+    threads, whole = set(), Picture.pixels
+
+    def pixels(picture, *size):
+        threads.add(threading.current_thread().name)
+        return whole(picture, *size)
+
+    monkeypatch.setattr(Picture, "pixels", pixels)
+    start, until = run
+    start(PolicyNode)
+    until(lambda robot: len(robot.statuses) >= 3 and robot.markers)
+    assert threads == {"thinking"}
 
 
 def test_a_policy_that_draws_nothing_publishes_no_trace(run, edit_manifest, edit_stage):
