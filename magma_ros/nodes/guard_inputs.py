@@ -15,6 +15,7 @@ from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import JointState, Range
 from std_msgs.msg import Bool, String
 
+from magma_ros.agent.interpolated_clock import InterpolatedClock
 from magma_ros.guard import Clearance, GripperCommand, Guard, PolicyHealth
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.gripper import GripperJoint
@@ -51,6 +52,7 @@ class GuardInputs:
     ) -> None:
         self.rejected = 0
         self.policy_stamp: Time | None = None
+        self._clock = InterpolatedClock()
         self._node, self._guard, self._gripper = node, guard, gripper
         subscribe = node.create_subscription
         for source, twist, opening in (
@@ -141,7 +143,8 @@ class GuardInputs:
 
     def _offset(self, now: float) -> float:
         """What brings a stamp onto the steady clock, whose time is ``now`` [s]."""
-        return now - float(self._node.get_clock().now().nanoseconds) * 1e-9
+        told = float(self._node.get_clock().now().nanoseconds) * 1e-9
+        return now - self._clock.read(told, now)
 
     def _note(self, answer: Answer) -> None:
         if not answer.accepted:
