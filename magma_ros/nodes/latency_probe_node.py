@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -127,7 +128,7 @@ class LatencyProbeNode(ManagedNode):
                 }
                 self._instruction = str(file["instruction"])
                 self._position: FloatArray = np.array(file["position"], float)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ProbeError(f"{path} holds no pictures to show: {error}") from error
         self._orientation = Rotation.from_quat(TOOL_DOWN)
 

@@ -16,6 +16,9 @@ from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.shards import DataError, read_columns
 from magma_ros.models.training.aggregate import aggregate
 from magma_ros.models.training.checkpoint import (
+    AVERAGE,
+    RECIPE,
+    STATE,
     WEIGHTS,
     CheckpointError,
     Recipe,
@@ -23,7 +26,7 @@ from magma_ros.models.training.checkpoint import (
     load_policy,
 )
 from magma_ros.models.training.rollout import TorchPolicy, success_rate
-from magma_ros.models.training.runlog import CURVES, LOSSES
+from magma_ros.models.training.runlog import CURVES, LOSSES, RunLog
 from magma_ros.models.training.train import AGGREGATED, Trainer, batch_rows, train
 from magma_ros.types import MagmaError
 
@@ -146,6 +149,28 @@ def test_damaged_weights_are_named(
     (checkpoint / WEIGHTS).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match=rf"{WEIGHTS} is missing or damaged"):
         Trainer(recipe, demonstrations, tmp_path)
+
+
+def test_no_damage_to_a_checkpoint_is_more_than_a_sentence(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    checkpoint = Trainer(recipe, demonstrations, tmp_path).train()
+    for name in (RECIPE, WEIGHTS, AVERAGE, STATE):
+        whole = (checkpoint / name).read_bytes()
+        for content in (b"", b"{}", b"[" * 100_000, b"\xff" * 64, whole[: len(whole) // 2]):
+            (checkpoint / name).write_bytes(content)
+            with pytest.raises(CheckpointError) as caught:
+                Trainer(recipe, demonstrations, tmp_path)
+            assert str(checkpoint) in str(caught.value)
+            assert "\n" not in str(caught.value)
+        (checkpoint / name).write_bytes(whole)
+
+
+def test_a_damaged_record_of_the_losses_is_named(tmp_path: Path) -> None:
+    for content in (b"step,total\n3,", b"\xff", b"step,total\nx,1\n", b"total\n1\n"):
+        (tmp_path / LOSSES).write_bytes(content)
+        with pytest.raises(MagmaError, match=rf"{LOSSES} is (damaged|not text)"):
+            RunLog(tmp_path, 4, 2)
 
 
 def test_a_folder_without_checkpoint_is_named(tmp_path: Path) -> None:
