@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from geometry_msgs.msg import PoseStamped
 from rosbags.highlevel import AnyReader
 
-from magma_ros.nodes import names
+from magma_ros.nodes import names, qos
 from magma_ros.nodes.managed_node import UNUSABLE
 
 pytestmark = [pytest.mark.graph, pytest.mark.timeout(180)]
@@ -63,6 +64,29 @@ def test_dead_policy_stops_the_arm_and_only_a_person_starts_it_again(launched, w
     watcher.spin_until(lambda: watcher.call("guard/hand_back").success, 30.0, "leave to drive")
     watcher.spin_until(lambda: watcher.mode == "AUTO", 5.0, "AUTO")
     watcher.spin_until(watcher.moving, 10.0, "the arm to move again")
+
+
+def test_dead_guard_stops_the_arm_and_comes_back_into_hold(launched, watcher):
+    poses = []
+    watcher.node.create_subscription(
+        PoseStamped, names.EE_POSE, lambda m: poses.append(m.pose.position), qos.EVENTS
+    )
+    launch = start_moving(launched, watcher)
+    before = launch.pids()["guard_node"]
+    os.kill(before, signal.SIGKILL)
+    heard = len(watcher.twists[names.ROBOT_TWIST])
+    watcher.spin_for(0.4)  # the robot's own time-out for commands is 0.1 s
+    poses.clear()
+    modes = len(watcher.modes)
+    watcher.spin_until(lambda: len(watcher.modes) > modes, 20.0, "the guard to return")
+    watcher.spin_for(1.5)  # whoever started the demo gave leave once
+    assert launch.pids()["guard_node"] != before
+    assert (watcher.mode, watcher.modes[-1]["reason"]) == ("HOLD", "STARTUP")
+    sizes = [size for _, size in watcher.twists[names.ROBOT_TWIST][heard + 5 :]]
+    assert sizes
+    assert max(sizes) == 0.0
+    last, first = poses[-1], poses[0]
+    assert max(abs(last.x - first.x), abs(last.y - first.y), abs(last.z - first.z)) < 0.002
 
 
 def test_stop_latches_until_reset_and_hand_back(launched, watcher):

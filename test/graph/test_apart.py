@@ -1,0 +1,84 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Robots and demonstrations on one machine, even in one DDS domain, hear nothing of each other."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from magma_ros.nodes import names
+from magma_ros.share import share_file
+
+pytestmark = [pytest.mark.graph, pytest.mark.timeout(120)]
+
+SHARED = {"/diagnostics", "/tf", "/tf_static", "/clock", "/rosout", "/parameter_events"}
+"""What robots in one domain share on purpose."""
+
+OURS = {"policy", "guard", "recorder", "sim", "report"}
+
+
+def users(node, topic):
+    """The namespaces whose nodes publish or hear a topic."""
+    infos = [
+        *node.get_publishers_info_by_topic(topic),
+        *node.get_subscriptions_info_by_topic(topic),
+    ]
+    return {info.node_namespace for info in infos if info.node_name in OURS}
+
+
+def robot(launched, namespace):
+    file = str(share_file("config", "robots", "sim.yaml"))
+    return launched(
+        "robot.launch.yaml",
+        robot_file=file,
+        namespace=namespace,
+        record="false",
+        cameras="front=rgb",
+    )
+
+
+def test_two_robots_and_a_demo_in_one_domain_share_nothing_that_moves(launched, watcher):
+    robot(launched, "")
+    robot(launched, "left")
+    demo = launched("demo.launch.yaml", namespace="demo", task="reach", seed="1", run_dir="run")
+    watcher.spin_until(lambda: "SUCCEEDED in" in demo.text, 90.0, "the demo to do its task")
+    node = watcher.node
+    topics = {topic: users(node, topic) for topic, _ in node.get_topic_names_and_types()}
+
+    assert {"/"} == topics[f"/{names.POLICY_TWIST}"]
+    assert {"/left"} == topics[f"/left/{names.ROBOT_TWIST}"]
+    assert {"/left"} == topics["/left/rgb/image_raw/compressed"]
+    mixed = {t: spaces for t, spaces in topics.items() if len(spaces) > 1 and t not in SHARED}
+    assert mixed == {}
+    assert not [t for t in ("/tf", "/tf_static", "/clock") if "/demo" in topics.get(t, ())]
+    heard = watcher.twists[names.ROBOT_TWIST]
+    assert heard, "the robot's own guard must be heard"
+    assert max(size for _, size in heard) == 0.0
+    assert watcher.mode == "HOLD"
+
+
+def test_two_demos_at_the_same_time_each_report_their_own_task(tmp_path, watcher):
+    demos = {}
+    for seed in (1, 3):
+        words = ["demo", "--task", "reach", "--seed", str(seed), "--run-dir", f"run{seed}"]
+        demos[seed] = subprocess.Popen(
+            [sys.executable, "-m", "magma_ros.cli", *words],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    try:
+        for seed, demo in demos.items():
+            text, _ = demo.communicate(timeout=90)
+            assert demo.returncode == 0, text
+            summary = json.loads((tmp_path / f"run{seed}" / "summary.json").read_text())
+            assert (summary["seed"], summary["success"]) == (seed, True)
+    finally:
+        for demo in demos.values():
+            demo.kill()
+            demo.wait()
+    watcher.spin_for(0.1)
+    assert not watcher.twists[names.ROBOT_TWIST], "whoever is in the domain hears none of them"
