@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,11 @@ class FuzzResult:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
-        return asdict(self) | {"messages_per_second": self.rate}
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        counts = {
+            name: dict(value) for name, value in content.items() if isinstance(value, Counter)
+        }
+        return content | counts | {"messages_per_second": self.rate}
 
 
 def fuzz_guard(
