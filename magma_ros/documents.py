@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reads YAML and JSON files into plain data; whatever is wrong with one is said in one sentence.
+"""Reads YAML and JSON files into plain data; any fault is an error of one sentence.
 
 Every reader of the project ends here, those of the embedded ROS 2 too, so this module imports
 nothing of the rest. A document is bounded in size, depth and number of entries before anything is

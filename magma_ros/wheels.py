@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What pip has to compile for the demo on this Python, told before it begins.
+"""What pip has to compile for the demo on this Python, announced before it begins.
 
 Needs nothing but Python and runs before anything is installed, as ``python -m magma_ros.wheels``.
 Its exit status is 1 where the demo cannot be installed at all.

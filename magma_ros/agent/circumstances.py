@@ -42,7 +42,7 @@ class Circumstances:
     """
 
     def __init__(self, *, clearance_required: bool = False) -> None:
-        """Start without readings; a clearance that is required is a risk until it is heard."""
+        """Start without readings; a clearance that is required is a risk until it is received."""
         self.speed = 0.0
         self.energy = 1.0
         self._required = clearance_required

@@ -21,7 +21,7 @@ class Doubt:
 
     Only evidence counts: the time between two successive decisions that are both unsure. A decision
     that was cut short, by a deadline or a cap, pauses the count, because nobody knows what the
-    deepest exit would have said; so does a gap in which nothing was decided. Doubt that is not
+    deepest exit would have given; so does a gap in which nothing was decided. Doubt that is not
     renewed within :data:`EXPIRY` is over. A policy with a single exit, which has nothing to
     disagree with, is never in doubt.
     """

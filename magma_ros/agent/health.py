@@ -27,7 +27,7 @@ class Health:
 
     @property
     def sentence(self) -> str:
-        """The state in words."""
+        """The state as a sentence."""
         if self.fault or self.waiting_for:
             return self.fault or self.waiting_for
         if math.isinf(self.plan_age):

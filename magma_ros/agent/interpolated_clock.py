@@ -30,8 +30,8 @@ class InterpolatedClock:
         """The time of the messages [s], interpolated.
 
         Args:
-            message_time: What the clock of the messages says [s].
-            monotonic: What the monotonic clock says at the same moment [s].
+            message_time: Reading of the clock of the messages [s].
+            monotonic: Reading of the monotonic clock at the same moment [s].
         """
         if message_time != self._tick:
             self._note_tick(message_time, monotonic)

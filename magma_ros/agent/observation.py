@@ -34,7 +34,7 @@ def camera_input(camera: str) -> str:
 
 
 class NotReadyError(MagmaError):
-    """An observation cannot be made yet; the text says what is missing or too old."""
+    """An observation cannot be made yet; the text names what is missing or too old."""
 
 
 class UnknownFieldError(MagmaError):
@@ -47,7 +47,7 @@ class ObservationBuffer:
     All times are on the clock of the messages [s]. Ages come from stamps, never from arrival.
 
     Attributes:
-        instruction: What the robot is told to do, in plain words.
+        instruction: The task in plain language.
     """
 
     def __init__(

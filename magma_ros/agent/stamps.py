@@ -17,7 +17,7 @@ OTHER_CLOCK = 1e6
 
 
 class StampError(MagmaError):
-    """A stamp cannot be used; the text says whose, why, and by how much."""
+    """A stamp cannot be used; the text names whose, why, and by how much."""
 
 
 class StampCheck:

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tells of problems that last: once when they appear, and again now and then."""
+"""Reports problems that last: once when they appear, and again at intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 
 REMIND_AFTER = 10.0
-"""Time after which a problem that is still there is told again [s]."""
+"""Time after which a problem that is still there is reported again [s]."""
 
 STANDSTILL = 1.0
 """Time in which a clock must have advanced [s]."""
@@ -30,7 +30,7 @@ class Watch:
         self._moment, self._moved = -math.inf, math.inf
 
     def update(self, problems: Mapping[str, str], now: float) -> list[tuple[str, str]]:
-        """Take in what a look at ``now`` [s] has found; gives what should be told now."""
+        """Update with the problems found at ``now`` [s]; returns those to report now."""
         self.lasting = {name: why for name, why in problems.items() if name in self._before}
         self._before = set(problems)
         self._told = {name: when for name, when in self._told.items() if name in problems}

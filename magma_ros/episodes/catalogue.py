@@ -56,7 +56,7 @@ def episodes(directory: Path) -> tuple[EpisodeSummary, ...]:
 
 
 def _summary(path: Path) -> EpisodeSummary:
-    """What the index says; the messages are not read."""
+    """Read from the index; the messages are not read."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

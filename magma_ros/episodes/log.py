@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Takes messages as they are heard, gives each its times, and counts what is missing."""
+"""Takes messages as they are received, gives each its times, and counts what is missing."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ HELD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A topic that is heard.
+    """A topic that is subscribed.
 
     Attributes:
         topic: The topic.
         stamped: Whether its messages begin with a ``std_msgs/Header``.
-        latched: Whether it holds facts that are given to late joiners too; they may be heard twice.
+        latched: Whether it holds facts that are given to late joiners too; they may be received
+            twice.
         steady: Whether its messages come at a steady rate, so that gaps can be counted.
     """
 
@@ -40,10 +41,10 @@ class LogStatus:
     """How a recording goes.
 
     Attributes:
-        recording: What became of the messages that were heard.
-        early: Messages heard before simulated time began, and left out.
+        recording: What became of the messages received.
+        early: Messages received before simulated time began, and left out.
         missing: Estimate of the messages missing, by topic, where there are any.
-        silent: Topics that should come at a steady rate and have not been heard yet.
+        silent: Topics that should come at a steady rate and have not been received yet.
     """
 
     recording: RecordingStatus
@@ -69,12 +70,12 @@ class _Channel:
 
 
 class EpisodeLog:
-    """One episode, from the first message heard to the last.
+    """One episode, from the first message received to the last.
 
     Args:
         folder: An empty folder, which becomes the bag.
-        sources: What will be heard.
-        clock: Time at which something is heard.
+        sources: Topics to be recorded.
+        clock: Time at which something is received.
 
     Raises:
         EpisodeError: The file cannot be made.
@@ -94,7 +95,7 @@ class EpisodeLog:
         Args:
             index: Of its source.
             data: The serialised message.
-            sent: When DDS says that it was sent [ns], or 0; tells repetitions of latched ones.
+            sent: When DDS says that it was sent [ns], or 0; identifies repetitions of latched ones.
         """
         channel = self._channels[index]
         if channel.source.latched and sent:
@@ -118,7 +119,7 @@ class EpisodeLog:
         return self._status(self._recording.status)
 
     def close(self) -> LogStatus:
-        """End the recording, and say how it went; takes less than a second."""
+        """End the recording, and return its summary; takes less than a second."""
         self._release(self._clock.now() or 0)
         return self._status(self._recording.close())
 

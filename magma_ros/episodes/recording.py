@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Records in a thread of its own, so that no disk ever delays whoever hears the messages."""
+"""Records in a thread of its own, so that no disk ever delays the subscriptions."""
 
 from __future__ import annotations
 

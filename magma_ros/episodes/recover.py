@@ -81,7 +81,7 @@ def find_recording(path: Path) -> Path:
 
 
 def default_folder(recording: Path) -> Path:
-    """Where the bag goes if nothing else is said: beside the episode, or beside the lone file."""
+    """Where the bag goes by default: beside the episode, or beside the lone file."""
     folder, name = recording.parent, recording.stem.removesuffix("_0")
     beside = folder.parent if folder.name == name else folder
     return beside / f"{name}_recovered"
@@ -171,7 +171,7 @@ class _Reader:
         self._result = result
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
-        self._skipping = False  # the last chunk is damaged: its message indexes tell what is lost
+        self._skipping = False  # the last chunk is damaged: its message indexes name what is lost
 
     def messages(
         self, source: BinaryIO, advance: Callable[[int], object]

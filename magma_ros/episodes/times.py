@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""When a message was heard, and when it says that it was made."""
+"""When a message was received, and its own stamp."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NANOSECONDS = 1_000_000_000
 
 
 class LogClock:
-    """Gives every message the time at which it was heard [ns].
+    """Gives every message the time at which it was received [ns].
 
     On real time it counts from the start on a steady clock, so that a wall clock that is set
     meanwhile (NTP) does not stretch the recording. On simulated time it follows ``/clock``, and
@@ -41,7 +41,7 @@ class LogClock:
 def header_stamp(data: bytes) -> int | None:
     """The stamp of a serialised message that begins with a ``std_msgs/Header`` [ns].
 
-    None if it is not set or impossible. CDR begins with four bytes, the second of which tells the
+    None if it is not set or impossible. CDR begins with four bytes, the second of which gives the
     byte order (OMG DDSI-RTPS 2.5, section 10.2).
     """
     if len(data) < 12:
@@ -56,7 +56,7 @@ def header_stamp(data: bytes) -> int | None:
 class GapCounter:
     """Counts the messages missing from a topic that comes at a steady rate, from their stamps.
 
-    The period is the median of the last intervals. DDS says nothing of messages that a late reader
+    The period is the median of the last intervals. DDS does not report messages that a late reader
     found replaced by newer ones, so this is an estimate; what the sender left out counts too.
     """
 

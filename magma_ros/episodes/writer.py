@@ -80,8 +80,8 @@ class EpisodeWriter:
         Args:
             channel: What :meth:`add` returned.
             data: The serialised message.
-            log_time: When it was heard [ns].
-            publish_time: When it was sent, as far as it says so [ns].
+            log_time: When it was received [ns].
+            publish_time: When it was sent, as far as is known [ns].
             sequence: Its number among those of the topic, 0 if unknown.
 
         Raises:

@@ -15,7 +15,7 @@ from magma_ros.types import ActionChunk, Budget, ExitReading
 
 @dataclass(frozen=True, slots=True)
 class FixedDepth(Memoryless):
-    """Confident at one depth, whatever it sees.
+    """Confident at one depth, whatever is read there.
 
     Attributes:
         depth: Exit to act on, 1 for the shallowest.
@@ -107,7 +107,7 @@ class OracleGate(Memoryless):
         self._full = None
 
     def foresee(self, readings: Sequence[ExitReading]) -> None:
-        """Learn what every exit will say about the next observation."""
+        """Receive the readings of every exit on the next observation."""
         self._full = readings[-1].chunk
 
     def confident(self, reading: ExitReading, budget: Budget) -> bool:

@@ -32,7 +32,7 @@ FEATURES = ("disagreement", "deviation", "entropy", "margin", "change", "overlap
 """
 
 LEAST = 1e-4
-"""Deviations below this are told no more apart: their logarithm is cut there."""
+"""Deviations below this count as equal: their logarithm is clipped there."""
 
 REST = 0.03
 """Movement in a step below which an arm is at rest, in shares of the action range."""

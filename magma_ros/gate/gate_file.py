@@ -56,7 +56,7 @@ class Guarantee(_Entry):
         episodes: Episodes each threshold was tested on.
         suites: Their task suites.
         tasks: Their tasks.
-        split: Their variation of scenes and words.
+        split: Their variation of scenes and instructions.
         seeds: First and last seed played for it.
     """
 
@@ -103,7 +103,7 @@ class ReliabilityBin(_Entry):
 
 
 class ExitEntry(_Entry):
-    """The model of one exit, and how far its probabilities can be trusted.
+    """The model of one exit, and how well its probabilities are calibrated.
 
     Attributes:
         bias: See :class:`magma_ros.gate.confidence.ExitModel`.
@@ -135,7 +135,7 @@ class Solution(_Entry):
 
 
 class GateFile(_Entry):
-    """Everything ``gate.yaml`` says.
+    """The content of ``gate.yaml``.
 
     Attributes:
         schema_version: Layout of the file.

@@ -53,7 +53,8 @@ def make_gate(name: str, *, bundle: Path | None = None, **options: Any) -> Gate:
     found = {} if file is None else _found(file)
     known = {key: value for key, value in found.items() if key in takes}
     try:
-        # Only the model and the threshold belong together: without the one the other says nothing.
+        # Only the model and the threshold belong together: neither means anything without the
+        # other.
         return GATES[name](**((known if is_calibrated(name) else {}) | options))
     except TypeError:
         given = ", ".join(options) or "nothing"

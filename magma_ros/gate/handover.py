@@ -69,15 +69,15 @@ class Handover:
             return self._awaited and not self._served
 
     def finish(self, verdict: Verdict) -> None:
-        """Leave the last word; whoever acts must be told of it."""
+        """Leave the final decision; whoever acts must be notified of it."""
         with self._lock:
             self._busy, self._in_hand = False, verdict
 
     def take(self, now: float) -> Verdict | None:
         """What to act on now, once for each observation; None while it is not due.
 
-        The last word is given out as soon as it is there. The answer in hand is given out when the
-        deadline strikes; its slack is then what is left of the lead. Whoever acts must look at
+        The final decision is given out as soon as it is there. The answer in hand is given out when
+        the deadline strikes; its slack is then what is left of the lead. Whoever acts must look at
         :attr:`due` or later at least once, and whenever it is told to.
         """
         with self._lock:

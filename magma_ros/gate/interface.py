@@ -36,7 +36,7 @@ class Gate(Protocol):
 
         Called between two observations by whoever acts, because only there is it known what became
         of a verdict: it may have been cut short, refused by the command stream, or made while
-        somebody else drove. May be told the same again.
+        somebody else drove. The same may be passed again.
 
         Args:
             chunk: The plan that is followed, or None if none is.

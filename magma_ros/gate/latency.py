@@ -10,7 +10,7 @@ are a stage's own: it keeps a sliding window of its runs, each divided by the lo
 - *Window*: of n runs, the forecast is the ``ceil((n + 1) q)``-th fastest. The next run exceeds it
   with probability at most ``1 - q`` as long as runs are exchangeable (split conformal prediction,
   Lei et al. 2018, arXiv 1604.04173). While n is too small for that rank to exist, the slowest run
-  but one times a margin stands in: one slow run, the first above all, says little.
+  but one times a margin stands in: one slow run, the first above all, is little evidence.
 - *Load*: the median of the last nine runs of any stage, each relative to its stage's reference,
   or that of the last three if it is larger. Two slow runs raise it at once; it falls after five
   fast ones; one hiccup does not move it. Windows are filled with a delay of four runs, because
@@ -19,7 +19,7 @@ are a stage's own: it keeps a sliding window of its runs, each divided by the lo
 - *Cold start*: before its first run a stage is judged by a roofline guess.
 
 Two slow runs in a window raise its forecast for as long as they stay in it. A stage that is no
-longer run because of them would be shut out for good, so now and then one is tried although its
+longer run because of them would never run again, so now and then one is tried although its
 forecast does not fit: see :meth:`LatencyModel.admits`. Windows forget nothing else.
 """
 
@@ -36,10 +36,10 @@ SHORTEST = 1e-6
 """Least duration that a run is credited with [s], so that ratios of durations exist."""
 
 SPAN = 9
-"""Latest runs, of any stage, that tell the load."""
+"""Latest runs, of any stage, from which the load is estimated."""
 
 ALARM = 3
-"""Latest runs that suffice to tell that the load has risen."""
+"""Latest runs that suffice to detect that the load has risen."""
 
 RARELY = 100
 """How many times rarer than at first trials become while they keep failing."""

@@ -87,33 +87,33 @@ def think(
         The deepest reading's chunk and why thinking stopped there. The verdict has no chunk if
         the deadline had passed at the start (NO_TIME) or the policy failed (FAULT).
     """
-    ledger = _Ledger(budget.deadline, clock)
+    record = _DecisionRecord(budget.deadline, clock)
     deepest = deepest_allowed(budget, inference.exits)
-    if ledger.left() <= 0.0:
-        return ledger.verdict(Reason.NO_TIME)
+    if record.left() <= 0.0:
+        return record.verdict(Reason.NO_TIME)
     while stages := inference.upcoming:
-        if ledger.reading is not None:
-            if not latency.admits(stages, ledger.left(), headroom):
-                return ledger.verdict(Reason.DEADLINE)
+        if record.reading is not None:
+            if not latency.admits(stages, record.left(), headroom):
+                return record.verdict(Reason.DEADLINE)
             if provisional is not None:
-                provisional(ledger.overrun(stages[0]))
+                provisional(record.overrun(stages[0]))
         try:
             reading = inference.advance()
         except MagmaError as error:
-            return ledger.verdict(Reason.FAULT, str(error))
-        latency.observe(stages[0], ledger.ran(stages[0]))
+            return record.verdict(Reason.FAULT, str(error))
+        latency.observe(stages[0], record.ran(stages[0]))
         if reading is None:
             continue
-        ledger.enter(reading)
+        record.enter(reading)
         if gate.confident(reading, budget):
-            return ledger.verdict(Reason.CONFIDENT)
+            return record.verdict(Reason.CONFIDENT)
         if reading.depth >= deepest < inference.exits:
-            return ledger.verdict(Reason.CAPPED)
-    return ledger.verdict(Reason.DEEPEST)
+            return record.verdict(Reason.CAPPED)
+    return record.verdict(Reason.DEEPEST)
 
 
-class _Ledger:
-    """Times the stages of one decision, and adds up what they cost."""
+class _DecisionRecord:
+    """Durations and costs of the stages of one decision, and its verdict."""
 
     def __init__(self, deadline: float, clock: Clock) -> None:
         self.reading: ExitReading | None = None
@@ -130,7 +130,7 @@ class _Ledger:
         return self._deadline - self._tick()
 
     def ran(self, stage: Stage) -> float:
-        """Account for a stage that has just run; return how long it took [s]."""
+        """Record a stage that has just run; return how long it took [s]."""
         started = self._now
         seconds = self._tick() - started
         self._times.append(seconds)

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The emergency stop's input: pressed or not, and whether it is still there to say so."""
+"""The emergency stop's input: pressed or not, and whether its heartbeat is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from magma_ros.types import StopReason
 
 
 class EmergencyStop:
-    """Remembers what the emergency stop said last.
+    """Keeps the last state of the emergency stop.
 
     It is never forgotten, not even while the guard is inactive: a latched input is sent only once.
     """
@@ -24,7 +24,7 @@ class EmergencyStop:
         self._told = max(self._told, now)
 
     def report(self, now: float, *, pressed: bool) -> None:
-        """Hear whether it is pressed."""
+        """Receive whether it is pressed."""
         self._pressed, self._told = pressed, now
 
     def trouble(self, now: float, heartbeat: float) -> tuple[StopReason, str] | None:

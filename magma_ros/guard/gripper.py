@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the gripper is told: what its driver asks, at a limited speed, and else to stay."""
+"""The gripper's command: the driver's target at a limited speed, or the measured opening held."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from magma_ros.guard.validate import Timing, untimeliness
 from magma_ros.types import Answer, Source
 
 _SLACK = 0.05
-"""How far beyond 0..1 a target may lie: joints do not end exactly where they are said to."""
+"""How far beyond 0..1 a target may lie: joints do not end exactly at their limits."""
 
 _STILL = 0.01
 """Change of the opening within :data:`_LOOK_BACK` up to which the gripper rests."""

@@ -39,7 +39,7 @@ _BLOCKED = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GuardOutput:
-    """What the arm is told by one update, and why.
+    """The command of one update, and why.
 
     Attributes:
         twist: (6,) linear [m/s] and angular [rad/s] velocity in the base frame, to be held until
@@ -75,7 +75,7 @@ class Latches:
 
     Attributes:
         switch: Mode and reason.
-        e_stop: What the emergency stop said last.
+        e_stop: Last state of the emergency stop.
     """
 
     switch: ModeSwitch = field(default_factory=ModeSwitch)
@@ -87,8 +87,8 @@ class Guard:
 
     All times are seconds on one clock that never runs back. Stamps are on the clock of the
     messages; ``offset`` is what brings them onto the guard's. A guard begins inactive: it refuses
-    requests, hears nothing but the emergency stop, and keeps the arm still. No call may come from
-    two threads at once.
+    requests, receives nothing but the emergency stop, and keeps the arm still. No call may come
+    from two threads at once.
 
     Args:
         config: Settings.
@@ -112,7 +112,7 @@ class Guard:
     # Life
 
     def activate(self, now: float) -> None:
-        """Begin at rest, with nobody driving and nothing heard; what is latched stays so."""
+        """Begin at rest, with no driver and nothing received; what is latched stays so."""
         self._switch.start_over()
         self._forget(now)
         self._active = True
@@ -133,7 +133,7 @@ class Guard:
         self._heard.start(now)
         self._gripper.clear()
 
-    # What is heard
+    # Inputs
 
     def submit(self, command: TwistCommand, now: float, offset: float = 0.0) -> Answer:
         """Offer a twist at ``now`` [s].
@@ -167,21 +167,21 @@ class Guard:
         return self._gripper.submit(command, now, offset, self._config.timing)
 
     def report_health(self, health: PolicyHealth, now: float) -> Answer:
-        """Hear what the policy says about itself."""
+        """Receive the policy's health."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         self._heard.policy.report(health, now)
         return Answer(accepted=True, sentence="the health is noted")
 
     def report_enable(self, now: float, *, pressed: bool) -> Answer:
-        """Hear whether a person presses the dead-man."""
+        """Receive whether a person presses the dead-man."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         self._heard.teleop.enable(now, pressed=pressed)
         return Answer(accepted=True, sentence="the dead-man is noted")
 
     def report_e_stop(self, now: float, *, pressed: bool) -> Answer:
-        """Hear the emergency stop, also while inactive."""
+        """Receive the emergency stop, also while inactive."""
         self._e_stop.report(now, pressed=pressed)
         if pressed:
             self._switch.request(Request.STOP, StopReason.E_STOP)
@@ -189,13 +189,13 @@ class Guard:
         return Answer(accepted=True, sentence="the emergency stop is noted")
 
     def report_pose(self, pose: Pose, now: float, offset: float = 0.0) -> Answer:
-        """Hear where the end effector was; without fresh poses nothing moves."""
+        """Receive where the end effector was; without fresh poses nothing moves."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         return self._heard.see(pose, now, offset, driven=self._driver is not None)
 
     def report_opening(self, opening: float, stamp: float, now: float) -> Answer:
-        """Hear the measured opening of the gripper, with its stamp on the guard's clock [s]."""
+        """Receive the measured opening of the gripper, with its stamp on the guard's clock [s]."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         if not stamp - now <= self._config.future_tolerance:
@@ -206,13 +206,13 @@ class Guard:
         return self._gripper.measure(opening, stamp)
 
     def report_clearance(self, clearance: Clearance, now: float) -> Answer:
-        """Hear how far the nearest obstacle is, with its stamp on the guard's clock."""
+        """Receive how far the nearest obstacle is, with its stamp on the guard's clock."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         return self._heard.clearance.report(clearance, now)
 
     def report_foreign(self, foreign: Mapping[Source, str]) -> None:
-        """Hear who publishes where only one may.
+        """Receive who publishes where only one may.
 
         Args:
             foreign: A sentence that names the nodes: under GUARD for the guard's own outputs,
@@ -272,7 +272,7 @@ class Guard:
         """The command to send at ``now`` [s]."""
         elapsed = 0.0 if self._updated is None else max(now - self._updated, 0.0)
         if elapsed > self._config.command_hold:
-            # Nobody knows when the arm gave up the last twist: only a pose from now on tells.
+            # Nobody knows when the arm gave up the last twist: only a pose from now on shows it.
             self._heard.track.lose(now)
         elapsed = min(elapsed, self._latest)
         self._updated = now
@@ -324,7 +324,7 @@ class Guard:
         return answer
 
     def _on_change(self, now: float) -> None:
-        """Nothing heard before may move the arm in the new mode."""
+        """Nothing received before may move the arm in the new mode."""
         self._since, self._command = now, None
         self._bridging = self._driver is not None and bool(self._motion.twist.any())
         self._gripper.drop()

@@ -97,7 +97,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
-    """What the arm has been told.
+    """The last command to the arm.
 
     Attributes:
         twist: (6,) [m/s, rad/s].

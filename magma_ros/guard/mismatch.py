@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the arm moves as it is told: what was measured against what was sent."""
+"""Compares the measured motion with the twists that were sent."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ class MotionWatch:
 
     @property
     def trouble(self) -> str:
-        """How the arm moves otherwise than told, or empty."""
+        """How the motion differs from the commands, as a sentence, or empty."""
         return self._wrong

@@ -3,7 +3,7 @@
 """Slows the arm along its commanded path as obstacles come near; the path is never bent.
 
 Graded slowing keeps missions alive where stop-or-go ends them and sideways avoidance confuses the
-policy, which no longer sees what it asked for. Where the obstacle lies is known from a direction:
+policy, whose command would be altered. Where the obstacle lies is known from a direction:
 then only motion towards it is slowed, and the arm may always retreat. Without a direction a person
 may still move slowly whichever way is free.
 """
@@ -39,7 +39,7 @@ class Proximity:
         stop_distance: Clearance at and below which the arm does not come nearer [m].
         slow_distance: Clearance from which on it moves freely [m].
         timeout: Age at which a clearance no longer counts [s].
-        required: Whether there is a sensor; one that has been heard of is required as well.
+        required: Whether there is a sensor; one that has been received once is required as well.
         on_silence: What follows when a required sensor has fallen silent: HOLD makes AUTO hold
             and a person creep, SLOW makes both creep, IGNORE takes it for free space.
         creep_speed: Speed at which the arm may move though it cannot tell whether that is towards
@@ -89,7 +89,7 @@ class Clearance:
         stamp: When it was measured [s].
         distance: [m], following REP 117.
         lowest: Least distance that the sensor measures [m].
-        highest: Greatest distance that it measures [m]; 0 if it does not say.
+        highest: Greatest distance that it measures [m]; 0 if unknown.
         direction: Unit vector (3,) to the obstacle in the base frame, or None if not known.
     """
 
@@ -101,7 +101,7 @@ class Clearance:
 
 
 class ClearanceWatch:
-    """Keeps the newest clearance and tells what it allows.
+    """Keeps the newest clearance and limits the speed by it.
 
     Args:
         config: Settings.
@@ -227,7 +227,7 @@ class ClearanceWatch:
 
     @staticmethod
     def _out_of_range(clearance: Clearance) -> str:
-        """REP 117: what is finite counts only within the range; infinities say what they mean."""
+        """REP 117: what is finite counts only within the range; infinities are as there."""
         distance = clearance.distance
         below = distance < clearance.lowest
         above = 0.0 < clearance.highest < distance

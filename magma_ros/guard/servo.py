@@ -18,7 +18,7 @@ PREFIX = "moveit_servo."
 
 @dataclass(frozen=True, slots=True)
 class ServoSettings:
-    """What MoveIt Servo says about its input; None for a parameter that it does not have.
+    """MoveIt Servo's parameters about its input; None for one that it does not have.
 
     Attributes:
         command_in_type: ``speed_units`` or ``unitless``.
@@ -34,12 +34,12 @@ def misreading(settings: ServoSettings, period: float, command_hold: float) -> s
     """Why the arm must not be driven through a Servo with ``settings``, or empty.
 
     Args:
-        settings: What Servo says.
+        settings: Servo's parameters.
         period: Time between two commands [s].
-        command_hold: Time for which the guard believes a twist is carried out at most [s].
+        command_hold: Longest time for which a twist is assumed to be carried out [s].
 
     Returns:
-        One sentence that says what is wrong and what to set.
+        One sentence that names what is wrong and what to set.
     """
     if (kind := settings.command_in_type) is None:
         return (

@@ -21,7 +21,7 @@ class DeadMan(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyHealth:
-    """What the policy says about itself.
+    """The policy's report on itself.
 
     Attributes:
         plan_age: Time since the observation that its newest plan answers [s]; inf without a plan.
@@ -40,7 +40,7 @@ class Stream:
 
     Attributes:
         source: Who sends them.
-        heard: When the last good one came [s].
+        heard: When the last good one was received [s].
         stamp: Its stamp on the clock of the messages [s].
     """
 
@@ -94,7 +94,7 @@ class PolicyWatch:
         self._health, self._told = PolicyHealth(math.inf), -math.inf
 
     def report(self, health: PolicyHealth, now: float) -> None:
-        """Take in what the policy says about itself."""
+        """Receive the policy's health."""
         self._health, self._told = health, now
 
     def trouble(self, now: float) -> tuple[StopReason, str] | None:
@@ -151,7 +151,7 @@ class TeleopWatch:
         self._pressed, self._told = False, -math.inf
 
     def enable(self, now: float, *, pressed: bool) -> None:
-        """Hear whether the dead-man is pressed."""
+        """Receive whether the dead-man is pressed."""
         self._pressed, self._told = pressed, now
 
     def drives(self, now: float) -> bool:

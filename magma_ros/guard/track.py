@@ -45,7 +45,7 @@ class SentTwists:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything: the arm is at rest."""
+        """Forget everything: the arm stands still."""
         self._times: list[float] = []  # when each twist was sent, increasing [s]
         self._twists: list[FloatArray] = []
         self._moved: list[FloatArray] = []  # displacement up to then [m]
@@ -61,7 +61,7 @@ class SentTwists:
         self._twists.append(twist)
         self._moved.append(moved)
         self._turned.append(turned)
-        # One entry older than the horizon says what was in force at its beginning.
+        # One entry older than the horizon gives the command at its beginning.
         old = bisect_right(self._times, now - self._horizon) - 1
         if old > 32:
             for entries in (self._times, self._twists, self._moved, self._turned):
@@ -106,7 +106,7 @@ class Track:
         """Forget everything."""
         self.sent.clear()
         self._seen = -math.inf
-        self._lost = -math.inf  # poses before then say nothing of where the arm is now [s]
+        self._lost = -math.inf  # poses before then are no evidence of where the arm is now [s]
         self._pose: Pose | None = None
 
     def lose(self, now: float) -> None:
@@ -121,7 +121,7 @@ class Track:
             self._rotation = matrix(pose.quaternion)
 
     def estimate(self, now: float) -> Estimate | None:
-        """Where the end effector may be at ``now`` [s], or None if no pose tells."""
+        """Where the end effector may be at ``now`` [s], or None without a usable pose."""
         if self._pose is None:
             return None
         positions, rotations = [], []

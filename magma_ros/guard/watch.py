@@ -23,11 +23,11 @@ Trouble = tuple[StopReason, str]
 
 
 class Watch:
-    """Knows what was heard of the driver, the robot, the sensors and the emergency stop.
+    """Keeps what was received from the driver, the robot, the sensors and the emergency stop.
 
     Args:
         config: Settings.
-        e_stop: What the emergency stop said last.
+        e_stop: Last state of the emergency stop.
 
     Attributes:
         policy: The policy's twists and health.
@@ -48,7 +48,7 @@ class Watch:
         self._pose_stamp = -math.inf  # of the newest pose, on the clock of the messages
 
     def start(self, now: float) -> None:
-        """Begin at ``now`` [s] with nothing heard but the emergency stop."""
+        """Begin at ``now`` [s] with nothing received but the emergency stop."""
         self.policy.clear()
         self.teleop.clear()
         self.track.clear()

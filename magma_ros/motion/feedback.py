@@ -25,13 +25,13 @@ _STEPS = 20
 """Lags that are compared."""
 
 _MOVED = 0.002
-"""Way within the longest lag from which on a lag can be told [m]."""
+"""Way within the longest lag from which on a lag can be estimated [m]."""
 
 _SMOOTHING = 0.1
 """Share of a new estimate in the lag, once there are many."""
 
 _CORRECTION = 0.2
-"""Share of a way that no lag explains which counts as lost each time that something is heard."""
+"""Share of a way that no lag explains which counts as lost with each message received."""
 
 
 class Feedback:
@@ -41,7 +41,8 @@ class Feedback:
         longest: Longest time from a command to hearing what was sent because of it [s].
 
     Attributes:
-        lag: By how much what is sent lags behind what was commanded [s]; 0 while nothing is heard.
+        lag: By how much what is sent lags behind what was commanded [s]; 0 while nothing is
+            received.
     """
 
     def __init__(self, longest: float) -> None:
@@ -60,7 +61,7 @@ class Feedback:
     def note_sent(
         self, twist: FloatArray, command: FloatArray, now: float, history: History
     ) -> FloatArray:
-        """Take in that ``twist`` (6,) was sent, and has been heard of at ``now`` [s].
+        """Record that ``twist`` (6,) was sent, and received here at ``now`` [s].
 
         Args:
             twist: What was sent [m/s, rad/s].
@@ -69,7 +70,7 @@ class Feedback:
             history: What was commanded, up to now.
 
         Returns:
-            What was lost since something was last heard of, (6,) [m, rad].
+            What was lost since the last message, (6,) [m, rad].
         """
         nothing = np.zeros(6)
         if not np.isfinite(twist).all():
@@ -91,7 +92,7 @@ class Feedback:
         """Find when the commands had led to where what was sent has led by now.
 
         Args:
-            moved: Way (6,) that what was sent has led since something was last heard of.
+            moved: Way (6,) that what was sent has led since the last message.
             now: The present [s].
             history: What was commanded, up to now.
 

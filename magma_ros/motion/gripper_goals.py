@@ -48,7 +48,7 @@ class GoalRules:
 
 
 class GripperGoals:
-    """Decides which goals to ask for; knows nothing of ROS and is told the time [s]."""
+    """Decides which goals to ask for; knows nothing of ROS and is given the time [s]."""
 
     def __init__(self, rules: GoalRules) -> None:
         """Follow nothing yet."""
@@ -101,7 +101,7 @@ class GripperGoals:
         return goal is self._asked
 
     def ended(self, goal: GripperGoal, *, succeeded: bool) -> None:
-        """Hear how ``goal`` ended; one that was refused or aborted is asked for again."""
+        """Receive how ``goal`` ended; one that was refused or aborted is sent again."""
         if not self.is_newest(goal):
             return
         self._awaiting = False

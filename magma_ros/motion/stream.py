@@ -20,9 +20,9 @@ at q = exp(-4 T / fade), gives the velocity to hold until the next sample:
 
 Speed and acceleration are bounded afterwards; what that costs shows up in e and is made good later.
 
-What the guard sends is heard of, see ``magma_ros.motion.feedback``. It lags behind what was asked:
-what was still on its way at a chunk's observation counts when it must be braked in time. What the
-guard withholds is taken off what was travelled.
+The twists that the guard sends are fed back, see ``magma_ros.motion.feedback``. They lag behind what
+was asked: what was still on its way at a chunk's observation counts when it must be braked in time.
+What the guard withholds is taken off what was travelled.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class ChunkStream:
         """Learn what was really sent to the robot, each time that something is.
 
         Args:
-            twist: (6,) velocity [m/s, rad/s] that was sent, heard of at ``now``.
+            twist: (6,) velocity [m/s, rad/s] that was sent, received at ``now``.
             now: The present [s].
         """
         self._advance(now)

@@ -16,7 +16,7 @@ CAMERA_TOPICS = Setting(
     "camera_info lie below the topic. A camera that is not named here publishes below "
     "camera/<name>.",
 )
-"""Parameter of every node that hears cameras."""
+"""Parameter of every node that subscribes to cameras."""
 
 
 class CameraTopics:

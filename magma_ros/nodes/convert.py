@@ -44,7 +44,7 @@ TRACE_NAMESPACE = "trace"
 
 
 class MessageError(MagmaError):
-    """A message from outside does not say what it should."""
+    """A message from outside has not the content that it should have."""
 
 
 def seconds(stamp: Time) -> float:
@@ -81,7 +81,7 @@ def clearance_from_message(message: Range) -> float:
     distance, low, high = (float(v) for v in (message.range, message.min_range, message.max_range))
     if math.isnan(distance):
         raise MessageError("the clearance is not a number; check its sensor")
-    bounded = low < high  # a driver that leaves both at zero tells no bounds
+    bounded = low < high  # a driver that leaves both at zero gives no bounds
     if math.isfinite(distance) and bounded and not low <= distance <= high:
         raise MessageError(
             f"the clearance of {distance:.3g} m lies outside the sensor's own range of {low:.3g} "
@@ -174,7 +174,7 @@ def trace_to_markers(trace: Trace, size: tuple[int, int], header: Header) -> lis
     """
     height, width = size
     nanoseconds = round(float(trace.times[-1]) * NANOSECONDS)
-    # What was expected says nothing of the time after.
+    # A predicted trace covers no time after its end.
     lifetime = Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
     markers = []
     for mark, path in trace.paths(width, height).items():

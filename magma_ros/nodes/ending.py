@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a node's process is told to end: by SIGINT, SIGTERM or SIGHUP, at any moment, also twice."""
+"""Signals that end a node's process: SIGINT, SIGTERM or SIGHUP, at any moment, also twice."""
 
 from __future__ import annotations
 

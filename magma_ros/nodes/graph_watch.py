@@ -23,7 +23,7 @@ INPUTS: Mapping[Source, tuple[str, ...]] = {
 
 
 def foreign_sources(node: Node) -> dict[Source, str]:
-    """Which nodes publish where only one may, in words, by whose topics they are.
+    """Sentences about topics with more than one publisher where only one may be, by owner.
 
     A process that was killed stays listed until its lease on the network has run out, which takes
     ten seconds under Cyclone DDS.

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the guard node hears: commands, the robot's state, sensors and the emergency stop."""
+"""Subscriptions of the guard node: commands, the robot's state, sensors and the emergency stop."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class GuardInputs:
     """Subscribes to everything the guard is given and hands it on.
 
     Stamps are on the clock of the messages; the guard's own clock is the steady one, also in
-    simulation. Nothing but the emergency stop and the instruction is heard while the node is
+    simulation. Nothing but the emergency stop and the instruction is received while the node is
     inactive.
 
     Args:
         node: Node to subscribe with.
-        guard: Who is told.
+        guard: The core that receives them.
         gripper: The gripper's joint.
         on_instruction: Called with each instruction.
 

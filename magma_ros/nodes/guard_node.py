@@ -82,7 +82,7 @@ class GuardNode(ManagedNode):
         ]
 
     def stop(self) -> None:
-        """Cease, and leave a zero twist behind: the last word is a safe one."""
+        """Cease, and leave a zero twist behind: the last command is a safe one."""
         for timer in self._activities:
             self.destroy_timer(timer)
         silent = self._told is not None and not self._told.publish
@@ -96,10 +96,10 @@ class GuardNode(ManagedNode):
             self._inputs.close()
             self._inputs = None
 
-    # What is heard and asked for
+    # Inputs and requests
 
     def _on_instruction(self, message: String) -> None:
-        """Keep the instruction: a policy that starts later must hear it though its giver left."""
+        """Keep the instruction for a policy that starts after its publisher has left."""
         if self._instruction is None or self._instruction.data != message.data:
             self._instruction = message
             self._instruction_publisher.publish(message)

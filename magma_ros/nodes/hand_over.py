@@ -43,7 +43,7 @@ class HandOver:
         self.over = False
 
     def on_mode(self, mode: str, reason: str) -> None:
-        """Hear the guard's mode and the name of its reason."""
+        """Receive the guard's mode and the name of its reason."""
         if (mode, reason) != (Mode.HOLD.name, StopReason.STARTUP.name):
             self.over = True
 

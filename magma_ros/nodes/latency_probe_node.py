@@ -50,11 +50,11 @@ class ProbeError(MagmaError):
 
 
 class LatencyProbeNode(ManagedNode):
-    """Shows pictures, follows commands, and writes down what it hears."""
+    """Publishes pictures, follows commands, and records what it receives."""
 
     SETTINGS = (
         Setting("pictures", str, "What the cameras show: an .npz file."),
-        Setting("record", str, "File for what was heard (JSON)."),
+        Setting("record", str, "File for the record (JSON)."),
         Setting("ticks", 1000, "Pictures that count.", 1, 10_000_000),
         Setting("warm_up", 10, "Pictures shown before those that count.", 0, 100_000),
         Setting("rate", 10.0, "Pictures a second [Hz].", 0.5, 100.0),
@@ -104,7 +104,7 @@ class LatencyProbeNode(ManagedNode):
         ]
 
     def stop(self) -> None:
-        """End, and write what was heard."""
+        """End, and write the record."""
         for timer in self._timers:
             self.destroy_timer(timer)
         follows = [(answer, command) for command, answer in self._follows.items()]
@@ -175,7 +175,7 @@ class LatencyProbeNode(ManagedNode):
         self._pose_publisher.publish(convert.pose_to_message(pose, frame, stamp))
         self._joint_publisher.publish(self._gripper.command(1.0, stamp))
 
-    # What it hears
+    # Inputs
 
     def _on_twist(self, message: TwistStamped) -> None:
         self._twist = convert.twist_from_message(message, Source.GUARD).twist

@@ -102,7 +102,9 @@ class ManagedNode(LifecycleNode):
     ) -> Any:
         """Subscribe as rclpy does; a message on which ``callback`` raises costs only itself."""
 
-        @functools.wraps(callback)  # its signature tells rclpy whether it takes the message's info
+        @functools.wraps(
+            callback
+        )  # rclpy reads from its signature whether it takes the message's info
         def shielded(*heard: Any) -> None:
             try:
                 callback(*heard)
@@ -218,7 +220,7 @@ class ManagedNode(LifecycleNode):
 
 
 def run(node_class: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
-    """Run one node until it ends itself or is told to, and leave the robot in a safe state.
+    """Run one node until it ends or a signal comes, and leave the robot in a safe state.
 
     Returns:
         The process exit status: :data:`UNUSABLE` when the node cannot work with what it was given,

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy node tells of each plan and of its forecasts, as names and values to plot.
+"""The policy node's status: each plan and the forecasts, as names and values to plot.
 
 Names are in snake case and end in their unit; every value but the reason is a number, ``nan``
 where there is none.
@@ -40,7 +40,7 @@ class Tally:
 
     @property
     def sentence(self) -> str:
-        """The figures in words."""
+        """The figures as text."""
         return (
             f"{self.late} of {self.plans} plans were late, {self.overruns} acted on the answer in "
             f"hand while a stage overran, and {self.skipped} observations were skipped"
@@ -71,7 +71,7 @@ class Outlook:
         return cls(stages, tails, typicals, latency.accuracy())
 
     def values(self) -> dict[str, float]:
-        """Per stage the p50 and p99 forecast, and how far forecasts can be trusted."""
+        """Per stage the p50 and p99 forecast, and how accurate the forecasts are."""
         values: dict[str, float] = {}
         for stage, typical, tail in zip(self.stages, self.typicals, self.tails, strict=True):
             values[f"{stage.name}_p50_ms"] = 1e3 * typical
@@ -89,7 +89,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """One plan, ready to be told.
+    """One plan, ready to be published.
 
     Attributes:
         verdict: What was decided, its slack that at the moment of acting.

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy node hears: cameras, the robot's state, instruction, risk and energy."""
+"""Subscriptions of the policy node: cameras, robot state, instruction, risk and energy."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ WATCH_PERIOD = 0.25
 """Time between two looks for what is missing [s]."""
 
 REFUSAL_PERIOD = 10.0
-"""Least time between two words on messages that cannot be used [s]."""
+"""Least time between two warnings about messages that cannot be used [s]."""
 
 BATTERY_PATIENCE = 30.0
-"""Silence of a battery that has been heard before it is told [s]; its drivers are slow."""
+"""Silence of a battery, once received, before it is reported [s]; its drivers are slow."""
 
 CLEARANCE, BATTERY, CLOCK = "clearance", "battery", "clock"
 

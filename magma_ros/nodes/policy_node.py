@@ -86,7 +86,7 @@ class PolicyNode(ManagedNode):
         self._stream = ChunkStream(self._stream_config())
         self._fine_clock = InterpolatedClock()
         self._following: ActionChunk | None = None  # what the robot is led by
-        self._mode = Mode.HOLD  # until the guard says otherwise
+        self._mode = Mode.HOLD  # until the guard reports another
         self._doubt = Doubt()
         self._health = HealthMonitor(
             self.settings["tolerated_faults"], self.settings["hang_timeout"]
@@ -132,7 +132,7 @@ class PolicyNode(ManagedNode):
         )
 
     def stop(self) -> None:
-        """End planning, then leave a zero twist behind: the last word is a safe one."""
+        """End planning, then leave a zero twist behind: the last command is a safe one."""
         for timer in self._activities:
             self.destroy_timer(timer)
         self._activities = []
@@ -213,7 +213,7 @@ class PolicyNode(ManagedNode):
             return
         try:
             observation = self._inputs.observe(now)
-        except NotReadyError:  # the inputs tell by themselves what stays missing
+        except NotReadyError:  # the inputs report by themselves what stays missing
             return
         if self._begin(observation, now - observation.stamp):
             self._pace.take(newest, period)
@@ -266,7 +266,7 @@ class PolicyNode(ManagedNode):
             provisional=provisional,
         )
 
-    # Acting: as soon as there is a last word, and when the deadline strikes at the latest
+    # Acting: on the final decision, or at the deadline on the answer in hand
 
     def _on_answer(self) -> None:
         self._act()

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy node tells: commands, plans, traces, its health and diagnostics."""
+"""Publishers of the policy node: commands, plans, traces, health and diagnostics."""
 
 from __future__ import annotations
 

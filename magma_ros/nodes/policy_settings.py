@@ -48,7 +48,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting(
         "tolerated_faults",
         2,
-        "Observations in a row on which thinking may fail before that is told as a fault, upon "
+        "Observations in a row on which thinking may fail before that is a fault, upon "
         "which the guard holds.",
         0,
         100,
@@ -56,7 +56,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting(
         "hang_timeout",
         1.0,
-        "Time with one observation beyond its deadline that is told as a fault [s].",
+        "Time with one observation beyond its deadline that counts as a fault [s].",
         0.05,
         60.0,
     ),

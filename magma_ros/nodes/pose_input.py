@@ -71,7 +71,7 @@ class PoseInput:
             self._listener = None
 
     def _listen(self) -> None:
-        """Hear TF, which is not cheap, from when it is first needed."""
+        """Subscribe to TF, which is not cheap, when it is first needed."""
         if self._listener is None:
             self._listener = TransformListener(self._buffer, self._node)
 

@@ -18,7 +18,7 @@ EVERY_IMAGE = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=5,
 )
-"""To hear pictures with where each one counts, as in a recording."""
+"""To receive pictures with where each one counts, as in a recording."""
 
 EVERY_READING = QoSProfile(
     reliability=ReliabilityPolicy.BEST_EFFORT,
@@ -26,7 +26,7 @@ EVERY_READING = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=100,
 )
-"""To hear a sensor or the robot's state with where each reading counts."""
+"""To receive a sensor or the robot's state with where each reading counts."""
 
 SENSOR_STATE = QoSProfile(
     reliability=ReliabilityPolicy.BEST_EFFORT,
@@ -34,7 +34,7 @@ SENSOR_STATE = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=10,
 )
-"""To hear the robot's state with: matches best-effort and reliable drivers, and keeps what came
+"""To receive the robot's state with: matches best-effort and reliable drivers, and keeps what came
 while the executor was busy, so that it can be interpolated."""
 
 STATE = QoSProfile(
@@ -67,7 +67,7 @@ LATCHED_BY_MANY = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=100,
 )
-"""To hear facts that several nodes latch on one topic, each its own: ``/tf_static``."""
+"""To receive facts that several nodes latch on one topic, each its own: ``/tf_static``."""
 
 VOLATILE = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,

@@ -34,7 +34,7 @@ class Recorded(NamedTuple):
     Attributes:
         topic: Its relative name.
         kind: Message type.
-        profile: Quality of service to hear it with.
+        profile: Quality of service to subscribe with.
         steady: Whether it comes at a steady rate, so that what is missing can be counted.
     """
 
@@ -74,7 +74,7 @@ TOPICS = (
 )
 """Everything worth keeping besides the cameras.
 
-What the project's own nodes publish is heard reliably; the rest as it comes, from reliable and
+What the project's own nodes publish is received reliably; the rest as it comes, from reliable and
 best-effort drivers alike.
 """
 

@@ -3,9 +3,9 @@
 """Writes what happened as an MCAP episode in rosbag2's layout.
 
 Messages are taken as they came over the wire and written unread, so recording costs little and
-changes nothing. Commands are told apart by topic: ``policy/``, ``teleop/`` and the guard's output,
-whose source stands in the latched mode. When nothing can be written any more, the recorder says so
-and the robot goes on.
+changes nothing. Commands are distinguished by topic: ``policy/``, ``teleop/`` and the guard's
+output, whose source stands in the latched mode. When nothing can be written any more, the recorder
+says so and the robot goes on.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RecorderNode(ManagedNode):
         self._failed = False
 
     def setup(self) -> None:
-        """Make sure that there is a folder to write into, and somebody to tell how it goes."""
+        """Make the folder to write into, and the publisher of the status."""
         make_folder(Path(self.settings["directory"]))
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._status_publisher = self.create_publisher(
@@ -157,7 +157,7 @@ class RecorderNode(ManagedNode):
         )
 
     def _report(self) -> None:
-        """Say how it goes, and once what went wrong."""
+        """Publish the status, and log a failure once."""
         assert self._log is not None
         status = self._log.status
         self._publish(status)

@@ -86,7 +86,7 @@ class ReportNode(ManagedNode):
 
     def start(self) -> None:
         """Begin the table."""
-        self.exit_status = 1  # until a report says that the task succeeded
+        self.exit_status = 1  # until a report of success
         self._began = time.monotonic()
         self._rows = 0
         self._ended = False

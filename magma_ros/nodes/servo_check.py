@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Asks MoveIt Servo for its parameters, and says what keeps it from being driven."""
+"""Reads MoveIt Servo's parameters, and reports why it must not be driven."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ServoCheck:
 
     Args:
         node: Node that asks; the client is closed with the node's others.
-        judge: Tells from what Servo says why it must not be driven, or returns an empty string.
+        judge: Returns from Servo's parameters why it must not be driven, or an empty string.
     """
 
     def __init__(self, node: Node, judge: Callable[[ServoSettings], str]) -> None:

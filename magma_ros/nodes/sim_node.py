@@ -37,9 +37,9 @@ class SimNode(ManagedNode):
     SETTINGS = (
         Setting("suite", "tabletop", "Task suite, a file below sim/suites."),
         Setting("task", "place", "Task of the suite."),
-        Setting("split", "seen", "Variation of scene and words: seen or shift."),
+        Setting("split", "seen", "Variation of scene and instruction: seen or shift."),
         Setting("seed", 0, "Seed of the episode.", 0, 2**31 - 1),
-        Setting("instruction", "", "Words to give instead of the task's own; empty for those."),
+        Setting("instruction", "", "Instruction instead of the task's own; empty for that."),
         Setting("publish_clock", False, "Stamp with simulated time and publish /clock."),
         Setting("state_rate", 50.0, "Rate of physics, joint states and poses [Hz].", 10.0, 240.0),
         Setting("camera_rate", 10.0, "Rate of the policy's cameras [Hz].", 1.0, 60.0),

@@ -13,17 +13,17 @@ from magma_ros.nodes import qos
 
 
 def subscribe_latched(node: Node, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-    """Hear a latched fact from any publisher, whether it latches the fact or not.
+    """Receive a latched fact from any publisher, whether it latches the fact or not.
 
-    A transient-local subscription is the only one that is given what was said before it existed,
-    but it does not match a volatile publisher; so there are two, and ``callback`` may be called
-    twice with the same message.
+    A transient-local subscription is the only one that is given what was published before it
+    existed, but it does not match a volatile publisher; so there are two, and ``callback`` may be
+    called twice with the same message.
 
     Args:
         node: Node that subscribes.
         kind: Message type.
         topic: Topic name.
-        callback: Called with each message; must not mind hearing one twice.
+        callback: Called with each message; must accept receiving one twice.
     """
     for profile in (qos.LATCHED, qos.VOLATILE):
         node.create_subscription(kind, topic, callback, profile)

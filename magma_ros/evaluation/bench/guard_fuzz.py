@@ -49,7 +49,7 @@ class FuzzResult:
         beyond_limits: Commands beyond the limits, or that left an arm out of its box.
         without_leave: Motion that no person gave leave for.
         exceptions: What was raised.
-        violations: Each of these in words, with how often it was seen.
+        violations: Each of these as a sentence, with its count.
     """
 
     messages: int = 0
@@ -225,7 +225,7 @@ class _Fuzz:
         self._guard.submit(TwistCommand(self._stamp(), frame, twist, source), self._now)
 
     def _pose(self) -> None:
-        """A true pose, perhaps late and overtaken, or none that anybody would believe."""
+        """A true pose, perhaps late and overtaken, or an impossible one."""
         self._arm.move(self._now)
         self._poses = [*self._poses[-40:], self._arm.pose()]
         due = [pose for pose in self._poses if pose.stamp <= self._now - self._late]
@@ -274,7 +274,7 @@ class _Fuzz:
             self._guard.activate(self._now)
         self._active, self._leave = not self._active, False
         self._last, self._updated = None, None
-        self._arm.send(self._now, np.zeros(6))  # the node's last word
+        self._arm.send(self._now, np.zeros(6))  # the node's last command
 
     def _request(self) -> None:
         guard, now = self._guard, self._now

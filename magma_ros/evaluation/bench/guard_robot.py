@@ -42,7 +42,7 @@ def robot_config(robot: str = "sim", **changes: Any) -> GuardConfig:
 
 
 class IdealArm:
-    """Moves exactly as it is told, but answers late, and tells its pose later still.
+    """Follows twists exactly, with a delay, and reports its pose with another.
 
     Args:
         position: (3,) where it begins [m].
@@ -74,7 +74,7 @@ class IdealArm:
         return matrix(self.quaternion)
 
     def send(self, now: float, twist: FloatArray) -> None:
-        """Tell it at ``now`` [s] to move with ``twist`` (6,) from then on."""
+        """Command it at ``now`` [s] to move with ``twist`` (6,) from then on."""
         self._coming.append((now + self._response, np.array(twist)))
 
     def move(self, now: float) -> None:
