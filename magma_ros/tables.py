@@ -14,7 +14,7 @@ from rich.table import Table
 from magma_ros.types import ACTION_DIMS
 
 if TYPE_CHECKING:
-    from magma_ros.doctor import Finding
+    from magma_ros.doctor.finding import Finding
     from magma_ros.episodes.catalogue import EpisodeSummary
     from magma_ros.models.data.card import DataSummary
     from magma_ros.policy.report import BundleSummary

@@ -6,39 +6,21 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
+import sysconfig
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 
+from magma_ros.doctor import ros
+from magma_ros.doctor.finding import Finding
 from magma_ros.machine import processor_name
 from magma_ros.share import find_bundle, share_directory
 from magma_ros.types import MagmaError
 from magma_ros.wheels import here
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing examined.
-
-    Attributes:
-        subject: What was looked at.
-        ok: Whether it is as it should be.
-        detail: What was found.
-        fix: The command that mends it; empty if nothing needs mending.
-        optional: Whether robots can do without it.
-    """
-
-    subject: str
-    ok: bool
-    detail: str
-    fix: str = ""
-    optional: bool = False
-
-    def as_dict(self) -> dict[str, str | bool]:
-        """The finding as plain data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +64,25 @@ CORE = (
     "tokenizers",
 )
 
+OLDEST = {"numpy": (1, 26), "onnxruntime": (1, 23), "pydantic": (2, 7)}
+"""Oldest versions that work, of packages that a system may have in older ones."""
+
 
 def examine() -> list[Finding]:
     """Look at everything; never raises."""
-    ros = _ros()
+    installed = _ros()
     return [
         _python(),
+        _environment(Path(sys.prefix), Path(sys.base_prefix)),
         _core(),
         *(_extra(extra) for extra in EXTRAS),
-        ros,
-        *([_attempt("network", _network, "ip link set lo up")] if ros.ok else []),
+        installed,
+        *ros.examine(os.environ),
+        *([_attempt("network", _network, "ip link set lo up")] if installed.ok else []),
         _attempt("shared files", lambda: str(share_directory()), "pip install --force-reinstall ."),
         _attempt("bundle magma-nano", _bundle, "reinstall the package, or magma train"),
         _processor(),
+        _stress_ng(),
     ]
 
 
@@ -120,13 +108,40 @@ def _python() -> Finding:
     return Finding("python", ok, version, "" if ok else fix)
 
 
+def _environment(prefix: Path, base: Path) -> Finding:
+    """Whether pip may install here: systems that follow PEP 668 refuse outside a virtual one."""
+    if prefix != base:
+        return Finding("environment", ok=True, detail=f"virtual environment {prefix}")
+    if not Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").is_file():
+        return Finding("environment", ok=True, detail="none; pip may install here")
+    return Finding(
+        "environment",
+        ok=False,
+        detail="the system's Python, into which pip refuses to install",
+        fix="python3 -m venv --system-site-packages venv && . venv/bin/activate",
+        optional=True,
+    )
+
+
 def _core() -> Finding:
     missing = [name for name in CORE if find_spec(name) is None]
     if missing:
         return Finding(
             "core", ok=False, detail=f"missing: {', '.join(missing)}", fix="pip install ."
         )
+    old = [
+        f"{name} {metadata.version(name)}"
+        for name, oldest in OLDEST.items()
+        if _release(metadata.version(name)) < oldest
+    ]
+    if old:
+        fix = "in a virtual environment: pip install ."
+        return Finding("core", ok=False, detail=f"too old: {', '.join(old)}", fix=fix)
     return Finding("core", ok=True, detail=f"onnxruntime {metadata.version('onnxruntime')}")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
 def _extra(name: str) -> Finding:
@@ -186,3 +201,14 @@ def _processor() -> Finding:
     ok = cores >= 2
     fix = "" if ok else "use a machine with two cores or more, or lower the policy's threads"
     return Finding("processor", ok, f"{cores} cores, {processor_name()}", fix, optional=True)
+
+
+def _stress_ng() -> Finding:
+    there = shutil.which("stress-ng") is not None
+    return Finding(
+        "stress-ng",
+        ok=there,
+        detail="takes the computer's time in magma bench wall and in the tests",
+        fix="" if there else "sudo apt install stress-ng",
+        optional=True,
+    )
