@@ -20,11 +20,9 @@ def verify(bundle: Bundle = "magma-nano") -> int:
     Args:
         bundle: Policy bundle.
     """
-    from magma_ros.gate.gate_file import GATE_FILE, require_gate_file
-    from magma_ros.policy.report import verify as run_checks
+    from magma_ros.doctor import check_bundle
 
-    judged = {GATE_FILE: lambda folder, manifest: require_gate_file(folder, manifest.exits)}
-    checks = run_checks(find_bundle(bundle), judged)
+    checks = check_bundle(bundle)
     for check in checks:
         console.print(f"{'ok ' if check.problem is None else 'BAD'} {check.subject}")
         if check.problem is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magma_ros.doctor import ros
 from magma_ros.doctor.finding import Finding
@@ -21,6 +22,9 @@ from magma_ros.machine import processor_name
 from magma_ros.share import find_bundle, share_directory
 from magma_ros.types import MagmaError
 from magma_ros.wheels import here
+
+if TYPE_CHECKING:
+    from magma_ros.policy.report import Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +190,21 @@ def _network() -> str:
     return f"a node can be created on domain {os.environ.get('ROS_DOMAIN_ID', '0')}"
 
 
-def _bundle() -> str:
+def check_bundle(bundle: str) -> tuple[Check, ...]:
+    """Check every file of a bundle, its gate's included, and run every stage once.
+
+    Raises:
+        ShareError: There is no such bundle.
+    """
+    from magma_ros.gate.gate_file import GATE_FILE, require_gate_file
     from magma_ros.policy.report import verify
 
-    folder = find_bundle("magma-nano")
-    for check in verify(folder):
+    judged = {GATE_FILE: lambda folder, manifest: require_gate_file(folder, manifest.exits)}
+    return verify(find_bundle(bundle), judged)
+
+
+def _bundle() -> str:
+    for check in check_bundle("magma-nano"):
         if check.problem is not None:
             raise MagmaError(check.problem)
     return "every file is sound"
