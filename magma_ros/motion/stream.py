@@ -20,8 +20,8 @@ at q = exp(-4 T / fade), gives the velocity to hold until the next sample:
 
 Speed and acceleration are bounded afterwards; what that costs shows up in e and is made good later.
 
-The twists that the guard sends are fed back, see ``magma_ros.motion.feedback``. They lag behind what
-was asked: what was still on its way at a chunk's observation counts when it must be braked in time.
+The twists that the guard sends are fed back, see ``magma_ros.motion.feedback``. They lag behind
+the commands: those on their way at a chunk's observation count when it must be braked in time.
 What the guard withholds is taken off what was travelled.
 """
 
