@@ -178,7 +178,10 @@ class LatencyProbeNode(ManagedNode):
     # Inputs
 
     def _on_twist(self, message: TwistStamped) -> None:
-        self._twist = convert.twist_from_message(message, Source.GUARD).twist
+        twist = convert.twist_from_message(message, Source.GUARD).twist
+        if not np.isfinite(np.linalg.norm(twist)):
+            raise convert.MessageError("the robot's twist is not finite")
+        self._twist = twist
 
     def _on_follows(self, message: TimeReference) -> None:
         command = _nanoseconds(message.time_ref)
