@@ -316,6 +316,7 @@ class StopReason(Enum):
     CLEARANCE_SILENT = "The clearance sensor has reported nothing usable for too long."
     POSITION_MISMATCH = "The arm does not move as it is told to."
     FOREIGN_SOURCE = "Another node publishes where only one may."
+    CONTROLLER_SETTINGS = "The robot's controller would misread the commands."
     E_STOP = "The emergency stop is pressed."
     E_STOP_SILENT = "The emergency stop has been silent for too long."
     GUARD_FAULT = "The guard itself has failed."

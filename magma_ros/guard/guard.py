@@ -220,6 +220,10 @@ class Guard:
         """
         self._heard.foreign = dict(foreign)
 
+    def report_controller(self, misreading: str) -> None:
+        """Receive why the robot's controller would misread commands, in one sentence, or empty."""
+        self._heard.misreading = misreading
+
     # What is asked for
 
     def take_over(self, now: float) -> Answer:

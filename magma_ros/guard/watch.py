@@ -35,6 +35,7 @@ class Watch:
         clearance: How far obstacles are.
         track: Where the end effector is.
         foreign: Sentences about nodes that publish where only one may, by whose topics they are.
+        misreading: Why the robot's controller would misread commands, in one sentence, or empty.
     """
 
     def __init__(self, config: GuardConfig, e_stop: EmergencyStop) -> None:
@@ -44,6 +45,7 @@ class Watch:
         self.clearance = ClearanceWatch(config.proximity, config.future_tolerance)
         self.track = Track(config.response_time, config.state_timeout + config.mismatch.window)
         self.foreign: Mapping[Source, str] = {}
+        self.misreading = ""
         self._arm = MotionWatch(config.mismatch, self.track)
         self._pose_stamp = -math.inf  # of the newest pose, on the clock of the messages
 
@@ -99,9 +101,8 @@ class Watch:
 
     def trouble(self, driver: Source, since: float, now: float) -> Trouble | None:
         """Why ``driver``, who drives since ``since`` [s], must not any more, or None."""
-        for source in (Source.GUARD, driver):
-            if who := self.foreign.get(source):
-                return StopReason.FOREIGN_SOURCE, who
+        if others := self._others(driver):
+            return others
         if driver is Source.POLICY:
             found = self.policy.trouble(now)
         else:
@@ -112,9 +113,8 @@ class Watch:
         """Why ``driver`` cannot begin to drive, in one sentence, or empty."""
         if trouble := self.emergency(now):
             return trouble[0].sentence
-        for source in (Source.GUARD, driver):
-            if who := self.foreign.get(source):
-                return f"{StopReason.FOREIGN_SOURCE.sentence} {who}"
+        if trouble := self._others(driver):
+            return f"{trouble[0].sentence} {trouble[1]}"
         if now - self.track.seen > self._config.state_timeout:
             return "The robot reports no fresh pose; start its driver, then ask again."
         if driver is Source.TELEOP:
@@ -122,6 +122,13 @@ class Watch:
         if missing := self.clearance.missing(now):
             return f"{StopReason.CLEARANCE_SILENT.sentence} In detail, {missing}."
         return self.policy.obstacle(now)
+
+    def _others(self, driver: Source) -> Trouble | None:
+        """What other nodes do with which nobody may drive."""
+        for source in (Source.GUARD, driver):
+            if who := self.foreign.get(source):
+                return StopReason.FOREIGN_SOURCE, who
+        return (StopReason.CONTROLLER_SETTINGS, self.misreading) if self.misreading else None
 
     def _arm_trouble(self, driver: Source, now: float) -> Trouble | None:
         if (age := now - self.track.seen) > self._config.state_timeout:

@@ -18,12 +18,14 @@ from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
 from magma_ros.guard import Guard, GuardOutput, Latches
+from magma_ros.guard.servo import ServoSettings, misreading
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.graph_watch import foreign_sources
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.guard_inputs import GuardInputs
 from magma_ros.nodes.guard_settings import GUARD_SETTINGS, guard_config
 from magma_ros.nodes.managed_node import ManagedNode, run
+from magma_ros.nodes.servo_check import ServoCheck
 from magma_ros.types import Answer, FloatArray, Mode, Source
 
 LEVELS = {
@@ -58,6 +60,7 @@ class GuardNode(ManagedNode):
         self._told: GuardOutput | None = None
         self._open_outputs()
         self._inputs = GuardInputs(self, self._core, self._gripper, self._on_instruction)
+        self._servo = ServoCheck(self, self._misreading) if self.settings["servo_check"] else None
         for name, act in (
             ("take_over", self._core.take_over),
             ("hand_back", self._core.hand_back),
@@ -116,6 +119,12 @@ class GuardNode(ManagedNode):
 
     def _watch_graph(self) -> None:
         self._core.report_foreign(foreign_sources(self))
+        if self._servo is not None:
+            self._core.report_controller(self._servo.look(time.monotonic()))
+
+    def _misreading(self, servo: ServoSettings) -> str:
+        period = 1.0 / self.settings["command_rate"]
+        return misreading(servo, period, self.settings["command_hold"])
 
     # What comes out
 

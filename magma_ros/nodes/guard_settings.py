@@ -23,6 +23,7 @@ from magma_ros.nodes.limits import (
     BODY_SETTINGS,
     LIMIT_SETTINGS,
     POSE_SETTINGS,
+    SERVO_CHECK,
     WORKSPACE_SETTINGS,
 )
 from magma_ros.nodes.settings import Setting, Settings
@@ -130,6 +131,7 @@ MISMATCH_SETTINGS = (
 
 GUARD_SETTINGS: tuple[Setting, ...] = (
     BASE_FRAME,
+    SERVO_CHECK,
     *POSE_SETTINGS,
     *WORKSPACE_SETTINGS,
     *BODY_SETTINGS,

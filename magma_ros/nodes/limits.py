@@ -55,8 +55,13 @@ BODY_SETTINGS: tuple[Setting, ...] = (
 )
 """Further bounds on where a robot may be; these have defaults, because not every robot has them."""
 
+SERVO_CHECK = Setting(
+    "servo_check", False, "Drive only a MoveIt Servo that reads twists as m/s and rad/s."
+)
+
 ROBOT_SETTINGS: tuple[Setting, ...] = (
     BASE_FRAME,
+    SERVO_CHECK,
     *POSE_SETTINGS,
     *LIMIT_SETTINGS,
     *WORKSPACE_SETTINGS,

@@ -13,11 +13,6 @@ from rclpy.task import Future
 
 from magma_ros.guard.servo import PREFIX, ServoSettings
 from magma_ros.nodes import names
-from magma_ros.nodes.settings import Setting
-
-SERVO_CHECK = Setting(
-    "servo_check", False, "Drive only a MoveIt Servo that reads twists as m/s and rad/s."
-)
 
 NAMES = (PREFIX + "command_in_type", PREFIX + "incoming_command_timeout")
 

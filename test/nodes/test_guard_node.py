@@ -118,8 +118,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench():
-    rclpy.init(args=ROBOT)
+def bench(request):
+    rclpy.init(args=[*ROBOT, *getattr(request, "param", [])])
     made = Bench()
     yield made
     for node in (made.guard, made.robot.node):
@@ -175,6 +175,21 @@ def test_second_publisher_is_refused_by_name_and_may_leave_again(bench, kind, to
     assert not refused.success
     assert "/elsewhere/intruder" in refused.message
     other.destroy_node()
+    bench.drive()
+
+
+@pytest.mark.parametrize("bench", [["-p", "servo_check:=true"]], indirect=True)
+def test_servo_that_takes_speeds_for_a_joystick_is_not_driven(bench):
+    bench.up()
+    bench.drive()  # where no Servo is, nothing can misread
+    servo = rclpy.create_node("servo_node")
+    servo.declare_parameter("moveit_servo.command_in_type", "unitless")
+    servo.declare_parameter("moveit_servo.incoming_command_timeout", 0.1)
+    bench.executor.add_node(servo)
+    bench.until(lambda: bench.robot.mode == ("HOLD", "CONTROLLER_SETTINGS"), "the hold")
+    bench.until(lambda: "speed_units" in bench.call("hand_back").message, "the refusal")
+    bench.until(lambda: "speed_units" in bench.call("take_over").message, "the refusal")
+    servo.destroy_node()
     bench.drive()
 
 
