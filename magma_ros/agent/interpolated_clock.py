@@ -35,8 +35,9 @@ class InterpolatedClock:
         """
         if message_time != self._tick:
             self._note_tick(message_time, monotonic)
-        pace = self._simulated / self._passed if self._passed > 0.0 else 0.0
-        ahead = min(pace * (monotonic - self._ticked), self._length)
+        # Not the pace first: two ticks at almost the same moment would make it infinite.
+        passed = self._simulated * (monotonic - self._ticked)
+        ahead = min(passed / self._passed, self._length) if self._passed > 0.0 else 0.0
         self._told = max(self._told, self._tick + ahead)
         return self._told
 
