@@ -21,7 +21,7 @@ class GuardConfig:
     """Settings of a :class:`~magma_ros.guard.Guard`.
 
     What describes the robot has no default. With the defaults of the rest and updates every
-    ``period``, the commanded twist is zero within 0.2 s of the policy's last command:
+    ``period``, the simulated arm is told zero within 0.2 s of the policy's last command:
     ``policy_timeout`` + ``period`` + a halt from full speed.
 
     Attributes:

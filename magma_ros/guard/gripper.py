@@ -81,6 +81,12 @@ class GripperRamp:
                 sentence=f"the {source.value} gripper must be between 0 and 1, "
                 f"not {command.opening:g}",
             )
+        if self._measured is None:
+            return Answer(
+                accepted=False,
+                sentence="the gripper is not moved, because its opening is not known: check that "
+                "joint_states names gripper.joint",
+            )
         newest = self._stamps.get(source, -math.inf)
         if newest + offset > now + timing.future_tolerance:
             newest = -math.inf  # the messages' clock was set back

@@ -26,7 +26,7 @@ from magma_ros.nodes.guard_inputs import GuardInputs
 from magma_ros.nodes.guard_settings import GUARD_SETTINGS, guard_config
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.servo_check import ServoCheck
-from magma_ros.types import Answer, FloatArray, Mode, Source
+from magma_ros.types import Answer, FloatArray, Mode, Source, StopReason
 
 LEVELS = {
     Mode.AUTO: DiagnosticStatus.OK,
@@ -58,6 +58,7 @@ class GuardNode(ManagedNode):
         self._gripper = GripperJoint.from_settings(self.settings)
         self._core = Guard(guard_config(self.settings), self._latches)
         self._told: GuardOutput | None = None
+        self._foreign: dict[Source, str] = {}
         self._open_outputs()
         self._inputs = GuardInputs(self, self._core, self._gripper, self._on_instruction)
         self._servo = ServoCheck(self, self._misreading) if self.settings["servo_check"] else None
@@ -118,7 +119,12 @@ class GuardNode(ManagedNode):
         return response
 
     def _watch_graph(self) -> None:
-        self._core.report_foreign(foreign_sources(self))
+        foreign = foreign_sources(self)
+        for source, who in foreign.items():
+            if self._foreign.get(source) != who:
+                self.get_logger().warning(f"{StopReason.FOREIGN_SOURCE.sentence} {who}")
+        self._foreign = foreign
+        self._core.report_foreign(foreign)
         if self._servo is not None:
             self._core.report_controller(self._servo.look(time.monotonic()))
 

@@ -100,6 +100,7 @@ def test_gripper_is_told_nothing_before_it_was_measured(make_cell):
     assert cell.run(0.1, policy=REST)[-1].gripper is None
     assert cell.guard.hand_back(cell.now).accepted
     assert cell.run(0.3, policy=REST, grip=0.0)[-1].gripper is None
+    assert "gripper.joint" in cell.grip(0.0).sentence
     cell.opening = 0.5
     openings = [out.gripper for out in cell.run(0.5, policy=REST, grip=0.0)]
     assert openings[0] == pytest.approx(0.5, abs=0.081)
