@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from magma_ros.embedded.domains import own_domain
 from magma_ros.evaluation.bench.nodes_wall import (
     Block,
     NodesBench,
@@ -64,7 +65,10 @@ def run_nodes_bench(
 
 
 def _play(block: Block, bundle: Path, pictures: Path, record: Path) -> None:
-    """Run policy, guard and probe until the probe has seen enough."""
+    """Run policy, guard and probe until the probe has seen enough.
+
+    They are in a domain in which no robot listens, because they command an arm.
+    """
     record.unlink(missing_ok=True)
     arguments = block.arguments() | {
         "bundle": str(bundle.absolute()),
@@ -74,9 +78,10 @@ def _play(block: Block, bundle: Path, pictures: Path, record: Path) -> None:
     words = [f"{name}:={value}" for name, value in arguments.items()]
     launch = share_file("launch", "latency.launch.yaml")
     command = [sys.executable, "-m", "magma_ros.cli", "launch", str(launch), *words]
-    with record.with_suffix(".log").open("w") as log:
+    with own_domain() as domain, record.with_suffix(".log").open("w") as log:
+        environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
         process = subprocess.Popen(  # noqa: S603 - nothing of the command is foreign
-            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | _own_domain()
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment
         )
         try:
             process.wait(_longest(block))
@@ -90,8 +95,3 @@ def _play(block: Block, bundle: Path, pictures: Path, record: Path) -> None:
 
 def _longest(block: Block) -> float:
     return START_TIME + 1.5 * (block.ticks + block.warm_up) / block.rate
-
-
-def _own_domain() -> dict[str, str]:
-    """A domain in which no robot listens: the nodes of this run command an arm."""
-    return {"ROS_DOMAIN_ID": str(100 + os.getpid() % 100), "ROS_LOCALHOST_ONLY": "1"}
