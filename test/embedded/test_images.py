@@ -20,8 +20,9 @@ def test_best_effort_images_arrive_whole():
 
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (480, 640)])
 def test_image_transport_speed(benchmark, height, width):
+    frames = 30 if benchmark.disabled else 300
     report = benchmark.pedantic(
-        measure_image_transport, (height, width), {"frames": 300}, rounds=1, iterations=1
+        measure_image_transport, (height, width), {"frames": frames}, rounds=1, iterations=1
     )
     benchmark.extra_info.update(vars(report))
     assert report.damaged == 0
