@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from magma_ros.embedded import early
 from magma_ros.nodes.ending import Ending
 from magma_ros.nodes.limits import ROBOT_SETTINGS
 from magma_ros.nodes.settings import Setting, Settings
@@ -222,10 +223,19 @@ class ManagedNode(LifecycleNode):
 def run(node_class: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     """Run one node until it ends or a signal comes, and leave the robot in a safe state.
 
+    Without ``args``, which is how executables call it, the process ends here.
+
     Returns:
         The process exit status: :data:`UNUSABLE` when the node cannot work with what it was given,
         1 when autostart or a callback failed, else the node's own.
     """
+    status = _run(node_class, args)
+    if args is None:
+        early.leave(status)
+    return status
+
+
+def _run(node_class: Callable[[], ManagedNode], args: list[str] | None) -> int:
     ending = Ending()
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
