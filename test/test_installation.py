@@ -35,7 +35,8 @@ sys.exit(pytest.main(sys.argv[1:]))
 @pytest.fixture
 def setup(monkeypatch):
     """The arguments that ``setup.py`` gives to setuptools."""
-    setuptools = pytest.importorskip("setuptools")
+    import setuptools
+
     kept = {}
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(setuptools, "setup", lambda **arguments: kept.update(arguments))
@@ -99,7 +100,8 @@ def test_colcon_finds_that_pytest_runs_the_tests(setup):
 
 def run_tests_without(modules: str, *arguments: str) -> str:
     command = [sys.executable, "-c", WITHOUT, modules, "-q", *arguments]
-    no_plugins = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    # colcon gives its own options by PYTEST_ADDOPTS, this very file perhaps among them.
+    no_plugins = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         command, cwd=ROOT, env=no_plugins, capture_output=True, text=True, check=False
     )
@@ -135,6 +137,7 @@ def test_a_test_that_fails_for_another_reason_still_fails(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        env=os.environ | {"PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
         check=False,
