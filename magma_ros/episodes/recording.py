@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -81,8 +82,13 @@ class Recording:
         self._failure = ""
         self._closing = False
         self._changed = threading.Condition()
+        self._ended = threading.Event()
+        descriptor = writer.duplicate()
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
+        threading.Thread(
+            target=self._sync, args=(descriptor,), name="recording sync", daemon=True
+        ).start()
 
     def put(self, entry: Entry) -> bool:
         """Take one message, unless there is no room; returns whether it was taken."""
@@ -133,10 +139,21 @@ class Recording:
         except MagmaError as error:
             self._fail(str(error))
         finally:
+            self._ended.set()
             self._writer.abandon()
 
+    def _sync(self, descriptor: int) -> None:
+        """Have the disk confirm what was written, beside the writing: it may take seconds."""
+        try:
+            while not self._ended.wait(SYNC_PERIOD):
+                os.fdatasync(descriptor)
+        except OSError as error:
+            self._fail(str(error.strerror or error))
+        finally:
+            os.close(descriptor)
+
     def _write_until_closing(self) -> None:
-        flushed = synced = self._clock()
+        flushed = self._clock()
         while True:
             entry = self._next()
             if entry is None and self._closing:
@@ -150,10 +167,8 @@ class Recording:
                 )
             now = self._clock()
             if now - flushed >= FLUSH_PERIOD:
-                durable = now - synced >= SYNC_PERIOD
-                self._writer.flush(durable=durable)
+                self._writer.flush()
                 flushed = now
-                synced = now if durable else synced
 
     def _next(self) -> Entry | None:
         """The oldest message that waits, or None if none comes for a while."""

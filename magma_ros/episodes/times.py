@@ -56,14 +56,19 @@ def header_stamp(data: bytes) -> int | None:
 class GapCounter:
     """Counts the messages missing from a topic that comes at a steady rate, from their stamps.
 
-    The period is the median of the last intervals. DDS does not report messages that a late reader
-    found replaced by newer ones, so this is an estimate; what the sender left out counts too.
+    The period is the median of the last regular intervals. A sender that was late and catches up
+    misses nothing: as many short intervals as follow a long one are taken off again. DDS says
+    nothing of messages that a late reader found replaced by newer ones, so this is an estimate;
+    what the sender left out counts too.
     """
 
     WINDOW = 30
+    """Regular intervals remembered, and irregular ones in a row that mean another rate."""
 
     def __init__(self) -> None:
         self.missing = 0
+        self._owed = 0  # messages of the last gap that may still come
+        self._irregular = 0
         self._last: int | None = None
         self._intervals: deque[int] = deque(maxlen=self.WINDOW)
 
@@ -73,8 +78,17 @@ class GapCounter:
         if last is None or stamp <= last:
             return
         interval = stamp - last
-        if len(self._intervals) >= 5:
-            period = median(self._intervals)
-            if interval > 1.5 * period:
-                self.missing += round(interval / period) - 1
-        self._intervals.append(interval)
+        period = median(self._intervals) if len(self._intervals) >= 5 else interval
+        if 0.5 * period <= interval <= 1.5 * period:
+            self._irregular = 0
+            self._intervals.append(interval)
+            return
+        self._irregular += 1
+        if self._irregular > self.WINDOW:
+            self._intervals.clear()
+        if interval > period:
+            self._owed = round(interval / period) - 1
+            self.missing += self._owed
+        elif self._owed:
+            self._owed -= 1
+            self.missing -= 1

@@ -95,17 +95,14 @@ class EpisodeWriter:
         self._start = log_time if self._start is None else min(self._start, log_time)
         self._end = max(self._end, log_time)
 
-    def flush(self, *, durable: bool = False) -> None:
+    def flush(self) -> None:
         """Hand the chunk in progress to the operating system.
 
-        Args:
-            durable: Whether to wait until it is on the disk, so that a power cut cannot take it.
-
         Raises:
-            OSError: The disk is full or broken, or the file was removed.
+            OSError: The disk is full, or the file was removed.
         """
         self._writer.flush()  # type: ignore[no-untyped-call]
-        self._file.require_present(durable=durable)
+        self._file.require_present()
 
     def close(self) -> None:
         """Write index and metadata; the folder is a whole bag then.
@@ -118,10 +115,14 @@ class EpisodeWriter:
         content = bag_information(self.path.name, topics, self._start or 0, self._end)
         self._writer.add_metadata("rosbag2", {"serialized_metadata": dump(content)})
         self._writer.finish()  # type: ignore[no-untyped-call]
-        self._file.require_present(durable=False)
+        self._file.require_present()
         self._file.close()
         with whole(self.path.parent / METADATA) as draft:
             draft.write_text(dump({"rosbag2_bagfile_information": content}), encoding="utf-8")
+
+    def duplicate(self) -> int:
+        """Another descriptor of the file, to wait for the disk with; the caller closes it."""
+        return self._file.duplicate()
 
     def abandon(self) -> None:
         """Close the file as it is, without an index."""
@@ -164,14 +165,16 @@ class _WholeRecords:
     def flush(self) -> None:
         """Nothing waits here."""
 
-    def require_present(self, *, durable: bool) -> None:
+    def duplicate(self) -> int:
+        """Another descriptor of the open file."""
+        return os.dup(self._raw.fileno())
+
+    def require_present(self) -> None:
         """Make sure that what was written can still be found under its name.
 
         Raises:
-            OSError: The file was removed or replaced, or the disk is broken.
+            OSError: The file was removed or replaced.
         """
-        if durable:
-            os.fdatasync(self._raw.fileno())
         if not os.path.samestat(os.fstat(self._raw.fileno()), self._path.stat()):
             raise FileNotFoundError(errno.ENOENT, "the file was replaced", str(self._path))
 

@@ -213,7 +213,7 @@ def _losses(status: LogStatus) -> str:
     """What is not in the recording, and what helps."""
     parts = [f"{count} missing from {topic}" for topic, count in status.missing.items()]
     if status.recording.dropped:
-        parts.append(f"{status.recording.dropped} dropped because the disk was too slow")
+        parts.append(f"{status.recording.dropped} dropped because disk or processor were too slow")
     return "messages lost: " + ", ".join(parts) + "; transport: compressed needs a tenth"
 
 

@@ -102,6 +102,24 @@ def test_pictures_missing_from_a_steady_stream_are_counted():
     assert counter.missing == 4
 
 
+def test_a_sender_that_was_late_and_catches_up_misses_nothing():
+    counter = GapCounter()
+    for number in range(200):
+        late = 80 <= number < 90  # ten come at once, when the eleventh is due
+        stamp = 90 * 100 - (90 - number) if late else number * 100
+        counter.add(stamp)
+    assert counter.missing == 0
+
+
+def test_another_rate_is_no_loss_for_ever():
+    counter = GapCounter()
+    for number in range(100):
+        counter.add(number * 100)
+    for number in range(200):
+        counter.add(10_000 + number * 300)
+    assert counter.missing < 100
+
+
 def test_what_is_missing_is_told_by_topic(folder, make_topic, stamped):
     source = Source(
         make_topic("/camera/front/image_raw", "sensor_msgs/msg/Image"),
