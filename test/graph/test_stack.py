@@ -36,6 +36,7 @@ def start_moving(launched, watcher, **arguments):
 def test_dead_policy_stops_the_arm_and_only_a_person_starts_it_again(launched, watcher):
     launch = start_moving(launched, watcher)
     before = launch.pids()
+    watcher.spin_for(0.3)  # in full motion, not at its very first command
     os.kill(before["policy_node"], signal.SIGKILL)
     watcher.spin_until(lambda: watcher.mode == "HOLD", 5.0, "HOLD")
     watcher.spin_for(0.5)
