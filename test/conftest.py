@@ -18,16 +18,18 @@ import numpy as np
 import pytest
 
 from magma_ros import embedded
-from magma_ros.doctor import CORE, EXTRAS
+from magma_ros.doctor import CORE, EXTRAS, outdated
 from magma_ros.types import ActionChunk, Confidence, ExitReading, MagmaError
 
 REAL_ROS = find_spec("rclpy") is not None
 embedded.install()
 
-BRINGS = {"": CORE, **{name: extra.modules for name, extra in EXTRAS.items()}}
+BRINGS = {"core": CORE, **{name: extra.modules for name, extra in EXTRAS.items()}}
 BRINGS["sim"] += ("PIL",)  # matplotlib brings it
 BRINGS["dev"] = ("hypothesis", "importlinter", "mypy", "pytest_benchmark", "ruff", "setuptools")
-"""The modules that each extra brings; the core's have no extra."""
+"""The modules that each extra brings; those of ``core`` have none."""
+
+OUTDATED = outdated()
 
 EXTRA_OF = {module: extra for extra, modules in BRINGS.items() for module in modules}
 
@@ -37,7 +39,7 @@ DOMAINS = itertools.cycle(random.SystemRandom().sample(range(20, 230), 210))
 
 def _lacks(module: str) -> str:
     extra = EXTRA_OF[module]
-    return f"needs {module}: pip install '.{f'[{extra}]' if extra else ''}'"
+    return f"needs {module}: pip install '.{'' if extra == 'core' else f'[{extra}]'}'"
 
 
 def _left_out() -> dict[str, str]:
@@ -47,6 +49,7 @@ def _left_out() -> dict[str, str]:
         imported = set(re.findall(r"^(?:from|import) (\w+)", file.read_text(), re.MULTILINE))
         if "rclpy" in imported and not REAL_ROS:
             imported.add("cyclonedds")
+        imported.update(CORE)  # what nearly every module of ours comes to
         lacking = [m for m in sorted(imported & EXTRA_OF.keys()) if find_spec(m) is None]
         if lacking:
             found[file.parent.name] = lacking[0]
@@ -61,8 +64,10 @@ def _missing_extra(error: BaseException | None) -> str | None:
     """The sentence for a skip, if ``error`` came from a module of an extra that is not there."""
     while error is not None:
         name = (getattr(error, "name", None) or "").partition(".")[0]
-        if isinstance(error, ModuleNotFoundError) and name in EXTRA_OF and find_spec(name) is None:
+        if isinstance(error, ImportError) and name in EXTRA_OF and find_spec(name) is None:
             return _lacks(name)
+        if isinstance(error, ImportError) and name in OUTDATED:
+            return f"{name} {OUTDATED[name]} is too old: pip install '.'"
         error = error.__cause__ or error.__context__
     return None
 

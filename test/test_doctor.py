@@ -64,7 +64,8 @@ def test_a_python_that_pip_must_not_touch_is_named_with_the_way_out(tmp_path, mo
     assert doctor._environment(Path("/venv"), Path("/usr")).ok
 
 
-def test_a_pydantic_of_the_system_that_is_too_old_is_named(monkeypatch):
+def test_a_pydantic_of_the_system_that_is_too_old_is_named(monkeypatch, needs):
+    needs("core")
     installed = {"pydantic": "1.10.14"}
     monkeypatch.setattr("importlib.metadata.version", lambda n: installed.get(n, "99.0"))
     found = doctor._core()

@@ -109,7 +109,8 @@ def run_tests_without(modules: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_tests_without_their_extra_are_skipped_by_its_name():
+def test_tests_without_their_extra_are_skipped_by_its_name(needs):
+    needs("core")
     train = "torch,onnx,pyarrow,transformers,safetensors"
     report = run_tests_without(
         f"{train},pybullet,gymnasium,hypothesis,pytest_benchmark",
@@ -146,14 +147,16 @@ def test_a_test_that_fails_for_another_reason_still_fails(tmp_path):
     assert "2 failed" in done.stdout
 
 
-def test_folders_that_cannot_begin_without_an_extra_are_left_out_by_its_name():
+def test_folders_that_cannot_begin_without_an_extra_are_left_out_by_its_name(needs):
+    needs("core")
     report = run_tests_without("cyclonedds,rosbags,mcap", "test/perception", "-v")
     assert "left out: test/embedded needs cyclonedds: pip install '.[embedded]'" in report
     assert "left out: test/graph needs" in report
     assert "passed" in report
 
 
-def test_where_no_skip_is_allowed_a_skip_is_a_failure():
+def test_where_no_skip_is_allowed_a_skip_is_a_failure(needs):
+    needs("core")
     with pytest.raises(AssertionError, match="needs onnx"):
         run_tests_without("onnx", "test/policy/test_bundle.py", "--no-skips")
 

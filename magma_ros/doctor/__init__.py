@@ -133,15 +133,17 @@ def _core() -> Finding:
         return Finding(
             "core", ok=False, detail=f"missing: {', '.join(missing)}", fix="pip install ."
         )
-    old = [
-        f"{name} {metadata.version(name)}"
-        for name, oldest in OLDEST.items()
-        if _release(metadata.version(name)) < oldest
-    ]
-    if old:
+    if old := outdated():
+        named = ", ".join(f"{name} {version}" for name, version in old.items())
         fix = "in a virtual environment: pip install ."
-        return Finding("core", ok=False, detail=f"too old: {', '.join(old)}", fix=fix)
+        return Finding("core", ok=False, detail=f"too old: {named}", fix=fix)
     return Finding("core", ok=True, detail=f"onnxruntime {metadata.version('onnxruntime')}")
+
+
+def outdated() -> dict[str, str]:
+    """The versions of installed packages that are older than :data:`OLDEST`, by name."""
+    found = {name: metadata.version(name) for name in OLDEST if find_spec(name) is not None}
+    return {name: version for name, version in found.items() if _release(version) < OLDEST[name]}
 
 
 def _release(version: str) -> tuple[int, ...]:
