@@ -51,6 +51,8 @@ from magma_ros.cli import main
             ["bench", "wall", "--through", "process", "--deadline", "0.03"],
             "shorter than the period of 0.02 s",
         ),
+        (["bench", "wall", "--deadline", "0.01"], "--deadline belongs to --through process"),
+        (["bench", "wall", "--through", "process", "--rates", "9"], "belongs to --through nodes"),
         (["bench", "wall", "--bundle", "nope", "--no-hog"], "there is no bundle 'nope'"),
         (["bundle", "inspect", "nope"], "there is no bundle 'nope'"),
         (["launch", "nope.launch.yaml"], "nope.launch.yaml is not among the shared files"),

@@ -89,9 +89,9 @@ def wall(
     out: Path = Path("runs/wall"),
     ticks: int = 10_000,
     hog: bool = True,
-    rates: str = "10,50",
-    block: int = 1000,
-    period: float = 0.02,
+    rates: str | None = None,
+    block: int | None = None,
+    period: float | None = None,
     deadline: float | None = None,
 ) -> int:
     """Measure in real time, beside a CPU hog, how often the action is not there when it is due.
@@ -111,9 +111,11 @@ def wall(
         out: Folder for the report.
         ticks: Observations of each contender. Through a process, a fifth as many without the hog.
         hog: Whether to repeat everything beside the hog.
-        rates: Nodes: pictures a second, separated by commas [Hz]; the deadline is one period.
-        block: Nodes: observations of one contender before it is the other one's turn.
-        period: Process: time between two observations [s].
+        rates: Nodes: pictures a second, separated by commas [Hz]; the deadline is one period. 10
+            and 50 by default.
+        block: Nodes: observations of one contender before it is the other one's turn; 1000 by
+            default.
+        period: Process: time between two observations [s]; 0.02 by default.
         deadline: Process: time from an observation to its action [s]; by default 80 % of the
             period.
     """
@@ -124,7 +126,11 @@ def wall(
     require("sim")
     folder = find_bundle(bundle)
     if through == "nodes":
-        return _through_nodes(folder, out, ticks, _numbers(rates), block, hog=hog)
+        _refuse("process", period=period, deadline=deadline)
+        shown = _numbers("10,50" if rates is None else rates)
+        return _through_nodes(folder, out, ticks, shown, 1000 if block is None else block, hog=hog)
+    _refuse("nodes", rates=rates, block=block)
+    period = 0.02 if period is None else period
     spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
     make_folder(out)  # fail now, not after minutes
     measured = run_wall_bench(spec, folder, console=complaints)
@@ -132,6 +138,17 @@ def wall(
     console.print(wall_table(measured))
     console.print(f"report in {out}")
     return 0
+
+
+def _refuse(through: str, **options: object) -> None:
+    """Refuse options that would have no effect.
+
+    Raises:
+        MagmaError: One was given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise MagmaError(f"--{name} belongs to --through {through}; leave it out, or give both")
 
 
 def _through_nodes(

@@ -58,6 +58,7 @@ class GuardNode(ManagedNode):
         self._gripper = GripperJoint.from_settings(self.settings)
         self._core = Guard(guard_config(self.settings), self._latches)
         self._told: GuardOutput | None = None
+        self._refused = ""
         self._foreign: dict[Source, str] = {}
         self._open_outputs()
         self._inputs = GuardInputs(self, self._core, self._gripper, self._on_instruction)
@@ -115,7 +116,10 @@ class GuardNode(ManagedNode):
             self._watch_graph()
         answer = act(time.monotonic())
         response.success, response.message = answer
-        self.get_logger().info(f"{name}: {answer.sentence}")
+        said = f"{name}: {answer.sentence}"
+        if answer.accepted or said != self._refused:  # who asks again and again is refused once
+            self.get_logger().info(said)
+        self._refused = "" if answer.accepted else said
         return response
 
     def _watch_graph(self) -> None:
