@@ -8,8 +8,10 @@ On a robot, where extras are missing, tests that need one are skipped and name i
 import itertools
 import random
 import re
+import resource
 import runpy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -280,3 +282,19 @@ def scripted_on(clock):
         return ScriptedInference(clock, STAGES, times, agree, broken)
 
     return make
+
+
+@pytest.fixture
+def full_disk():
+    """A context in which no file may grow beyond a size: the kernel takes a part, then nothing."""
+
+    @contextmanager
+    def within(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return within

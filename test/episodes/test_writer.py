@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording is a bag that stock readers open, and no end of the process spoils it."""
 
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,17 +36,6 @@ def wait_until(true, timeout=10.0):
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
-
-
-@contextmanager
-def full_disk(size):
-    """No file may grow beyond this size: the kernel takes a part of the write, then none."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
@@ -121,7 +109,7 @@ def test_a_kill_takes_at_most_the_last_second(tmp_path):
 
 
 def test_a_full_disk_ends_the_recording_with_a_sentence_and_a_readable_file(
-    folder, make_topic, text, tmp_path
+    folder, make_topic, text, tmp_path, full_disk
 ):
     recording = Recording(writer := EpisodeWriter(folder))
     channel = 1
@@ -142,7 +130,9 @@ def test_a_full_disk_ends_the_recording_with_a_sentence_and_a_readable_file(
     assert (result.messages, result.lost, result.unread) == (kept, 0, 0)
 
 
-def test_a_disk_that_is_full_when_closing_leaves_what_was_flushed(folder, make_topic, text):
+def test_a_disk_that_is_full_when_closing_leaves_what_was_flushed(
+    folder, make_topic, text, full_disk
+):
     recording = Recording(writer := EpisodeWriter(folder))
     channel = writer.add(make_topic("/a"))
     recording.put(Entry(channel, text("x"), 1, 1))

@@ -43,6 +43,14 @@ def test_report_counts_late_plans_and_depth(record, tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
 
 
+def test_the_gap_before_somebody_drives_is_no_gap(record, tmp_path):
+    record.speeds.insert(0, (-5.0, 0.0))
+    record.modes.insert(0, (-6.0, "HOLD", "The arm holds still and waits for a person."))
+    assert write_report(record, tmp_path)["longest_command_gap"] == pytest.approx(0.1)
+    record.modes[0] = (-6.0, "TELEOP", "A person drives.")
+    assert write_report(record, tmp_path)["longest_command_gap"] == pytest.approx(5.0)
+
+
 def test_report_shows_plot_and_clip(record, tmp_path):
     write_report(record, tmp_path)
     page = (tmp_path / "report.md").read_text()

@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recorder keeps all that is said on the public topics, and no disk of its stops the robot."""
 
-import resource
 import time
-from contextlib import contextmanager
 
 import pytest
 import rclpy
@@ -79,17 +77,6 @@ def stage(tmp_path):
     rclpy.try_shutdown()
 
 
-@contextmanager
-def full_disk(size):
-    """No file may grow beyond this size."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_every_public_topic_is_recorded():
     public = {value for name, value in vars(names).items() if name.isupper()} - SERVICES
     assert {topic.topic for topic in TOPICS} == public
@@ -136,7 +123,7 @@ def test_a_camera_that_sends_nothing_is_named(stage):
     assert values["silent"] == "/camera/front/image_raw"
 
 
-def test_a_full_disk_is_reported_and_the_rest_goes_on(stage, capfd):
+def test_a_full_disk_is_reported_and_the_rest_goes_on(stage, capfd, full_disk):
     full = stage("-p", "cameras:=[front]")
     picture = full.node.create_publisher(Image, names.camera_topic("front"), qos.EVENTS)
     diagnostics = {}

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import cv2
 import numpy as np
 
 from magma_ros.perception.overlay import COLOURS, draw_paths
-from magma_ros.types import FloatArray, ImageArray
+from magma_ros.types import FloatArray, ImageArray, Mode
 
 CLIP = "clip.gif"
 PLOT = "plot.png"
@@ -111,7 +113,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "slack": _spread([plan.slack for plan in plans]),
         "model_time": _spread([plan.model_time for plan in plans]),
         "overhead": _spread([plan.overhead for plan in plans]),
-        "longest_command_gap": _longest_gap([time for time, _ in record.speeds]),
+        "longest_command_gap": _longest_gap(record),
         "final_mode": record.modes[-1][1] if record.modes else "",
     }
 
@@ -232,7 +234,7 @@ def _page(record: RunRecord, summary: dict[str, Any]) -> str:
         f"- {summary['plans']} plans, {summary['late']} late",
         f"- mean depth {summary['mean_depth']:.2f}",
         f"- {100 * summary['flops_fraction']:.0f} % of full compute",
-        f"- longest gap between commands {1e3 * summary['longest_command_gap']:.0f} ms",
+        f"- longest gap between commands in motion {1e3 * summary['longest_command_gap']:.0f} ms",
         f"- why thinking stopped: {summary['reasons']}",
         *(f"- {time:.2f} s: {mode}, {why}" for time, mode, why in _mode_changes(record)),
         "",
@@ -279,5 +281,12 @@ def _ms(spread: dict[str, float], key: str) -> str:
     return f"{1e3 * spread[key]:.1f}" if spread else "-"
 
 
-def _longest_gap(times: list[float]) -> float:
-    return float(np.max(np.diff(times))) if len(times) > 1 else 0.0
+def _longest_gap(record: RunRecord) -> float:
+    """Between commands while somebody drives; at rest the guard leaves the robot to others [s]."""
+    changes = [time for time, *_ in record.modes]
+    gaps = [0.0]
+    for (start, _), (end, _) in pairwise(record.speeds):
+        mode = bisect_right(changes, start) - 1
+        if mode >= 0 and record.modes[mode][1] in (Mode.AUTO.name, Mode.TELEOP.name):
+            gaps.append(end - start)
+    return max(gaps)
