@@ -38,12 +38,12 @@ $(BIN)/python:
 
 $(VENV)/.demo: $(BIN)/python setup.py constraints.txt
 	@$(BIN)/python -m magma_ros.wheels
-	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim]"
+	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,console]"
 	touch $@
 
 $(VENV)/.test: $(BIN)/python setup.py constraints.txt
 	@$(BIN)/python -m magma_ros.wheels
-	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,train,dev]"
+	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,console,perception,lerobot,train,dev]"
 	touch $@ $(VENV)/.demo
 
 clean:

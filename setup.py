@@ -23,7 +23,10 @@ CORE = [
     "tokenizers>=0.21",
 ]
 EXTRAS = {
+    "console": ["nicegui>=3", "textual>=6", "websockets>=13"],
     "embedded": ["cyclonedds>=11", "mcap>=1.6", "rosbags>=0.11"],
+    "lerobot": ["av>=12", "mcap>=1.6", "pyarrow>=16", "rosbags>=0.11"],
+    "perception": ["open3d>=0.19"],
     "record": ["mcap>=1.6", "rosbags>=0.11"],
     "data": ["pyarrow>=16"],
     "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
@@ -41,6 +44,7 @@ EXTRAS = {
         "hypothesis",
         "import-linter",
         "mypy",
+        "playwright",
         "pytest",
         "pytest-benchmark",
         "pytest-timeout",
@@ -91,6 +95,8 @@ setup(
             "recorder_node = magma_ros.nodes.entry:recorder_node",
             "report_node = magma_ros.nodes.entry:report_node",
             "gripper_adapter_node = magma_ros.nodes.entry:gripper_adapter_node",
+            "console_node = magma_ros.nodes.entry:console_node",
+            "perception_node = magma_ros.nodes.entry:perception_node",
             "latency_probe_node = magma_ros.nodes.entry:latency_probe_node",
         ],
     },

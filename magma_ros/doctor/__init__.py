@@ -46,8 +46,11 @@ class Extra:
 
 
 EXTRAS = {
+    "console": Extra(("nicegui", "textual", "websockets"), "the operator's console"),
     "embedded": Extra(("cyclonedds", "mcap", "rosbags"), "ROS 2 without a ROS installation"),
     "record": Extra(("mcap", "rosbags"), "recording, and looking after recordings"),
+    "lerobot": Extra(("av", "mcap", "pyarrow", "rosbags"), "episodes as LeRobot data sets"),
+    "perception": Extra(("open3d",), "obstacles and marks from depth"),
     "data": Extra(("pyarrow",), "looking into demonstrations"),
     "sim": Extra(("pybullet", "gymnasium", "matplotlib"), "the simulated robot, evaluation"),
     "train": Extra(("torch", "transformers", "onnx", "pyarrow"), "training and export"),

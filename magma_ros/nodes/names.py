@@ -3,9 +3,13 @@
 """Topic names, all relative, so that one namespace or remap moves a whole robot."""
 
 INSTRUCTION = "instruction"
+INSTRUCTION_POINT = "instruction/point"
 EE_POSE = "ee_pose"
 JOINT_STATES = "joint_states"
 CLEARANCE = "clearance"
+CLEARANCE_VECTORS = "clearance/vectors"
+POINTS = "points"
+OBSTACLE_MARKERS = "obstacles/markers"
 BATTERY = "battery_state"
 
 POLICY_TWIST = "policy/twist"
@@ -28,10 +32,19 @@ ROBOT_GRIPPER = "gripper/command"
 GUARD_FOLLOWS = "guard/follows"
 GUARD_MODE = "guard/mode"
 GUARD_INSTRUCTION = "guard/instruction"
+GUARD_TAKE_OVER = "guard/take_over"
 GUARD_HAND_BACK = "guard/hand_back"
+GUARD_HOLD = "guard/hold"
+GUARD_STOP = "guard/stop"
+GUARD_RESET = "guard/reset"
+
+MARKS = "marks"
+OVERLAY = "overlay/image"
 
 TASK_STATUS = "task/status"
 RECORDER_STATUS = "recorder/status"
+RECORDER_RECORD = "recorder/record"
+EPISODE_LABEL = "episode/label"
 DIAGNOSTICS = "/diagnostics"
 
 TF = "/tf"
@@ -46,3 +59,13 @@ def camera_topic(camera: str, *, compressed: bool = False) -> str:
 def camera_info_topic(camera: str) -> str:
     """The topic of one camera's calibration."""
     return f"camera/{camera}/camera_info"
+
+
+def depth_topic(camera: str) -> str:
+    """The depth image of one camera: 32FC1 in metres or 16UC1 in millimetres (REP 118)."""
+    return f"camera/{camera}/depth/image_raw"
+
+
+def depth_info_topic(camera: str) -> str:
+    """The calibration of one camera's depth image."""
+    return f"camera/{camera}/depth/camera_info"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped
 from nav_msgs.msg import Path
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import (
@@ -17,12 +17,13 @@ from sensor_msgs.msg import (
     CompressedImage,
     Image,
     JointState,
+    PointCloud2,
     Range,
     TimeReference,
 )
 from std_msgs.msg import Bool, String
 from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import ImageMarker
+from visualization_msgs.msg import ImageMarker, MarkerArray
 
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CameraTopics
@@ -46,9 +47,12 @@ class Recorded(NamedTuple):
 
 TOPICS = (
     Recorded(names.INSTRUCTION, String, qos.LATCHED),
+    Recorded(names.INSTRUCTION_POINT, PointStamped, qos.LATCHED),
     Recorded(names.EE_POSE, PoseStamped, qos.EVERY_READING),
     Recorded(names.JOINT_STATES, JointState, qos.EVERY_READING),
     Recorded(names.CLEARANCE, Range, qos.EVERY_READING),
+    Recorded(names.CLEARANCE_VECTORS, PointCloud2, qos.EVERY_READING),
+    Recorded(names.MARKS, MarkerArray, qos.EVERY_READING),
     Recorded(names.BATTERY, BatteryState, qos.EVERY_READING),
     Recorded(names.TF, TFMessage, qos.EVERY_READING),
     Recorded(names.TF_STATIC, TFMessage, qos.LATCHED_BY_MANY),
@@ -68,6 +72,7 @@ TOPICS = (
     Recorded(names.GUARD_FOLLOWS, TimeReference, qos.EVENTS),
     Recorded(names.GUARD_MODE, DiagnosticStatus, qos.LATCHED),
     Recorded(names.GUARD_INSTRUCTION, String, qos.LATCHED),
+    Recorded(names.EPISODE_LABEL, String, qos.EVENTS),
     Recorded(names.TASK_STATUS, DiagnosticStatus, qos.LATCHED),
     Recorded(names.RECORDER_STATUS, DiagnosticStatus, qos.LATCHED),
     Recorded(names.DIAGNOSTICS, DiagnosticArray, qos.EVENTS),
