@@ -16,6 +16,12 @@ from typing import Protocol
 
 from magma_ros.types import Answer, FloatArray, Mode
 
+JOG_LIFETIME = 0.2
+"""Time for which a jog counts if no other comes [s]."""
+
+PRESENCE = 1.0
+"""Time after a jog or a release for which the operator counts as being there [s]."""
+
 
 class Verb(Enum):
     """What an operator can ask of the guard; the values are the names of its services."""
@@ -252,9 +258,17 @@ class Robot(Protocol):
         ...
 
     def jog(self, jog: Jog) -> None:
-        """Hold the dead-man and move so, until the next call or 0.2 s have passed."""
+        """Hold the dead-man and move so, until the next call or :data:`JOG_LIFETIME` has passed.
+
+        The arm follows only after this robot's own ``request(Verb.TAKE_OVER)`` was granted.
+        """
         ...
 
     def release(self) -> None:
-        """Let go of the dead-man: zero motion, at once."""
+        """Let go of the dead-man: zero motion, at once; cheap, and harmless if nothing is held.
+
+        Call it again and again while an operator is there and holds no key: after
+        :data:`PRESENCE` without a call the guard is told nothing more, and soon holds because the
+        person driving has fallen silent.
+        """
         ...
