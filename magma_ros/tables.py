@@ -72,6 +72,8 @@ def bundle_tables(summary: BundleSummary) -> list[Table]:
     contract.add_row("cameras", cameras)
     contract.add_row("proprioception", ", ".join(observation.proprioception))
     contract.add_row("instruction", f"at most {observation.max_tokens} words")
+    if (point := observation.point) is not None:
+        contract.add_row("point", f"of a mark on {point.camera}")
     chunk = f"{action.chunk_length} steps of {action.step_period:g} s in {action.frame}"
     contract.add_row("action chunk", chunk)
     if (trace := manifest.trace) is not None:

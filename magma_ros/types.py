@@ -81,7 +81,7 @@ class MonotonicClock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """Inputs of a policy: images, proprioception and instruction.
+    """Inputs of a policy: images, proprioception, instruction, and the place that it names.
 
     Attributes:
         stamp: Time at which the oldest of the images was taken [s].
@@ -90,6 +90,9 @@ class Observation:
         fields: Names of the entries of ``proprioception``, for example ``ee_x`` [m] or
             ``gripper_opening`` (1 = open, 0 = closed).
         instruction: The task in plain language.
+        point: Where what the instruction names by a mark was seen when it was given, or None
+            where it names none: column and row on the :data:`TRACE_GRID` grid, 0 at the left and
+            upper edge of the image.
     """
 
     stamp: float
@@ -97,6 +100,7 @@ class Observation:
     proprioception: FloatArray
     fields: tuple[str, ...]
     instruction: str
+    point: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

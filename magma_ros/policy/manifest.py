@@ -8,10 +8,11 @@ models here check the manifest by itself; :mod:`magma_ros.policy.bundle` checks 
 files.
 
 Graph inputs taken from the observation have fixed names: ``image_<camera>`` (1, H, W, 3) uint8
-RGB, ``proprioception`` (1, P) float32 in raw units and ``tokens`` (1, T) int64. Every other input
-of a stage is the output of an earlier one; several stages may take the same input. A stage with
-an exit also outputs ``action``, ``entropy`` and ``margin``, each (1, K, 7) float32. If the manifest
-has a ``trace``, it may output ``trace``, (1, H, 2, 2) float32, as well.
+RGB, ``proprioception`` (1, P) float32 in raw units, ``tokens`` (1, T) int64 and, if the policy
+takes a place in the image, ``point`` (1, 3) float32. Every other input of a stage is the output of
+an earlier one; several stages may take the same input. A stage with an exit also outputs
+``action``, ``entropy`` and ``margin``, each (1, K, 7) float32. If the manifest has a ``trace``, it
+may output ``trace``, (1, H, 2, 2) float32, as well.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ SCHEMA_VERSIONS = (1,)
 
 EXIT_OUTPUTS = ("action", "entropy", "margin")
 """Outputs of every stage with an exit; they are read by the runtime, never by a later stage."""
+
+POINT_INPUT = "point"
+"""Input for the place that the instruction names by a mark."""
 
 TRACE_OUTPUT = "trace"
 """Output of the exits that draw a trace; read by the runtime alone, like the others."""
@@ -143,6 +147,16 @@ class TensorSpec(_Contract):
         return f"{self.dtype} {list(self.shape)}"
 
 
+class PointContract(_Contract):
+    """The place that an instruction names by a mark, and the camera whose image it lies in."""
+
+    camera: Name
+
+    def tensor(self) -> TensorSpec:
+        """The graph input: column and row from 0 to 1, then 1; or zeros for no place."""
+        return TensorSpec(name=POINT_INPUT, dtype="float32", shape=(1, 3))
+
+
 class ObservationContract(_Contract):
     """Inputs of the policy.
 
@@ -150,16 +164,27 @@ class ObservationContract(_Contract):
         cameras: The images.
         proprioception: Names of the measured values, in the order the network takes them.
         max_tokens: Length T that an instruction is padded or cut to.
+        point: How it takes the place that an instruction names by a mark, or None if it takes none.
     """
 
     cameras: Annotated[tuple[CameraContract, ...], Field(min_length=1)]
     proprioception: tuple[Name, ...]
     max_tokens: PositiveInt
+    point: PointContract | None = None
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         _reject_duplicates("camera", [camera.name for camera in self.cameras])
         _reject_duplicates("proprioception field", self.proprioception)
+        return self
+
+    @model_validator(mode="after")
+    def _points_lie_where_a_camera_looks(self) -> Self:
+        cameras = [camera.name for camera in self.cameras]
+        if self.point is not None and self.point.camera not in cameras:
+            raise ValueError(
+                f"point.camera {self.point.camera} is none of the policy's: {', '.join(cameras)}"
+            )
         return self
 
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -169,11 +194,12 @@ class ObservationContract(_Contract):
             for c in self.cameras
         )
         tokens = TensorSpec(name="tokens", dtype="int64", shape=(1, self.max_tokens))
+        point = () if self.point is None else (self.point.tensor(),)
         if not self.proprioception:
-            return (*images, tokens)
+            return (*images, tokens, *point)
         width = len(self.proprioception)
         state = TensorSpec(name="proprioception", dtype="float32", shape=(1, width))
-        return (*images, state, tokens)
+        return (*images, state, tokens, *point)
 
 
 class TraceContract(_Contract):
@@ -396,6 +422,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
         MagmaError: It cannot be written.
     """
     content = manifest.model_dump(by_alias=True)
+    if content["observation"]["point"] is None:
+        del content["observation"]["point"]
     for stage in content["stages"]:
         if not stage["external"]:
             del stage["external"]

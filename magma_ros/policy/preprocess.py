@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from magma_ros.policy.manifest import CameraContract, ObservationContract
-from magma_ros.types import FloatArray, ImageArray, MagmaError, Observation
+from magma_ros.policy.manifest import POINT_INPUT, CameraContract, ObservationContract
+from magma_ros.types import TRACE_GRID, FloatArray, ImageArray, MagmaError, Observation
 
 PAD, UNKNOWN = 0, 1
 """Token ids every bundle reserves: filling, and a word outside the vocabulary."""
@@ -36,7 +36,7 @@ class Preprocessor:
         self._tokens = np.full((1, contract.max_tokens), PAD, np.int64)
 
     def __call__(self, observation: Observation) -> dict[str, npt.NDArray[np.generic]]:
-        """Graph inputs by name: images, proprioception and tokens, each with batch size 1.
+        """Graph inputs by name: images, proprioception, tokens, point, each with batch size 1.
 
         Raises:
             ObservationError: Something is missing, malformed, not finite or not understood.
@@ -48,6 +48,10 @@ class Preprocessor:
         if self._contract.proprioception:
             inputs["proprioception"] = self._proprioception(observation)[np.newaxis]
         inputs["tokens"] = self.tokens(observation.instruction)
+        if self._contract.point is not None:
+            inputs[POINT_INPUT] = _point(observation.point)
+        elif observation.point is not None:
+            raise ObservationError("the policy takes no marks; name the object instead")
         return inputs
 
     def tokens(self, instruction: str) -> npt.NDArray[np.int64]:
@@ -111,6 +115,19 @@ class Preprocessor:
                 f"proprioception is not finite in {', '.join(broken)}; check the robot's state"
             )
         return chosen
+
+
+def _point(point: tuple[float, float] | None) -> FloatArray:
+    """Column and row from 0 to 1, and whether there are any, (1, 3)."""
+    if point is None:
+        return np.zeros((1, 3), np.float32)
+    column, row = point
+    if not (0.0 <= column <= TRACE_GRID and 0.0 <= row <= TRACE_GRID):  # nan is on no grid either
+        raise ObservationError(
+            f"the point ({column:g}, {row:g}) does not lie on the {TRACE_GRID} x {TRACE_GRID} grid "
+            "of the image; mark something that is in the picture"
+        )
+    return np.array([[column / TRACE_GRID, row / TRACE_GRID, 1.0]], np.float32)
 
 
 def _image(observation: Observation, camera: CameraContract) -> ImageArray:

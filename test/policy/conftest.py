@@ -121,8 +121,8 @@ def _readings(*, draws: bool):
     return [*exits, TRACE.tensor()] if draws else exits
 
 
-def build_bundle(folder: Path) -> None:
-    """Write the whole bundle into ``folder``."""
+def build_bundle(folder: Path, point: m.PointContract | None = None) -> None:
+    """Write the whole bundle into ``folder``; its first look may take a point."""
     rng = np.random.default_rng(0)
     observation = m.ObservationContract(
         cameras=(
@@ -131,11 +131,12 @@ def build_bundle(folder: Path) -> None:
         ),
         proprioception=("ee_x", "ee_y", "gripper_opening"),
         max_tokens=TOKENS,
+        point=point,
     )
-    front, wrist, state, tokens = observation.tensors()
+    front, wrist, state, *words = observation.tensors()
     hidden = [_tensor(f"hidden_{i}", "float32", 1, HIDDEN) for i in range(4)]
     detail = _tensor("details", "float32", 1, HIDDEN)
-    _look(folder, rng, "look", (front, wrist), (state, tokens), hidden[0])
+    _look(folder, rng, "look", (front, wrist), (state, *words), hidden[0])
     outputs = [
         (hidden[depth], *_readings(draws=draws))
         for depth, draws in ((1, True), (2, False), (3, True))
@@ -155,7 +156,7 @@ def build_bundle(folder: Path) -> None:
         )  # fmt: skip
 
     stages = (
-        stage("look", "look", (front, wrist, state, tokens), (hidden[0],), None),
+        stage("look", "look", (front, wrist, state, *words), (hidden[0],), None),
         stage("think_1", "think", (hidden[0],), outputs[0], 1),
         stage("think_2", "think", (hidden[1],), outputs[1], 2),
         stage("detail", "look", (front, state), (detail,), None),
@@ -202,6 +203,15 @@ def pristine_bundle(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pristine") / "tiny"
     folder.mkdir()
     build_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pointing_bundle(tmp_path_factory) -> Path:
+    """The same bundle, but its policy takes the place of a mark; no test may change it."""
+    folder = tmp_path_factory.mktemp("pointing") / "tiny"
+    folder.mkdir()
+    build_bundle(folder, m.PointContract(camera="front"))
     return folder
 
 

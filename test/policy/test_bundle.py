@@ -144,3 +144,12 @@ def test_the_summary_says_how_far_ahead_the_trace_looks(pristine_bundle):
     contract, _ = bundle_tables(inspect(pristine_bundle))
     cells = [str(cell) for column in contract.columns for cell in column.cells]
     assert "0.6 s ahead in 3 points on front" in cells
+
+
+def test_the_summary_says_whether_a_policy_takes_marks(pristine_bundle, pointing_bundle):
+    def cells(folder):
+        contract, _ = bundle_tables(inspect(folder))
+        return [str(cell) for column in contract.columns for cell in column.cells]
+
+    assert "of a mark on front" in cells(pointing_bundle)
+    assert "point" not in cells(pristine_bundle)

@@ -30,6 +30,12 @@ def test_a_manifest_older_than_traces_is_read(bundle, edit_manifest):
     assert read_manifest(bundle).trace is None
 
 
+def test_a_policy_that_takes_no_point_says_nothing_of_it(bundle, pointing_bundle, tmp_path):
+    write_manifest(tmp_path, read_manifest(bundle))
+    assert "point" not in (tmp_path / MANIFEST).read_text()
+    assert read_manifest(pointing_bundle).observation.point.camera == "front"
+
+
 def test_writing_leaves_nothing_half_written(bundle, tmp_path):
     manifest = read_manifest(bundle)
     blocked = tmp_path / "blocked"
@@ -74,6 +80,10 @@ CONTRADICTIONS = {
     "camera twice": (
         lambda c: c["observation"]["cameras"][1].update(name="front"),
         "camera front appears twice",
+    ),
+    "point on no camera": (
+        lambda c: c["observation"].update(point={"camera": "overview"}),
+        "point.camera overview is none of the policy's: front, wrist",
     ),
     "field twice": (
         lambda c: c["observation"]["proprioception"].__setitem__(0, "ee_y"),

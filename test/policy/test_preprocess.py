@@ -13,18 +13,44 @@ from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.preprocess import ObservationError, Preprocessor
 
 
+def preprocessor(bundle):
+    manifest = read_manifest(bundle)
+    return Preprocessor(manifest.observation, open_tokenizer(bundle, manifest.tokenizer))
+
+
 @pytest.fixture
 def preprocess(pristine_bundle):
-    manifest = read_manifest(pristine_bundle)
-    return Preprocessor(manifest.observation, open_tokenizer(pristine_bundle, manifest.tokenizer))
+    return preprocessor(pristine_bundle)
 
 
-def test_inputs_have_the_promised_names_dtypes_and_shapes(preprocess, observation, pristine_bundle):
-    inputs = preprocess(observation)
-    promised = read_manifest(pristine_bundle).observation.tensors()
+@pytest.mark.parametrize("bundle_fixture", ["pristine_bundle", "pointing_bundle"])
+def test_inputs_have_the_promised_names_dtypes_and_shapes(bundle_fixture, observation, request):
+    folder = request.getfixturevalue(bundle_fixture)
+    inputs = preprocessor(folder)(observation)
+    promised = read_manifest(folder).observation.tensors()
     assert {name: (str(a.dtype), a.shape) for name, a in inputs.items()} == {
         tensor.name: (tensor.dtype, tensor.shape) for tensor in promised
     }
+
+
+def test_a_point_on_magmas_grid_becomes_shares_of_the_image(pointing_bundle, observation):
+    preprocess = preprocessor(pointing_bundle)
+    pointed = preprocess(replace(observation, point=(64.0, 192.0)))["point"]
+    np.testing.assert_array_equal(pointed, np.array([[0.25, 0.75, 1.0]], np.float32))
+    np.testing.assert_array_equal(preprocess(observation)["point"], np.zeros((1, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    "point", [(np.nan, 3.0), (3.0, np.inf), (-0.1, 3.0), (3.0, 256.5), (1e300, 1.0)]
+)
+def test_a_point_off_the_grid_is_refused_in_one_sentence(pointing_bundle, observation, point):
+    with pytest.raises(ObservationError, match="does not lie on the 256 x 256 grid"):
+        preprocessor(pointing_bundle)(replace(observation, point=point))
+
+
+def test_a_point_is_refused_by_a_policy_that_takes_none(preprocess, observation):
+    with pytest.raises(ObservationError, match="takes no marks; name the object"):
+        preprocess(replace(observation, point=(3.0, 3.0)))
 
 
 def test_an_image_of_the_right_size_is_left_as_it_is(preprocess, observation):

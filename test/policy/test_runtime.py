@@ -48,6 +48,18 @@ def test_bound_stages_equal_plain_runs(pristine_bundle, policy, observation):
         assert reading.confidence.margin == pytest.approx(values["margin"].mean())
 
 
+def test_the_point_of_a_mark_changes_what_is_done(pointing_bundle, observation):
+    policy = StagedPolicy.load(pointing_bundle, threads=1)
+    policy.warm_up()
+    actions = []
+    for point in (None, (10.0, 20.0), (200.0, 20.0), (10.0, 20.0)):
+        reading = readings(policy.start(replace(observation, point=point)))[-1]
+        actions.append(reading.chunk.actions)
+    assert np.abs(actions[0] - actions[1]).max() > 1e-6
+    assert np.abs(actions[1] - actions[2]).max() > 1e-6
+    np.testing.assert_array_equal(actions[1], actions[3])
+
+
 def test_an_exit_that_draws_gives_its_trace_on_magmas_grid(pristine_bundle, policy, observation):
     first, second, third = readings(policy.start(observation))
     drawn = [exit_.get("trace") for exit_ in plain_runs(pristine_bundle, observation)]
