@@ -173,18 +173,11 @@ class ObservationContract(_Contract):
     point: PointContract | None = None
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
+    def _names_are_unique_and_known(self) -> Self:
         _reject_duplicates("camera", [camera.name for camera in self.cameras])
         _reject_duplicates("proprioception field", self.proprioception)
-        return self
-
-    @model_validator(mode="after")
-    def _points_lie_where_a_camera_looks(self) -> Self:
-        cameras = [camera.name for camera in self.cameras]
-        if self.point is not None and self.point.camera not in cameras:
-            raise ValueError(
-                f"point.camera {self.point.camera} is none of the policy's: {', '.join(cameras)}"
-            )
+        if self.point is not None:
+            _require_camera("point", self.point.camera, self.cameras)
         return self
 
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -193,13 +186,13 @@ class ObservationContract(_Contract):
             TensorSpec(name=f"image_{c.name}", dtype="uint8", shape=(1, c.height, c.width, 3))
             for c in self.cameras
         )
-        tokens = TensorSpec(name="tokens", dtype="int64", shape=(1, self.max_tokens))
-        point = () if self.point is None else (self.point.tensor(),)
-        if not self.proprioception:
-            return (*images, tokens, *point)
-        width = len(self.proprioception)
-        state = TensorSpec(name="proprioception", dtype="float32", shape=(1, width))
-        return (*images, state, tokens, *point)
+        given = [TensorSpec(name="tokens", dtype="int64", shape=(1, self.max_tokens))]
+        if width := len(self.proprioception):
+            shape = (1, width)
+            given.insert(0, TensorSpec(name="proprioception", dtype="float32", shape=shape))
+        if self.point is not None:
+            given.append(self.point.tensor())
+        return (*images, *given)
 
 
 class TraceContract(_Contract):
@@ -351,11 +344,7 @@ class Manifest(_Contract):
                     f"stage {drawing[0]} outputs a trace, but the manifest has no trace section"
                 )
             return self
-        cameras = [camera.name for camera in self.observation.cameras]
-        if self.trace.camera not in cameras:
-            raise ValueError(
-                f"trace.camera {self.trace.camera} is none of the policy's: {', '.join(cameras)}"
-            )
+        _require_camera("trace", self.trace.camera, self.observation.cameras)
         if not drawing:
             raise ValueError("trace is described, but no stage outputs one")
         return self
@@ -446,6 +435,12 @@ def _reject_duplicates(what: str, names: Iterable[str]) -> None:
         if name in seen:
             raise ValueError(f"{what} {name} appears twice")
         seen.add(name)
+
+
+def _require_camera(section: str, name: str, cameras: Iterable[CameraContract]) -> None:
+    known = [camera.name for camera in cameras]
+    if name not in known:
+        raise ValueError(f"{section}.camera {name} is none of the policy's: {', '.join(known)}")
 
 
 def _require_equal(stage: StageSpec, found: TensorSpec, expected: TensorSpec) -> None:
