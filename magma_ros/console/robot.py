@@ -17,7 +17,7 @@ from typing import Protocol
 from magma_ros.types import Answer, FloatArray, Mode
 
 JOG_LIFETIME = 0.2
-"""Time for which a jog counts if no other comes [s]."""
+"""Time for which a jog counts if no other comes, from when the operator wished it [s]."""
 
 PRESENCE = 1.0
 """Time after a jog or a release for which the operator counts as being there [s]."""
@@ -223,11 +223,14 @@ class Jog:
         frame: The frame of ``twist``.
         twist: (6,) linear [m/s] then angular [rad/s] velocity.
         gripper: Opening to move to, 1 open to 0 closed, or None to leave it.
+        lifetime: How long to move so unless the next one comes [s]; less than
+            :data:`JOG_LIFETIME` by the time that this one was on its way.
     """
 
     frame: JogFrame
     twist: FloatArray
     gripper: float | None = None
+    lifetime: float = JOG_LIFETIME
 
 
 class Robot(Protocol):
@@ -258,7 +261,7 @@ class Robot(Protocol):
         ...
 
     def jog(self, jog: Jog) -> None:
-        """Hold the dead-man and move so, until the next call or :data:`JOG_LIFETIME` has passed.
+        """Hold the dead-man and move so, until the next call or ``jog.lifetime`` has passed.
 
         The arm follows only after this robot's own ``request(Verb.TAKE_OVER)`` was granted.
         """
