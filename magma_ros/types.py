@@ -24,6 +24,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating]
 ImageArray = npt.NDArray[np.uint8]
+DepthArray = npt.NDArray[np.float32]
+"""Distances along the optical axis, (H, W) [m]: inf where nothing is, nan where none was measured
+(REP 118)."""
 
 ACTION_DIMS = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper")
 """Magma's action layout: translation [m], rotation [rad], gripper (1 = open, 0 = closed)."""

@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from geometry_msgs.msg import Point, PoseStamped, TwistStamped
+from geometry_msgs.msg import Point, PoseStamped, TransformStamped, TwistStamped
 from nav_msgs.msg import Path as PathMessage
-from sensor_msgs.msg import Image, JointState, Range
+from sensor_msgs.msg import CameraInfo, Image, JointState, Range
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import ImageMarker
 
@@ -23,6 +23,7 @@ from magma_ros.perception import overlay
 from magma_ros.types import (
     TRACE_MARKS,
     ActionChunk,
+    DepthArray,
     FloatArray,
     ImageArray,
     MagmaError,
@@ -72,6 +73,42 @@ def image_to_message(pixels: ImageArray, frame_id: str, stamp: Time) -> Image:
     )
 
 
+def depth_to_message(depth: DepthArray, frame_id: str, stamp: Time) -> Image:
+    """A ``32FC1`` message of distances along the optical axis, (H, W) [m] (REP 118)."""
+    height, width = depth.shape
+    pixels = np.ascontiguousarray(depth, "<f4")
+    return Image(
+        header=Header(stamp=stamp, frame_id=frame_id),
+        height=height,
+        width=width,
+        encoding="32FC1",
+        is_bigendian=0,
+        step=4 * width,
+        data=array.array("B", pixels.tobytes()),
+    )
+
+
+def camera_info_message(matrix: FloatArray, size: tuple[int, int], header: Header) -> CameraInfo:
+    """The calibration of a pinhole camera without distortion.
+
+    Args:
+        matrix: Its intrinsic matrix, (3, 3) [px].
+        size: Width and height of its images [px].
+        header: Header of the image.
+    """
+    projection = np.column_stack([matrix, np.zeros(3)])
+    return CameraInfo(
+        header=header,
+        width=size[0],
+        height=size[1],
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=matrix.ravel().tolist(),
+        r=np.eye(3).ravel().tolist(),
+        p=projection.ravel().tolist(),
+    )
+
+
 def clearance_from_message(message: Range) -> float:
     """The distance to the nearest obstacle [m], by REP 117: ``inf`` is none, ``-inf`` too near.
 
@@ -116,6 +153,17 @@ def pose_to_message(pose: Pose, frame_id: str, stamp: Time) -> PoseStamped:
     p, q = message.pose.position, message.pose.orientation
     p.x, p.y, p.z = (float(v) for v in pose.position)
     q.x, q.y, q.z, q.w = (float(v) for v in pose.quaternion)
+    return message
+
+
+def transform_message(
+    position: FloatArray, quaternion: FloatArray, header: Header, child: str
+) -> TransformStamped:
+    """Where the frame ``child`` is in the frame of ``header``: (3,) [m], and (4,) x y z w."""
+    message = TransformStamped(header=header, child_frame_id=child)
+    p, q = message.transform.translation, message.transform.rotation
+    p.x, p.y, p.z = (float(v) for v in position)
+    q.x, q.y, q.z, q.w = (float(v) for v in quaternion)
     return message
 
 

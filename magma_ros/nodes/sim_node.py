@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, TransformStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
@@ -21,14 +21,13 @@ from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
+from magma_ros.nodes.sim_cameras import SIM_CAMERA_SETTINGS, SimCameras
 from magma_ros.types import FloatArray, Source
 
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time
 
     from magma_ros.sim.simulation import Simulation
-
-OVERVIEW = "overview"
 
 
 class SimNode(ManagedNode):
@@ -42,14 +41,11 @@ class SimNode(ManagedNode):
         Setting("instruction", "", "Instruction instead of the task's own; empty for that."),
         Setting("publish_clock", False, "Stamp with simulated time and publish /clock."),
         Setting("state_rate", 50.0, "Rate of physics, joint states and poses [Hz].", 10.0, 240.0),
-        Setting("camera_rate", 10.0, "Rate of the policy's cameras [Hz].", 1.0, 60.0),
-        Setting("overview_rate", 8.0, "Rate of the spectator's camera [Hz], 0 for off.", 0.0, 30.0),
-        Setting("overview_width", 400, "Width of the spectator's image [pixel].", 64, 1920),
-        Setting("overview_height", 300, "Height of the spectator's image [pixel].", 64, 1080),
         Setting("command_timeout", 0.1, "Age after which a twist counts as zero [s].", 0.01, 2.0),
         Setting("time_limit", 30.0, "Time for the task from its first motion [s].", 1.0, 3600.0),
         Setting("base_frame", "base_link", "Frame of poses and twists."),
         Setting("ee_frame", "tool0", "Frame of the end effector."),
+        *SIM_CAMERA_SETTINGS,
         *GRIPPER_SETTINGS,
     )
 
@@ -103,9 +99,6 @@ class SimNode(ManagedNode):
             split=self.settings["split"],
             seed=self.settings["seed"],
         )
-        for camera in self._world.cameras:
-            # The first rendering is slow; it would make the first plan late.
-            self._world.image(camera)
         self._twist: FloatArray = np.zeros(6)
         self._twist_time = 0.0
         self._opening = 1.0
@@ -114,16 +107,14 @@ class SimNode(ManagedNode):
 
     def _open_outputs(self) -> None:
         pub = self.create_publisher
-        self._cameras = {
-            name: pub(Image, names.camera_topic(name), qos.IMAGES)
-            for name in (*self._world.cameras, OVERVIEW)
-        }
+        self._cameras = SimCameras(self, self.settings, self._world)
         self._joint_publisher = pub(JointState, names.JOINT_STATES, qos.STATE)
         self._pose_publisher = pub(PoseStamped, names.EE_POSE, qos.STATE)
-        self._tf_publisher = pub(TFMessage, "/tf", qos.EVENTS)
+        self._tf_publisher = pub(TFMessage, names.TF, qos.EVENTS)
         self._instruction_publisher = pub(String, names.INSTRUCTION, qos.LATCHED)
         self._task_publisher = pub(DiagnosticStatus, names.TASK_STATUS, qos.LATCHED)
         self._clock_publisher = pub(ClockMessage, "/clock", qos.IMAGES)
+        self._cameras.begin(self._world, self._stamp())
 
     def _on_twist(self, message: TwistStamped) -> None:
         twist = convert.twist_from_message(message, Source.GUARD).twist
@@ -141,6 +132,7 @@ class SimNode(ManagedNode):
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._build_scene()
+        self._cameras.begin(self._world, self._stamp())
         self._publish_task("RUNNING", f"Task {self._world.task_name} starts again")
         response.success, response.message = True, "The scene is as its seed makes it."
         return response
@@ -156,7 +148,7 @@ class SimNode(ManagedNode):
         self._world.step(elapsed)
         stamp = self._stamp()
         self._publish_state(stamp)
-        self._publish_cameras(stamp)
+        self._cameras.publish(self._world, self._tick_count, stamp)
         self._judge()
         self._tick_count += 1
 
@@ -174,34 +166,13 @@ class SimNode(ManagedNode):
                 sim.joint_names, sim.joint_positions(), sim.joint_velocities(), stamp
             )
         )
-        pose = convert.pose_to_message(sim.ee_pose(), frame, stamp)
+        tool = sim.ee_pose()
+        pose = convert.pose_to_message(tool, frame, stamp)
         self._pose_publisher.publish(pose)
-        transform = TransformStamped(header=pose.header, child_frame_id=self.settings["ee_frame"])
-        position = pose.pose.position
-        transform.transform.translation.x = position.x
-        transform.transform.translation.y = position.y
-        transform.transform.translation.z = position.z
-        transform.transform.rotation = pose.pose.orientation
+        transform = convert.transform_message(
+            tool.position, tool.quaternion, pose.header, self.settings["ee_frame"]
+        )
         self._tf_publisher.publish(TFMessage(transforms=[transform]))
-
-    def _publish_cameras(self, stamp: Time) -> None:
-        if self._due("camera_rate"):
-            for camera in self._world.cameras:
-                self._publish_image(camera, self._world.image(camera), stamp)
-        if self._due("overview_rate"):
-            size = self.settings["overview_width"], self.settings["overview_height"]
-            self._publish_image(OVERVIEW, self._world.picture(*size), stamp)
-
-    def _publish_image(self, camera: str, pixels: np.ndarray, stamp: Time) -> None:
-        frame = f"{camera}_camera_optical"
-        self._cameras[camera].publish(convert.image_to_message(pixels, frame, stamp))
-
-    def _due(self, rate: str) -> bool:
-        """Whether this tick is one on which something at that rate happens."""
-        if self.settings[rate] <= 0.0:
-            return False
-        every = max(1, round(self.settings["state_rate"] / self.settings[rate]))
-        return bool(self._tick_count % every == 0)
 
     def _judge(self) -> None:
         if self._outcome is not None or self._moved_at is None:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from magma_ros.sim.bullet import PHYSICS_RATE
+from magma_ros.sim.camera import Mount, camera_matrix
 from magma_ros.sim.language import choose_sentence
 from magma_ros.sim.layout import Layout, draw_belt_layout, draw_cabinet_layout, draw_layout
 from magma_ros.sim.look import draw_look
@@ -24,7 +25,7 @@ from magma_ros.sim.schema import SimulationError, choose
 from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_suite
 from magma_ros.sim.tasks import Task
 from magma_ros.sim.world import World
-from magma_ros.types import FloatArray, ImageArray, Observation, Pose
+from magma_ros.types import DepthArray, FloatArray, ImageArray, Observation, Pose
 
 Vector = npt.NDArray[np.float64]
 
@@ -148,6 +149,38 @@ class Simulation:
             SimulationError: There is no such camera.
         """
         return self.world.render(choose("camera", camera, self.cameras))
+
+    def depth(self, camera: str, width: int, height: int) -> DepthArray:
+        """The present depth image of a camera with so many pixels, (height, width) [m].
+
+        Distances are along the optical axis; inf where nothing is. The view is that of the
+        camera's pictures, to either side farther or less far as the proportions have it.
+
+        Raises:
+            SimulationError: There is no such camera.
+        """
+        return self.world.depth(choose("camera", camera, self.cameras).sized(width, height))
+
+    def camera_matrix(self, camera: str, size: tuple[int, int] | None = None) -> FloatArray:
+        """The intrinsic matrix of a camera, (3, 3) [px].
+
+        Args:
+            camera: Its name.
+            size: Width and height of the image [px]; those of its pictures by default.
+
+        Raises:
+            SimulationError: There is no such camera.
+        """
+        spec = choose("camera", camera, self.cameras)
+        return camera_matrix(spec if size is None else spec.sized(*size))
+
+    def mount(self, camera: str) -> Mount:
+        """Where a camera is fixed.
+
+        Raises:
+            SimulationError: There is no such camera.
+        """
+        return self.world.mount(choose("camera", camera, self.cameras))
 
     def picture(self, width: int = 640, height: int = 480) -> ImageArray:
         """The whole scene from the side, for people, (H, W, 3) uint8 RGB."""

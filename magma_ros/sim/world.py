@@ -12,17 +12,19 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from magma_ros.sim.arm import Arm
 from magma_ros.sim.belt import Belt
 from magma_ros.sim.bullet import Bullet
 from magma_ros.sim.cabinet import Cabinet
+from magma_ros.sim.camera import Mount, depth_from_buffer, optical_frame
 from magma_ros.sim.layout import Layout
 from magma_ros.sim.look import TABLE_SIZE, Look
 from magma_ros.sim.prism import Prism
 from magma_ros.sim.schema import Colour, SimulationError
 from magma_ros.sim.suite import CameraSpec, ShapeSpec, Suite, load_arm
-from magma_ros.types import ImageArray
+from magma_ros.types import DepthArray, ImageArray
 
 Vector = npt.NDArray[np.float64]
 
@@ -138,9 +140,45 @@ class World:
 
     def render(self, camera: CameraSpec) -> ImageArray:
         """The present image of a camera, (H, W, 3) uint8 RGB."""
+        image = np.asarray(self._render(camera)[2], np.uint8)
+        image = image.reshape(camera.height, camera.width, 4)
+        return np.ascontiguousarray(image[:, :, :3])
+
+    def depth(self, camera: CameraSpec) -> DepthArray:
+        """The present distances along a camera's optical axis, (H, W) [m]."""
+        return depth_from_buffer(self._render(camera)[3], camera)
+
+    def project(self, camera: CameraSpec, point: Vector) -> Vector:
+        """Where a point of the base frame appears, (2,) column and row [px], possibly outside."""
+        view, projection = (np.reshape(m, (4, 4), order="F") for m in self._matrices(camera))
+        x, y, _, w = projection @ view @ np.append(point, 1.0)
+        size = np.array([camera.width, camera.height])
+        pixel: Vector = (np.array([x / w, -y / w]) + 1.0) / 2.0 * size
+        return pixel
+
+    def mount(self, camera: CameraSpec) -> Mount:
+        """Where a camera is fixed; a link that carries one is taken to be rigid to the tool."""
+        position, rotation = optical_frame(camera)
+        if camera.link is None:
+            quaternion = Rotation.from_matrix(rotation).as_quat()
+            return Mount(on_tool=False, position=position, quaternion=quaternion)
+        origin, link = self.arm.link_frame(camera.link)
+        tool = Rotation.from_quat(self.arm.tool_quaternion()).as_matrix()
+        return Mount(
+            on_tool=True,
+            position=tool.T @ (origin + link @ position - self.arm.tool_position()),
+            quaternion=Rotation.from_matrix(tool.T @ link @ rotation).as_quat(),
+        )
+
+    def close(self) -> None:
+        """Release the physics server."""
+        self._bullet.close()
+
+    def _render(self, camera: CameraSpec) -> Sequence[Any]:
+        """What Bullet renders: width, height, colours, depth buffer, nothing."""
         view, projection = self._matrices(camera)
         light = self._light
-        pixels = self._bullet.getCameraImage(
+        rendered: Sequence[Any] = self._bullet.getCameraImage(
             camera.width,
             camera.height,
             view,
@@ -153,21 +191,8 @@ class World:
             shadow=0,
             flags=self._bullet.ER_NO_SEGMENTATION_MASK,
             renderer=self._bullet.ER_TINY_RENDERER,
-        )[2]
-        image = np.asarray(pixels, np.uint8).reshape(camera.height, camera.width, 4)
-        return np.ascontiguousarray(image[:, :, :3])
-
-    def project(self, camera: CameraSpec, point: Vector) -> Vector:
-        """Where a point of the base frame appears, (2,) column and row [px], possibly outside."""
-        view, projection = (np.reshape(m, (4, 4), order="F") for m in self._matrices(camera))
-        x, y, _, w = projection @ view @ np.append(point, 1.0)
-        size = np.array([camera.width, camera.height])
-        pixel: Vector = (np.array([x / w, -y / w]) + 1.0) / 2.0 * size
-        return pixel
-
-    def close(self) -> None:
-        """Release the physics server."""
-        self._bullet.close()
+        )
+        return rendered
 
     def _matrices(self, camera: CameraSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """OpenGL view and projection matrices, column by column."""
