@@ -313,6 +313,7 @@ class StopReason(Enum):
     READY = "Nothing stands in the way; hand back or take over to go on."
     POLICY_SILENT = "The policy has sent no command, or nothing about its health, for too long."
     PLAN_SILENT = "The policy has made no plan for too long."
+    INPUT_SILENT = "The policy lacks a camera, the robot's state or an instruction."
     POLICY_FAULT = "The policy reports a fault."
     INVALID_COMMAND = "A command was not a finite twist in the base frame."
     HELP_REQUESTED = "The policy is unsure and asks for help."

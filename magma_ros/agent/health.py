@@ -19,11 +19,13 @@ class Health:
             first plan.
         fault: Why the policy must not be followed, in one sentence, or empty.
         waiting_for: What keeps it from planning, in one sentence, or empty.
+        lacking: Which input it must not do without is missing, in one sentence, or empty.
     """
 
     plan_age: float
     fault: str
     waiting_for: str
+    lacking: str = ""
 
     @property
     def sentence(self) -> str:
@@ -68,7 +70,14 @@ class HealthMonitor:
             self._planned = max(self._planned, observed)
 
     def judge(
-        self, now: float, *, busy_for: float, deadline: float, alive: bool, waiting_for: str
+        self,
+        now: float,
+        *,
+        busy_for: float,
+        deadline: float,
+        alive: bool,
+        waiting_for: str,
+        lacking: str = "",
     ) -> Health:
         """The state at ``now`` [s], on the clock of the stamps.
 
@@ -78,6 +87,7 @@ class HealthMonitor:
             deadline: Time a decision may take [s].
             alive: Whether the thread that thinks still runs.
             waiting_for: What is missing for the next observation, in one sentence, or empty.
+            lacking: Likewise, if it is an input that has been silent or unusable for too long.
         """
         fault = ""
         if not alive:
@@ -87,4 +97,5 @@ class HealthMonitor:
         elif self._failures > self._tolerated:
             count = f"{self._failures} observations in a row" if self._failures > 1 else "a plan"
             fault = f"The policy failed on {count}: {self._failure}"
-        return Health(max(0.0, now - self._planned), fault, waiting_for or self._lack)
+        age = max(0.0, now - self._planned)
+        return Health(age, fault, waiting_for or self._lack, lacking)

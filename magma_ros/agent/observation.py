@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,6 +28,9 @@ INSTRUCTION, POSE, GRIPPER, SYNCHRONY = "instruction", "ee_pose", "gripper", "sy
 KEPT_PICTURES = 16
 """Pictures kept of each camera, to find those of one moment."""
 
+FROZEN_TRAVEL = 0.01
+"""How far the arm moves before a picture that has not changed meanwhile counts as frozen [m]."""
+
 
 def camera_input(camera: str) -> str:
     """The name of a camera among the inputs, one of which may be called like the camera."""
@@ -39,6 +43,15 @@ class NotReadyError(MagmaError):
 
 class UnknownFieldError(MagmaError):
     """A policy wants proprioception that nothing measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A picture that a camera has been repeating since ``stamp`` [s], and where the arm was."""
+
+    digest: int
+    stamp: float
+    position: FloatArray | None
 
 
 class ObservationBuffer:
@@ -86,6 +99,7 @@ class ObservationBuffer:
             name: deque(maxlen=KEPT_PICTURES) for name in cameras
         }
         self._newest_set: dict[str, Picture] = {}
+        self._shown: dict[str, _Shown] = {}
         self._gripper_stamps = StampCheck("the gripper's joint state", max_age)
         # Long enough for the oldest usable image, and the value before it.
         span = 2.0 * max_age + sync_slop
@@ -105,6 +119,10 @@ class ObservationBuffer:
         while kept and kept[-1].stamp > picture.stamp:
             kept.pop()  # the clock has jumped back
         kept.append(picture)
+        shown = self._shown.get(camera)
+        if shown is None or shown.digest != picture.digest or shown.position is None:
+            place = None if self.pose is None else self.pose.position
+            self._shown[camera] = _Shown(picture.digest, picture.stamp, place)
         self._refused.pop(camera_input(camera), None)
         self._synchronise()
 
@@ -136,6 +154,7 @@ class ObservationBuffer:
         for kept in self._pictures.values():
             kept.clear()
         self._newest_set = {}
+        self._shown = {}
         self._poses.clear()
         self._gripper.clear()
         self._refused.clear()
@@ -156,24 +175,22 @@ class ObservationBuffer:
         Raises:
             NotReadyError: Something is missing, stale, or not of one moment.
         """
-        for why in self._missing(now).values():
+        for why in self.problems(now).values():
             raise NotReadyError(why)
         stamp = self.newest_stamp
-        try:
-            proprioception = self._proprioception(stamp)
-        except NotKnownError as error:
-            raise NotReadyError(str(error)) from error
         return Observation(
             stamp=stamp,
             images=Pictures(self._newest_set, self._sizes),
-            proprioception=proprioception,
+            proprioception=self._proprioception(stamp),
             fields=self._fields,
             instruction=self.instruction,
         )
 
     def problems(self, now: float) -> dict[str, str]:
         """All that keeps an observation from being made at ``now`` [s]: what, and a sentence."""
-        found = self._missing(now)
+        found = self.missing(now)
+        if not found and not now - self.newest_stamp <= self._max_age:
+            found[SYNCHRONY] = self._apart()
         if not found:
             try:
                 self._proprioception(self.newest_stamp)
@@ -181,19 +198,20 @@ class ObservationBuffer:
                 found[SYNCHRONY] = str(error)
         return found
 
-    def _missing(self, now: float) -> dict[str, str]:
+    def missing(self, now: float) -> dict[str, str]:
+        """What a policy must be given and is not at ``now`` [s], with a sentence each."""
         found: dict[str, str] = {}
         if not self.instruction:
             found[INSTRUCTION] = "waiting for an instruction on the topic 'instruction'"
         for camera in self._sizes:
             newest = self._pictures[camera][-1].stamp if self._pictures[camera] else -math.inf
             self._judge(found, camera_input(camera), f"camera {camera!r}", newest, now)
+            if frozen := self._frozen(camera, newest):
+                found.setdefault(camera_input(camera), frozen)
         if self._needs_pose:
             self._judge(found, POSE, POSE, self._poses.newest, now)
         if GRIPPER_FIELD in self._fields:
             self._judge(found, GRIPPER, "the gripper's opening", self._gripper.newest, now)
-        if not found and not now - self.newest_stamp <= self._max_age:
-            found[SYNCHRONY] = self._apart()
         return found
 
     def ages(self, now: float) -> dict[str, float]:
@@ -224,6 +242,19 @@ class ObservationBuffer:
             found[name] = (
                 f"{what} has been silent for {age:.2f} s; at most {self._max_age:g} s is usable"
             )
+
+    def _frozen(self, camera: str, newest: float) -> str:
+        """Why a camera's picture cannot be of now although its stamp is, or ''."""
+        shown, pose = self._shown.get(camera), self.pose
+        if shown is None or shown.position is None or pose is None or newest <= shown.stamp:
+            return ""
+        travel = float(np.linalg.norm(pose.position - shown.position))
+        if travel <= FROZEN_TRAVEL:
+            return ""
+        return (
+            f"camera {camera!r} has shown the same picture for {newest - shown.stamp:.2f} s while "
+            f"the arm moved {1e3 * travel:.0f} mm; restart its driver"
+        )
 
     def _synchronise(self) -> None:
         """Look for a newer set of images, and drop those that can be in no newer one."""

@@ -8,11 +8,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from magma_ros.types import ImageArray, MagmaError
+
+DARK = 12
+"""Level, of 255, that some pixel of a picture must exceed: under a lens cap there is less."""
 
 
 class PictureError(MagmaError):
-    """A picture cannot be decoded."""
+    """A picture cannot be decoded, or shows nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +29,7 @@ class Picture:
         frame_id: Frame of the camera.
         width: Width as sent [px].
         height: Height as sent [px].
+        digest: Of the data as sent: a camera that works never sends the same twice, for its noise.
         decode: Gives the pixels, (H, W, 3) uint8 RGB, for a least height and width [px]; a larger
             picture may be reduced to no less than that, where this makes decoding cheaper.
     """
@@ -32,6 +38,7 @@ class Picture:
     frame_id: str
     width: int
     height: int
+    digest: int
     decode: Callable[[int, int], ImageArray]
 
     def pixels(self, height: int | None = None, width: int | None = None) -> ImageArray:
@@ -62,13 +69,13 @@ class Pictures(Mapping[str, ImageArray]):
 
         Raises:
             KeyError: There is no such camera.
-            PictureError: Its picture is corrupt.
+            PictureError: Its picture is corrupt or black.
         """
         with self._lock:
             if camera not in self._decoded:
                 source = self.sources[camera]
                 try:
-                    self._decoded[camera] = source.pixels(*self._sizes[camera])
+                    self._decoded[camera] = _lit(source.pixels(*self._sizes[camera]))
                 except PictureError as error:
                     raise PictureError(f"camera {camera!r}: {error}") from error
             return self._decoded[camera]
@@ -80,3 +87,9 @@ class Pictures(Mapping[str, ImageArray]):
     def __len__(self) -> int:
         """The number of cameras."""
         return len(self.sources)
+
+
+def _lit(pixels: ImageArray) -> ImageArray:
+    if int(np.max(pixels, initial=0)) <= DARK:
+        raise PictureError("the picture is black; uncover the camera, or light the scene")
+    return pixels

@@ -65,7 +65,7 @@ class GuardConfig:
     dead_man: DeadMan = DeadMan.ENABLE
     teleop_timeout: float = 0.3
     teleop_patience: float = 2.0
-    state_timeout: float = 0.3
+    state_timeout: float = 0.2
     gripper_timeout: float = 0.5
     max_command_age: float = 0.1
     future_tolerance: float = 0.05

@@ -27,11 +27,13 @@ class PolicyHealth:
         plan_age: Time since the observation that its newest plan answers [s]; inf without a plan.
         fault: What is wrong with it, in one sentence, or empty.
         waiting_for: What it waits for before it can plan, in one sentence, or empty.
+        lacking: Which input it must not do without is missing, in one sentence, or empty.
     """
 
     plan_age: float
     fault: str = ""
     waiting_for: str = ""
+    lacking: str = ""
 
 
 @dataclass(slots=True)
@@ -106,6 +108,8 @@ class PolicyWatch:
             return StopReason.POLICY_SILENT, said
         if self._health.fault:
             return StopReason.POLICY_FAULT, self._health.fault
+        if self._health.lacking:
+            return StopReason.INPUT_SILENT, self._health.lacking
         age = self._health.plan_age + silence
         if not age <= self.plan_timeout:
             plan = "it has made none" if math.isinf(age) else f"the newest answers {_ago(age)}"

@@ -103,7 +103,7 @@ class GuardInputs:
         if not fault and message.level == DiagnosticStatus.ERROR:
             fault = message.message or "it tells of an error"
         age = math.inf if math.isnan(age) else max(age, 0.0)
-        health = PolicyHealth(age, fault, values.get("waiting_for", ""))
+        health = PolicyHealth(age, fault, values.get("waiting_for", ""), values.get("lacking", ""))
         self._note(self._guard.report_health(health, time.monotonic()))
 
     def _on_help(self, message: String) -> None:

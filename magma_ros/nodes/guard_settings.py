@@ -37,7 +37,7 @@ TIME_SETTINGS = (
         "teleop_timeout", 0.3, "Age of a person's twist or button until zero motion [s].", 0.02, 2.0
     ),
     Setting("teleop_patience", 2.0, "Silence of a person until HOLD [s].", 0.1, 60.0),
-    Setting("state_timeout", 0.3, "Age of the robot's pose until HOLD [s].", 0.02, 5.0),
+    Setting("state_timeout", 0.2, "Age of the robot's pose until HOLD [s].", 0.02, 5.0),
     Setting("gripper_timeout", 0.5, "Age at which a gripper target expires [s].", 0.02, 10.0),
     Setting("max_command_age", 0.1, "Greatest age of a command's stamp [s].", 0.01, 1.0),
     Setting("response_time", 0.05, "Longest delay of the arm behind a twist [s].", 0.0, 0.5),

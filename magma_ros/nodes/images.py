@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from functools import partial
 
 import cv2
@@ -71,6 +72,7 @@ def _from_raw(message: Image) -> Picture:
         message.header.frame_id,
         width,
         height,
+        zlib.crc32(message.data),
         partial(_convert, pixels, conversion),
     )
 
@@ -98,7 +100,7 @@ def _from_compressed(message: CompressedImage) -> Picture:
             f"most {MAX_PIXELS}; check the camera"
         )
     stamp, frame = seconds(message.header.stamp), message.header.frame_id
-    return Picture(stamp, frame, width, height, decode)
+    return Picture(stamp, frame, width, height, zlib.crc32(data), decode)
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

@@ -126,6 +126,10 @@ class PolicyInputs:
         problems = self._buffer.problems(now)
         return self._watch.lasting.get(CLOCK) or next(iter(problems.values()), "")
 
+    def lacking(self, now: float) -> str:
+        """Which input is missing at ``now`` [s] beyond its largest age, in a sentence, or ''."""
+        return next(iter(self._buffer.missing(now).values()), "")
+
     def source_of(self, observation: Observation, camera: str) -> Picture:
         """The picture as ``camera`` sent it, of an observation made here."""
         assert isinstance(observation.images, Pictures)

@@ -51,7 +51,7 @@ LEAD = 0.002
 """How long before the deadline the answer in hand is acted on, if there is no better one yet [s]:
 what a waking executor and a published command take."""
 
-HEALTH_PERIOD = 0.05
+HEALTH_PERIOD = 0.02
 """Time between two reports of the policy's health [s]."""
 
 CLOSING_PATIENCE = 0.5
@@ -371,6 +371,7 @@ class PolicyNode(ManagedNode):
             deadline=self.settings["deadline"],
             alive=thinker is not None and thinker.alive,
             waiting_for=self._inputs.waiting_for(now),
+            lacking=self._inputs.lacking(now),
         )
 
     def _log_failure(self, text: str) -> None:

@@ -127,5 +127,6 @@ class PolicyOutputs:
             "plan_age_s": health.plan_age,
             "fault": health.fault,
             "waiting_for": health.waiting_for,
+            "lacking": health.lacking,
         }
         return convert.status_message(level, name, health.sentence, values, self._id)

@@ -47,7 +47,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting("help_after", 3.0, "Doubt until HOLD [s], 0 for never.", 0.0, 3600.0, live=True),
     Setting(
         "tolerated_faults",
-        2,
+        1,
         "Observations in a row on which thinking may fail before that is a fault, upon "
         "which the guard holds.",
         0,
@@ -64,7 +64,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting("command_rate", 50.0, "Rate of the command stream [Hz].", 20.0, 200.0),
     CAMERA_TOPICS,
     Setting("transport", "raw", "Image transport.", choices=("raw", "compressed")),
-    Setting("max_age", 0.3, "Age beyond which an input is not used [s].", 0.01, 10.0),
+    Setting("max_age", 0.22, "Age beyond which an input is not used [s].", 0.01, 10.0),
     Setting("sync_slop", 0.05, "Time between images that belong together [s].", 0.0, 10.0),
     Setting(
         "clearance_required", False, "Whether silence of the clearance is full risk from the start."

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An observation is of one moment, made only of what is there, fresh and stamped aright."""
 
+import itertools
 import math
 
 import numpy as np
@@ -17,11 +18,13 @@ from magma_ros.sim.simulation import PROPRIOCEPTION, Simulation
 from magma_ros.types import Pose
 
 SIZES = {"front": (4, 4), "wrist": (4, 4)}
+DIGESTS = itertools.count(1)
 
 
-def picture(stamp, pixels=None):
-    shown = np.zeros((4, 4, 3), np.uint8) if pixels is None else pixels
-    return Picture(stamp, "optical", 4, 4, lambda _height, _width: shown)
+def picture(stamp, pixels=None, digest=None):
+    shown = np.full((4, 4, 3), 99, np.uint8) if pixels is None else pixels
+    digest = next(DIGESTS) if digest is None else digest
+    return Picture(stamp, "optical", 4, 4, digest, lambda _height, _width: shown)
 
 
 def pose(stamp, x=0.5, yaw=0.0):
@@ -194,10 +197,10 @@ def test_pictures_are_decoded_when_looked_at_and_once(make):
 
     def decode(height, width):
         calls.append((height, width))
-        return np.zeros((height, width, 3), np.uint8)
+        return np.full((height, width, 3), 99, np.uint8)
 
     buffer = make({"front": (3, 2)}, ())
-    buffer.add_picture("front", Picture(10.0, "optical", 4, 4, decode), 10.0)
+    buffer.add_picture("front", Picture(10.0, "optical", 4, 4, 0, decode), 10.0)
     observation = buffer.observe(10.0)
     assert not calls
     assert observation.images["front"].shape == observation.images["front"].shape == (3, 2, 3)
@@ -209,7 +212,7 @@ def test_a_picture_that_cannot_be_decoded_is_named_by_its_camera(make):
         raise PictureError("the JPEG image is corrupt")
 
     buffer = make({"front": (4, 4)}, ())
-    buffer.add_picture("front", Picture(10.0, "optical", 4, 4, decode), 10.0)
+    buffer.add_picture("front", Picture(10.0, "optical", 4, 4, 0, decode), 10.0)
     with pytest.raises(PictureError, match="camera 'front': the JPEG image is corrupt"):
         _ = buffer.observe(10.0).images["front"]
 
@@ -229,3 +232,50 @@ def test_what_is_observed_over_ros_is_what_the_policy_was_trained_on():
         assert observed == pytest.approx(simulation.observation().proprioception, abs=1e-5)
     finally:
         simulation.close()
+
+
+def drive(buffer, *, digests, speed):
+    """A second of pictures and poses at 20 Hz; the front camera shows these digests in turn."""
+    for step in range(20):
+        stamp = 10.05 + 0.05 * step
+        buffer.add_pose(pose(stamp, x=0.3 + speed * (stamp - 10.0)))
+        buffer.add_gripper(stamp, 0.5, stamp)
+        buffer.add_picture("front", picture(stamp, digest=digests[step % len(digests)]), stamp)
+        buffer.add_picture("wrist", picture(stamp), stamp)
+    return stamp
+
+
+def test_camera_that_repeats_itself_while_the_arm_moves_is_named(make):
+    buffer = make()
+    now = drive(buffer, digests=[7], speed=0.1)
+    (why,) = buffer.problems(now).values()
+    assert "camera 'front' has shown the same picture" in why
+    with pytest.raises(NotReadyError, match="restart its driver"):
+        buffer.observe(now)
+    buffer.add_pose(pose(now + 0.05, x=0.5))
+    buffer.add_gripper(now + 0.05, 0.5, now + 0.05)
+    buffer.add_picture("front", picture(now + 0.05), now + 0.05)
+    buffer.add_picture("wrist", picture(now + 0.05), now + 0.05)
+    assert not buffer.problems(now + 0.05)
+
+
+@pytest.mark.parametrize(("digests", "speed"), [([7], 0.005), ([7, 8], 0.2)])
+def test_camera_may_repeat_itself_while_the_arm_rests_and_must_not_look_frozen_else(
+    make, digests, speed
+):
+    buffer = make()
+    assert not buffer.problems(drive(buffer, digests=digests, speed=speed))
+
+
+def test_black_picture_is_no_picture(make):
+    buffer = make()
+    now = drive(buffer, digests=[7, 8], speed=0.0)
+    buffer.add_pose(pose(now + 0.05))
+    buffer.add_gripper(now + 0.05, 0.5, now + 0.05)
+    for camera, level in (("front", 12), ("wrist", 99)):
+        shown = np.full((4, 4, 3), level, np.uint8)
+        buffer.add_picture(camera, picture(now + 0.05, shown), now + 0.05)
+    images = buffer.observe(now + 0.05).images
+    assert images["wrist"].max() == 99
+    with pytest.raises(PictureError, match="camera 'front': the picture is black"):
+        images["front"]

@@ -30,6 +30,7 @@ class Cell:
         self.pose_every = 1  # updates
         self.updates = 0
         self.plan_age, self.fault, self.waiting_for = 0.1, "", ""
+        self.lacking = ""
         self.opening = 0.5
         self.out = None
         self.guard.activate(self.now)
@@ -62,7 +63,7 @@ class Cell:
             if self.opening is not None:
                 self.guard.report_opening(self.opening, self.now, self.now)
             if self.healthy:
-                health = PolicyHealth(self.plan_age, self.fault, self.waiting_for)
+                health = PolicyHealth(self.plan_age, self.fault, self.waiting_for, self.lacking)
                 self.guard.report_health(health, self.now)
             if self.pressed is not None:
                 self.guard.report_enable(self.now, pressed=self.pressed)

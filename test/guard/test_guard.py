@@ -147,6 +147,20 @@ def test_hand_back_without_a_living_policy_is_refused_and_the_person_keeps_drivi
     assert cell.out.source is Source.TELEOP
 
 
+def test_policy_that_lacks_an_input_is_held_before_its_plan_is_old(make_cell):
+    cell = make_cell(driver=Source.POLICY)
+    cell.run(0.5, policy=FORWARD)
+    assert cell.out.twist.any()
+    cell.lacking = "camera 'front' has been silent for 0.25 s"
+    cell.run(0.1, policy=FORWARD)
+    assert (cell.out.mode, cell.out.reason) == (Mode.HOLD, StopReason.INPUT_SILENT)
+    assert "camera 'front'" in cell.out.detail
+    assert not cell.out.twist.any()
+    refused = cell.guard.hand_back(cell.now)
+    assert not refused.accepted
+    assert "no fresh plan" in refused.sentence
+
+
 @pytest.mark.parametrize("driver", [Source.POLICY, Source.TELEOP])
 def test_silent_robot_holds_whoever_drives(make_cell, driver):
     cell = make_cell(driver=driver)

@@ -90,7 +90,7 @@ class Rig:
         joints.header.stamp = stamp
         self._joints.publish(joints)
         for name, publisher in self._cameras.items():
-            pixels = np.full((*SIZES[name], 3), len(self.plans) % 255, np.uint8)
+            pixels = np.full((*SIZES[name], 3), 50 + len(self.plans) % 200, np.uint8)
             publisher.publish(convert.image_to_message(pixels, f"{name}_optical", stamp))
 
     def tell(self, mode: str) -> None:
@@ -185,6 +185,7 @@ def test_when_the_cameras_fall_silent_the_plan_grows_old_and_the_twists_stay_zer
     rig.until(lambda: len(rig.plans) >= 3)
     rig.until(lambda: float(rig.health[-1]["plan_age_s"]) > 2.0, seeing=False)
     assert rig.health[-1]["waiting_for"]
+    assert "camera 'front' has been silent" in rig.health[-1]["lacking"]
     linear = rig.twists[-1].twist.linear
     assert (linear.x, linear.y, linear.z) == (0.0, 0.0, 0.0)
 
