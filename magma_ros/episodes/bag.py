@@ -19,6 +19,10 @@ from magma_ros.types import MagmaError
 METADATA = "metadata.yaml"
 """Written last: a folder with it is a whole bag."""
 
+FACTS = "magma_ros"
+"""Name of the MCAP metadata record with what the recorder knows of the robot. It stands at the
+beginning, so that it survives any end of the recording."""
+
 FOREVER = {"sec": 9223372036, "nsec": 854775807}
 """How rosbag2 writes an infinite duration (RMW_DURATION_INFINITE)."""
 

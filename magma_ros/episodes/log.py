@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from magma_ros.episodes.bag import Topic
 from magma_ros.episodes.recording import Entry, Recording, RecordingStatus
@@ -76,13 +77,20 @@ class EpisodeLog:
         folder: An empty folder, which becomes the bag.
         sources: Topics to be recorded.
         clock: Time at which something is received.
+        facts: What is known of the robot, by name; see :data:`~bag.FACTS`.
 
     Raises:
         EpisodeError: The file cannot be made.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[Source], clock: LogClock) -> None:
-        writer = EpisodeWriter(folder)
+    def __init__(
+        self,
+        folder: Path,
+        sources: Sequence[Source],
+        clock: LogClock,
+        facts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        writer = EpisodeWriter(folder, facts)
         self._channels = [_Channel(source, writer.add(source.topic)) for source in sources]
         self._recording = Recording(writer)
         self._clock = clock

@@ -15,12 +15,12 @@ import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Message, Schema
+from mcap.records import Channel, Chunk, Message, Metadata, Schema
 from mcap.stream_reader import get_chunk_data_stream
 from mcap.writer import MCAP0_MAGIC
 
 from magma_ros import documents
-from magma_ros.episodes.bag import EpisodeError, Topic
+from magma_ros.episodes.bag import FACTS, EpisodeError, Topic
 from magma_ros.episodes.writer import EpisodeWriter
 
 RECORD_HEADER = 9
@@ -108,10 +108,11 @@ def recover(
         with recording.open("rb") as source:
             if source.read(len(MCAP0_MAGIC)) != MCAP0_MAGIC:
                 raise EpisodeError(f"{recording} is no MCAP file, or its first bytes are damaged")
-            for channel, schema, message in _Reader(result).messages(source, advance):
+            reader = _Reader(result)
+            for channel, schema, message in reader.messages(source, advance):
                 if writer is None:
                     folder.mkdir(parents=True)
-                    writer = EpisodeWriter(folder)
+                    writer = EpisodeWriter(folder, reader.facts)
                     copier = _Copier(writer)
                 copier.write(channel, schema, message)
         if writer is None:
@@ -171,6 +172,7 @@ class _Reader:
         self._result = result
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
+        self.facts: dict[str, str] = {}  # they stand before the first message
         self._skipping = False  # the last chunk is damaged: its message indexes name what is lost
 
     def messages(
@@ -215,6 +217,10 @@ class _Reader:
             elif opcode == Opcode.CHANNEL:
                 channel = Channel.read(_stream(body))
                 self._channels[channel.id] = channel
+            elif opcode == Opcode.METADATA:
+                metadata = Metadata.read(_stream(body))
+                if metadata.name == FACTS:
+                    self.facts = dict(metadata.metadata)
             elif opcode == Opcode.MESSAGE:
                 message = Message.read(_stream(body), len(body))
                 channel = self._channels[message.channel_id]

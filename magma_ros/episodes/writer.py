@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, cast
 
 from mcap.writer import CompressionType, Writer
 
 from magma_ros import __version__
-from magma_ros.episodes.bag import METADATA, EpisodeError, Topic, bag_information, dump
+from magma_ros.episodes.bag import FACTS, METADATA, EpisodeError, Topic, bag_information, dump
 from magma_ros.files import whole
 
 CHUNK_BYTES = 1 << 20
@@ -28,6 +30,7 @@ class EpisodeWriter:
 
     Args:
         folder: An empty folder, which becomes the bag.
+        facts: What is known of the robot, by name; see :data:`FACTS`.
 
     Attributes:
         path: The MCAP file.
@@ -37,7 +40,7 @@ class EpisodeWriter:
         EpisodeError: The file cannot be made.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, facts: Mapping[str, str] = MappingProxyType({})) -> None:
         self.path = folder / f"{folder.name}_0.mcap"
         self.messages = 0
         self._topics: dict[int, Topic] = {}
@@ -54,8 +57,18 @@ class EpisodeWriter:
                 enable_crcs=True,
             )
             self._writer.start(profile="ros2", library=f"magma_ros {__version__}")
+            self.note(facts)
         except OSError as error:
             raise EpisodeError(f"cannot record into {folder}: {error.strerror}") from error
+
+    def note(self, facts: Mapping[str, str]) -> None:
+        """Write what is known of the robot, if anything is.
+
+        Raises:
+            OSError: The disk is full or broken.
+        """
+        if facts:
+            self._writer.add_metadata(FACTS, dict(facts))
 
     def add(self, topic: Topic) -> int:
         """Make a topic known; returns the number under which its messages are written."""

@@ -28,6 +28,7 @@ from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.convert import status_message
+from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics
 from magma_ros.nodes.settings import Setting
@@ -54,6 +55,7 @@ class RecorderNode(ManagedNode):
             "Pictures to record; two cameras of 1280 x 720 fill a small disk in minutes when raw.",
             choices=("raw", "compressed"),
         ),
+        *GRIPPER_SETTINGS,
     )
 
     def __init__(self) -> None:
@@ -88,7 +90,13 @@ class RecorderNode(ManagedNode):
             simulated=self.get_parameter("use_sim_time").value,
         )
         self._lost, self._failed = 0, False
-        self._log = EpisodeLog(folder, [self._source(topic) for topic in topics], clock)
+        self._log = EpisodeLog(
+            folder,
+            [self._source(topic) for topic in topics],
+            clock,
+            # Without them nobody could tell from the recording how open the gripper was.
+            {f"gripper.{name}": str(v) for name, v in self.settings.group("gripper").items()},
+        )
         for index, topic in enumerate(topics):
             self._listen(index, topic)
         steady = Clock(clock_type=ClockType.STEADY_TIME)

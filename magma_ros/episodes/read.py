@@ -1,0 +1,305 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reads an episode into rows of one clock: what a policy saw, and what the arm was made to do."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from magma_ros.episodes import resample, topics
+from magma_ros.episodes.bag import EpisodeError
+from magma_ros.episodes.events import Event, Outcome
+from magma_ros.episodes.messages import Bag, Message
+from magma_ros.episodes.pictures import pixels
+from magma_ros.episodes.tracks import Camera, GripperEnds, Tracks, collect
+from magma_ros.types import FloatArray, ImageArray
+
+STEP_PERIOD = 0.1
+"""Period of the clock [s]: a step of the shipped policies."""
+
+COMMAND_HOLD = 0.1
+"""Longest time for which the arm carries out a twist when no other comes [s]."""
+
+FIELDS = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw", "gripper_opening")
+"""Proprioception, as policies name it: position [m], yaw, opening (1 = open, 0 = closed)."""
+
+HUMAN, POLICY, GUARD = "human", "policy", "guard"
+"""Who drove in a row; the guard is named where it let nobody."""
+
+OLD_PICTURE = 0.5
+"""Age of a picture beyond which its camera is said to have stood still [s]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Episode:
+    """One episode in T rows, a fixed period apart; row k covers ``[times[k], times[k] + period)``.
+
+    Attributes:
+        path: The MCAP file.
+        period: Period of the clock [s].
+        times: (T,) beginnings of the rows, on the clock of the messages' stamps [s].
+        cameras: Its cameras.
+        picture_ages: Age of each camera's picture in each row, (T,) [s].
+        fields: Names of the columns of ``proprioception``; those that nothing measured are left
+            out.
+        proprioception: (T, P) float32, at the beginning of the row.
+        instructions: What the robot was told, a text for each row; empty before the first.
+        points: (T, 2) column and row of the place that the instruction names, on a grid of 256
+            across the picture of :attr:`point_camera`; nan for none.
+        point_camera: The camera that the points lie in; empty for none.
+        actions: (T, 7) float32, columns as in :data:`magma_ros.types.ACTION_DIMS`: what the guard
+            sent during the row, displacement [m] and rotation vector [rad] in the base frame, and
+            the opening asked of the gripper.
+        sources: Who drove: :data:`POLICY`, :data:`HUMAN` or :data:`GUARD`.
+        interventions: (T,) whether a person had taken over (mode TELEOP).
+        modes: The guard's mode, empty before it was heard.
+        depths: (T,) exit of the plan that was followed; 0 where the policy did not drive.
+        outcome: What became of the task, and what a person said of the episode.
+        events: What happened when, in order.
+        methods: How each column was brought to the clock, as a phrase.
+        warnings: What is missing or doubtful, a sentence each.
+    """
+
+    path: Path
+    period: float
+    times: FloatArray
+    cameras: Mapping[str, Camera]
+    picture_ages: Mapping[str, FloatArray]
+    fields: tuple[str, ...]
+    proprioception: FloatArray
+    instructions: tuple[str, ...]
+    points: FloatArray
+    point_camera: str
+    actions: FloatArray
+    sources: tuple[str, ...]
+    interventions: npt.NDArray[np.bool_]
+    modes: tuple[str, ...]
+    depths: npt.NDArray[np.int64]
+    outcome: Outcome
+    events: tuple[Event, ...]
+    methods: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """The number of rows T."""
+        return len(self.times)
+
+    @property
+    def fps(self) -> float:
+        """Rows a second [Hz]."""
+        return 1.0 / self.period
+
+    @property
+    def instruction(self) -> str:
+        """The instruction of most rows, or ''."""
+        told = [text for text in self.instructions if text]
+        return max(sorted(set(told)), key=told.count) if told else ""
+
+    def share(self, source: str) -> float:
+        """The share of the rows in which ``source`` drove, 0 to 1."""
+        return self.sources.count(source) / len(self.sources) if self.sources else 0.0
+
+    def pictures(
+        self, camera: str, rows: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, ImageArray]]:
+        """A camera's picture in some rows, with the rows' numbers; one is held at a time.
+
+        Args:
+            camera: Its name.
+            rows: Numbers of the rows, or None for all. They come in increasing order.
+
+        Yields:
+            The row and its picture, (H, W, 3) uint8 RGB: the newest not later than the row. Rows
+            that share a picture are given the same array.
+
+        Raises:
+            EpisodeError: There is no such camera, or a picture is damaged.
+        """
+        if camera not in self.cameras:
+            known = ", ".join(self.cameras) or "none"
+            raise EpisodeError(f"{self.path} has no camera {camera!r}; there is {known}")
+        track = self.cameras[camera]
+        chosen = track.positions[resample.newest(track.times, self.times)]
+        rows_left = deque(sorted(range(len(self)) if rows is None else rows))
+        wanted = {int(chosen[row]) for row in rows_left}
+        waiting: dict[int, Message] = {}  # pictures that were heard before older ones
+        for number, message in enumerate(Bag(self.path).messages([track.topic])):
+            if number in wanted:
+                waiting[number] = message
+            while rows_left and (shown := int(chosen[rows_left[0]])) in waiting:
+                picture = pixels(waiting[shown])
+                while rows_left and chosen[rows_left[0]] == shown:
+                    yield rows_left.popleft(), picture
+                del waiting[shown]
+            if not rows_left:
+                return
+
+    def part(self, rows: slice) -> Episode:
+        """Some consecutive rows as an episode of their own, its events and warnings those of all.
+
+        Args:
+            rows: A slice without a step.
+        """
+        return replace(
+            self,
+            times=self.times[rows],
+            picture_ages={name: ages[rows] for name, ages in self.picture_ages.items()},
+            proprioception=self.proprioception[rows],
+            instructions=self.instructions[rows],
+            points=self.points[rows],
+            actions=self.actions[rows],
+            sources=self.sources[rows],
+            interventions=self.interventions[rows],
+            modes=self.modes[rows],
+            depths=self.depths[rows],
+        )
+
+
+def read_episode(
+    path: Path,
+    *,
+    period: float = STEP_PERIOD,
+    namespace: str | None = None,
+    gripper: GripperEnds | None = None,
+    command_hold: float = COMMAND_HOLD,
+) -> Episode:
+    """Read a recording of the recorder, or of ``ros2 bag record -s mcap`` with the same topics.
+
+    Args:
+        path: The MCAP file, or the folder of one episode.
+        period: Of the rows [s].
+        namespace: The robot's namespace; None for the only one that was recorded.
+        gripper: The gripper's joint and its ends; None for what the recorder noted, else for the
+            range seen.
+        command_hold: Longest time for which the arm carries out a twist when no other comes [s].
+
+    Raises:
+        EpisodeError: The file is missing, empty or cut off, holds nothing of a robot, several
+            robots, or less than one row.
+    """
+    if not 0.001 <= period <= 10.0:
+        raise EpisodeError(
+            f"a period of {period:g} s is none to read episodes at; give 0.001 to 10"
+        )
+    bag = Bag(path)
+    tracks = collect(bag, topics.find_namespace(bag.types, namespace), gripper)
+    times, methods = _clock(tracks, bag.path, period)
+    fields, state = _proprioception(tracks, times)
+    modes = tracks.modes.at(times + 0.5 * period)
+    sources = tuple(_source(source) for source in tracks.sources.at(times + 0.5 * period))
+    depths = [int(depth or 0) for depth in tracks.depths.at(times + 0.5 * period)]
+    ages = {
+        name: times - camera.times[resample.newest(camera.times, times)]
+        for name, camera in tracks.cameras.items()
+    }
+    return Episode(
+        path=bag.path,
+        period=period,
+        times=times,
+        cameras=tracks.cameras,
+        picture_ages=ages,
+        fields=fields,
+        proprioception=state,
+        instructions=tuple(tracks.instructions.at(times)),
+        points=tracks.points_at(times),
+        point_camera=tracks.point_camera,
+        actions=_actions(tracks, times, period, command_hold),
+        sources=sources,
+        interventions=np.array([mode == "TELEOP" for mode in modes], bool),
+        modes=tuple(modes),
+        depths=np.array(
+            [d if s == POLICY else 0 for d, s in zip(depths, sources, strict=True)], np.int64
+        ),
+        outcome=tracks.outcome,
+        events=tuple(tracks.events),
+        methods=methods | _methods(command_hold),
+        warnings=(*tracks.warnings, *_stills(times, ages)),
+    )
+
+
+def _clock(tracks: Tracks, path: Path, period: float) -> tuple[FloatArray, dict[str, str]]:
+    """The rows' times: all that there is of cameras and state has been heard, and still is."""
+    spans = tracks.spans()
+    if not spans:
+        raise EpisodeError(
+            f"{path} holds no picture, no pose and no command, so no row can be made of it"
+        )
+    first = max(begin for begin, _ in spans.values())
+    last = min(end for _, end in spans.values())
+    camera = max(tracks.cameras.values(), key=lambda c: len(c.times), default=None)
+    phase = resample.best_phase(camera.times, period) if camera else first % period
+    start = first + (phase - first) % period
+    count = int(np.floor((last - start) / period + 1e-3)) if last > start else 0
+    if count < 1:
+        names = ", ".join(spans)
+        raise EpisodeError(
+            f"{path} holds less than one row of {period:g} s in which {names} were all heard"
+        )
+    times = start + period * np.arange(count)
+    means = [
+        float(np.mean(times - c.times[resample.newest(c.times, times)]))
+        for c in tracks.cameras.values()
+    ]
+    young = f", on average {1e3 * max(means):.0f} ms" if means else ""
+    return times, {
+        "clock": f"{1.0 / period:g} Hz, its phase such that pictures are young",
+        "images": f"the newest not later than the row{young}",
+    }
+
+
+def _methods(command_hold: float) -> dict[str, str]:
+    return {
+        "proprioception": "interpolated between the measurements around the row's beginning",
+        "instruction": "the newest not later than the row",
+        "action": (
+            "twists sent to the robot, integrated over the row, each until the next and at most "
+            f"{command_hold:g} s; the gripper's newest target before the row's end"
+        ),
+        "source": "who drove at the row's middle",
+        "intervention": "whether the guard was in TELEOP at the row's middle",
+        "depth": "exit of the newest plan at the row's middle, 0 where the policy did not drive",
+    }
+
+
+def _proprioception(tracks: Tracks, times: FloatArray) -> tuple[tuple[str, ...], FloatArray]:
+    columns: dict[str, FloatArray] = {}
+    if len(poses := tracks.poses.times):
+        position = resample.interpolate(poses, tracks.poses.values[:, :3], times)
+        x, y, z, w = resample.interpolate_rotations(poses, tracks.poses.values[:, 3:], times).T
+        yaw = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+        columns = dict(zip(FIELDS, (*position.T, np.sin(yaw), np.cos(yaw)), strict=False))
+    if len(tracks.openings.times):
+        opening = resample.interpolate(tracks.openings.times, tracks.openings.values, times)
+        columns[FIELDS[-1]] = np.clip(opening, 0.0, 1.0)
+    table = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(times), 0))
+    return tuple(columns), table.astype(np.float32)
+
+
+def _actions(tracks: Tracks, times: FloatArray, period: float, command_hold: float) -> FloatArray:
+    twists = tracks.twists
+    moved = resample.displacements(twists.times, twists.values, times, period, command_hold)
+    gripper = np.full(len(times), 1.0)
+    if len(tracks.openings.times):
+        gripper = resample.interpolate(tracks.openings.times, tracks.openings.values, times)
+    if len(asked := tracks.targets.times):
+        # Half a nanosecond keeps the command that opens the next row out of this one.
+        chosen = resample.newest(asked, times + period - 5e-10)
+        gripper = np.where(chosen >= 0, tracks.targets.values[chosen], gripper)
+    return np.column_stack([moved, np.clip(gripper, 0.0, 1.0)]).astype(np.float32)
+
+
+def _source(source: str) -> str:
+    return {"teleop": HUMAN, "policy": POLICY}.get(source, GUARD)
+
+
+def _stills(times: FloatArray, ages: Mapping[str, FloatArray]) -> Iterator[str]:
+    for name, age in ages.items():
+        if (oldest := float(age.max())) > OLD_PICTURE:
+            when = float(times[int(age.argmax())] - times[0])
+            yield f"camera {name} stood still: {when:.1f} s on, its picture was {oldest:.1f} s old"

@@ -1,0 +1,414 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sorts the messages of a recording into what was measured, told and done, each over time."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from magma_ros.episodes import resample, topics
+from magma_ros.episodes.bag import EpisodeError
+from magma_ros.episodes.events import Event, Outcome, labelled
+from magma_ros.episodes.labels import read_label
+from magma_ros.episodes.messages import Bag, DecodeError, Message
+from magma_ros.types import FloatArray
+
+Value = TypeVar("Value")
+
+CLOCK_TOLERANCE = 1.0
+"""How far a topic's stamps may be from when they were heard, at the median, to be believed [s]."""
+
+SHORTEST_RANGE = 1e-4
+"""Travel of a gripper joint below which it has not moved [m or rad]."""
+
+
+class GripperEnds(NamedTuple):
+    """A gripper's joint, and its positions when fully closed and fully open [m or rad]."""
+
+    joint: str
+    closed: float
+    open: float
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, str]) -> GripperEnds | None:
+        """What the recorder noted, or None if it noted nothing usable."""
+        try:
+            ends = cls(
+                facts["gripper.joint"],
+                float(facts["gripper.closed_position"]),
+                float(facts["gripper.open_position"]),
+            )
+        except (KeyError, ValueError):
+            return None
+        return (
+            ends if math.isfinite(ends.closed) and math.isfinite(ends.open - ends.closed) else None
+        )
+
+    def opening(self, positions: FloatArray) -> FloatArray:
+        """Openings, 1 = open and 0 = closed, of joint positions."""
+        return (positions - self.closed) / (self.open - self.closed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """Numbers over time: (N,) increasing times [s], and as many values."""
+
+    times: FloatArray
+    values: FloatArray
+
+    @classmethod
+    def of(cls, samples: Sequence[tuple[float, Any]], width: int) -> Series:
+        """Samples in order; of those with one stamp, the last."""
+        latest = dict(samples)
+        times = np.array(sorted(latest), float)
+        values = np.array([latest[t] for t in times], float).reshape(len(times), width)
+        return cls(times, values[:, 0] if width == 1 else values)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps(Generic[Value]):
+    """Values that hold until the next: times [s] that do not decrease, and what began then."""
+
+    samples: Sequence[tuple[float, Value]]
+    before: Value
+
+    def at(self, ticks: FloatArray) -> list[Value]:
+        """The newest value not later than each tick, ``before`` where there was none."""
+        numbers = resample.newest(np.array([time for time, _ in self.samples]), ticks)
+        return [self.samples[n][1] if n >= 0 else self.before for n in numbers]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """A camera's pictures, still in the recording.
+
+    Attributes:
+        topic: Full name.
+        times: (N,) when they were taken [s], increasing.
+        positions: (N,) their numbers among the topic's messages.
+    """
+
+    topic: str
+    times: FloatArray
+    positions: resample.IntArray
+
+
+@dataclass(slots=True, eq=False)
+class Tracks:
+    """What :func:`collect` found.
+
+    Attributes:
+        cameras: By name.
+        poses: (N, 7) position [m] and quaternion x y z w of the end effector in the base frame.
+        openings: (N,) the gripper's measured opening.
+        twists: (N, 6) what the guard sent [m/s, rad/s].
+        targets: (N,) opening that the guard asked of the gripper.
+        instructions: What the robot was told.
+        points: When a place was named (nan for none) [s], and column and row.
+        point_camera: The camera that it lies in.
+        modes: The guard's mode.
+        sources: Who drove, in the guard's words.
+        depths: Exit of each plan.
+        outcome: What became of it.
+        events: What happened.
+        warnings: What is missing or doubtful.
+    """
+
+    cameras: Mapping[str, Camera]
+    poses: Series
+    openings: Series
+    twists: Series
+    targets: Series
+    instructions: Steps[str]
+    points: Steps[tuple[float, float, float]]
+    point_camera: str
+    modes: Steps[str]
+    sources: Steps[str]
+    depths: Steps[int]
+    outcome: Outcome
+    events: Sequence[Event]
+    warnings: list[str] = field(default_factory=list)
+
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """From when to when each camera and the robot's state were heard [s], by their names.
+
+        Only without either does the span of the commands count.
+        """
+        found = {f"camera {name}": c.times for name, c in self.cameras.items()}
+        found |= {"ee_pose": self.poses.times, "the gripper": self.openings.times}
+        if not any(len(times) for times in found.values()):
+            found = {"commands": self.twists.times}
+        return {name: (float(t[0]), float(t[-1])) for name, t in found.items() if len(t)}
+
+    def points_at(self, ticks: FloatArray) -> FloatArray:
+        """(T, 2) the place named by the instruction of each tick; nan for none."""
+        told = Steps([(t, t) for t, _ in self.instructions.samples], -math.inf).at(ticks)
+        rows = self.points.at(ticks)
+        named = [
+            (x, y) if since >= begun else (math.nan, math.nan)
+            for (since, x, y), begun in zip(rows, told, strict=True)
+        ]
+        return np.array(named, np.float32).reshape(len(ticks), 2)
+
+
+class _Collector:
+    """Decodes messages one by one, and keeps what is needed of them."""
+
+    def __init__(self, bag: Bag, namespace: str, cameras: Mapping[str, str]) -> None:
+        self.found: dict[str, list[tuple[float, Any]]] = defaultdict(list)
+        self.offsets: dict[str, list[float]] = defaultdict(list)
+        self.events: list[Event] = []
+        self.labels: list[str] = []
+        self.task = ""
+        self.point_camera = ""
+        self.damaged: Counter[str] = Counter()
+        self._cameras = set(cameras.values())
+        take: Mapping[str, Callable[[Message, Any], None]] = {
+            topics.EE_POSE: self._pose,
+            topics.JOINT_STATES: self._joints,
+            topics.ROBOT_TWIST: self._twist,
+            topics.ROBOT_GRIPPER: self._joints,
+            topics.INSTRUCTION: self._text,
+            topics.GUARD_INSTRUCTION: self._text,
+            topics.INSTRUCTION_POINT: self._point,
+            topics.GUARD_MODE: self._mode,
+            topics.POLICY_STATUS: self._status,
+            topics.POLICY_HELP: self._help,
+            topics.TASK_STATUS: self._task,
+            topics.EPISODE_LABEL: self._label,
+        }
+        self.places = {name: topics.place(bag.types, namespace, name) for name in take}
+        self._take = {self.places[name]: use for name, use in take.items()}
+
+    @property
+    def wanted(self) -> list[str]:
+        """The topics to read."""
+        return [*self._cameras, *self._take]
+
+    def add(self, message: Message) -> None:
+        """Take one message; a damaged one is counted."""
+        self.offsets[message.topic].append(message.logged - message.sent)
+        if message.topic in self._cameras:
+            self.found[message.topic].append((message.logged, message.sent))
+            return
+        try:
+            self._take[message.topic](message, message.decode())
+        except (DecodeError, AttributeError, ValueError, TypeError):
+            self.damaged[message.topic] += 1
+
+    def _keep(self, message: Message, value: Any) -> None:
+        self.found[message.topic].append((message.logged, (message.sent, value)))
+
+    def _pose(self, message: Message, decoded: Any) -> None:
+        p, q = decoded.pose.position, decoded.pose.orientation
+        values = np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
+        if not np.isfinite(values).all() or np.linalg.norm(values[3:]) < 0.5:
+            raise ValueError
+        self._keep(message, values)
+
+    def _twist(self, message: Message, decoded: Any) -> None:
+        v, w = decoded.twist.linear, decoded.twist.angular
+        values = np.array([v.x, v.y, v.z, w.x, w.y, w.z])
+        if not np.isfinite(values).all():
+            raise ValueError
+        self._keep(message, values)
+
+    def _joints(self, message: Message, decoded: Any) -> None:
+        pairs = zip(decoded.name, map(float, decoded.position), strict=False)
+        self._keep(message, {name: p for name, p in pairs if math.isfinite(p)})
+
+    def _text(self, message: Message, decoded: Any) -> None:
+        self._keep(message, str(decoded.data))
+        if message.topic == self.places[topics.INSTRUCTION]:
+            self.events.append(Event(message.logged, "instruction", str(decoded.data)))
+
+    def _point(self, message: Message, decoded: Any) -> None:
+        self._keep(message, (message.logged, float(decoded.point.x), float(decoded.point.y)))
+        self.point_camera = str(decoded.header.frame_id).removesuffix("_camera_optical")
+
+    def _mode(self, message: Message, decoded: Any) -> None:
+        values = {pair.key: pair.value for pair in decoded.values}
+        mode, reason = values.get("mode", ""), values.get("reason", "")
+        before = self.found[message.topic][-1][1][1] if self.found[message.topic] else None
+        self._keep(message, (mode, values.get("source", ""), reason))
+        if before is None or (before[0], before[2]) != (mode, reason):
+            text = f"{mode} ({reason}): {decoded.message}" if reason else mode
+            self.events.append(Event(message.logged, "mode", text))
+
+    def _status(self, message: Message, decoded: Any) -> None:
+        values = {pair.key: pair.value for pair in decoded.values}
+        self._keep(message, int(values.get("depth", 0)))
+
+    def _help(self, message: Message, decoded: Any) -> None:
+        self.events.append(Event(message.logged, "help", str(decoded.data)))
+
+    def _task(self, message: Message, decoded: Any) -> None:
+        self.task = {pair.key: pair.value for pair in decoded.values}.get("state", "")
+        self.events.append(Event(message.logged, "task", f"{self.task}: {decoded.message}"))
+
+    def _label(self, message: Message, decoded: Any) -> None:
+        self.labels.append(str(decoded.data))
+        self.events.append(Event(message.logged, "label", str(decoded.data)))
+
+
+def collect(bag: Bag, namespace: str, gripper: GripperEnds | None = None) -> Tracks:
+    """Read all that an episode is made of; pictures are only looked up.
+
+    Args:
+        bag: The recording.
+        namespace: What stands before the relative names.
+        gripper: The gripper's joint and ends; None for what the recorder noted.
+
+    Raises:
+        EpisodeError: The file is damaged.
+    """
+    cameras = topics.find_cameras(bag.types, namespace)
+    collector = _Collector(bag, namespace, cameras)
+    for message in bag.messages(collector.wanted):
+        collector.add(message)
+    warnings = [
+        f"{count} messages on {topic} are damaged or not finite, and left out"
+        for topic, count in collector.damaged.items()
+    ]
+    return _sorted_out(bag, collector, cameras, gripper, warnings)
+
+
+def _sorted_out(
+    bag: Bag,
+    collector: _Collector,
+    cameras: Mapping[str, str],
+    gripper: GripperEnds | None,
+    warnings: list[str],
+) -> Tracks:
+    stamped = _Stamped(collector, warnings)
+    found = {name: stamped.samples(name) for name in _NUMBERS}
+    openings, targets = _gripper(
+        found[topics.JOINT_STATES],
+        found[topics.ROBOT_GRIPPER],
+        gripper or GripperEnds.from_facts(bag.facts),
+        warnings,
+    )
+    steps = {name: stamped.heard(name) for name in _STEPS}
+    told = steps[topics.INSTRUCTION] or steps[topics.GUARD_INSTRUCTION]
+    modes = steps[topics.GUARD_MODE]
+    tracks = Tracks(
+        cameras={name: stamped.camera(topic) for name, topic in cameras.items()},
+        poses=Series.of(found[topics.EE_POSE], 7),
+        openings=openings,
+        twists=Series.of(found[topics.ROBOT_TWIST], 6),
+        targets=targets,
+        instructions=Steps(told, ""),
+        points=Steps(steps[topics.INSTRUCTION_POINT], (-math.inf, math.nan, math.nan)),
+        point_camera=collector.point_camera,
+        modes=Steps([(time, mode) for time, (mode, _, _) in modes], ""),
+        sources=Steps([(time, source) for time, (_, source, _) in modes], ""),
+        depths=Steps(steps[topics.POLICY_STATUS], 0),
+        outcome=read_label(bag.path, labelled(Outcome(collector.task), collector.labels)),
+        events=sorted(collector.events, key=lambda event: event.time),
+        warnings=warnings,
+    )
+    warnings.extend(_missing(tracks))
+    return tracks
+
+
+_NUMBERS = (topics.EE_POSE, topics.JOINT_STATES, topics.ROBOT_TWIST, topics.ROBOT_GRIPPER)
+_STEPS = (
+    topics.INSTRUCTION,
+    topics.GUARD_INSTRUCTION,
+    topics.INSTRUCTION_POINT,
+    topics.GUARD_MODE,
+    topics.POLICY_STATUS,
+)
+
+
+class _Stamped:
+    """Gives samples their times: their stamps, or when they were heard if those are no use."""
+
+    def __init__(self, collector: _Collector, warnings: list[str]) -> None:
+        self._collector = collector
+        self._wrong = set()
+        for topic, offsets in collector.offsets.items():
+            if abs(median := float(np.median(offsets))) > CLOCK_TOLERANCE:
+                self._wrong.add(topic)
+                warnings.append(
+                    f"the stamps of {topic} are {median:.1f} s from the recorder's clock, so the "
+                    "times at which it was heard are used"
+                )
+
+    def samples(self, name: str) -> list[tuple[float, Any]]:
+        """Time [s] and value, in the order of the file."""
+        topic = self._collector.places[name]
+        heard = self._collector.found[topic]
+        if topic in self._wrong:
+            return [(logged, value) for logged, (_, value) in heard]
+        return [sample for _, sample in heard]
+
+    def heard(self, name: str) -> list[tuple[float, Any]]:
+        """When each was heard [s], and the value: for what has no stamp of its own."""
+        found = self._collector.found[self._collector.places[name]]
+        return [(logged, value) for logged, (_, value) in found]
+
+    def camera(self, topic: str) -> Camera:
+        """The times and numbers of a camera's pictures, in the order in which they were taken."""
+        pairs = self._collector.found[topic]
+        column = 0 if topic in self._wrong else 1
+        times, positions = np.unique(
+            np.array([pair[column] for pair in pairs], float), return_index=True
+        )
+        return Camera(topic, times, positions.astype(np.int64))
+
+
+def _gripper(
+    states: list[tuple[float, Any]],
+    commands: list[tuple[float, Any]],
+    ends: GripperEnds | None,
+    warnings: list[str],
+) -> tuple[Series, Series]:
+    """The gripper's measured and wanted openings."""
+    joint = ends.joint if ends else next((name for _, c in commands for name in c), "")
+    measured = Series.of([(t, state[joint]) for t, state in states if joint in state], 1)
+    wanted = Series.of([(t, command[joint]) for t, command in commands if joint in command], 1)
+    if not joint:
+        return measured, wanted
+    if ends is None:
+        seen = np.concatenate([measured.values, wanted.values])
+        low, high = float(seen.min()), float(seen.max())
+        if high - low < SHORTEST_RANGE:
+            low = high - 1.0  # it never moved: open
+        ends = GripperEnds(joint, low, high)
+        warnings.append(
+            f"the ends of the gripper {joint} were not recorded; the range seen, {low:.4g} to "
+            f"{high:.4g}, is taken as closed to open"
+        )
+    if ends.open == ends.closed:
+        raise EpisodeError(
+            f"the gripper {joint} is open and closed at {ends.open:g}; give two ends"
+        )
+    return (
+        Series(measured.times, ends.opening(measured.values)),
+        Series(wanted.times, ends.opening(wanted.values)),
+    )
+
+
+def _missing(tracks: Tracks) -> list[str]:
+    absent = {
+        "no camera was recorded, so there are no pictures": not tracks.cameras,
+        "no ee_pose was recorded, so the end effector's place is not known": not len(
+            tracks.poses.times
+        ),
+        "the gripper's joint was not recorded, so its opening is not known": not len(
+            tracks.openings.times
+        ),
+        "no command to the robot was recorded, so every action is zero": not len(
+            tracks.twists.times
+        ),
+        "guard/mode was not recorded, so it is not known who drove": not tracks.modes.samples,
+        "no instruction was recorded": not tracks.instructions.samples,
+    }
+    return [sentence for sentence, is_so in absent.items() if is_so]
