@@ -202,9 +202,11 @@ class GuardNode(ManagedNode):
         return convert.status_message(LEVELS[output.mode], "guard", _sentence(output), values)
 
     def _publish_diagnostics(self) -> None:
+        """Say once a second what was said last, with the counters."""
         if self._told is None or self._inputs is None:
             return
         status = self._mode_status(self._told)
+        self._mode_publisher.publish(status)  # a guard that has nothing new to say still lives
         status.name = "guard: mode"
         rejected = {"rejected": self._inputs.rejected}
         status.values = [*status.values, *convert.key_values(rejected)]

@@ -27,8 +27,10 @@ POSE_SETTINGS = (
 )
 """Where a robot's pose is found; parameters of a node with a ``PoseInput``."""
 
+LINEAR_SPEED = Setting("limits.linear_speed", float, "Greatest speed [m/s].", 0.001, 5.0)
+
 LIMIT_SETTINGS: tuple[Setting, ...] = (
-    Setting("limits.linear_speed", float, "Greatest speed [m/s].", 0.001, 5.0),
+    LINEAR_SPEED,
     Setting("limits.angular_speed", float, "Greatest angular speed [rad/s].", 0.001, 20.0),
     Setting("limits.linear_acceleration", float, "Greatest, of an axis [m/s^2].", 0.01, 50.0),
     Setting("limits.angular_acceleration", float, "Greatest, of an axis [rad/s^2].", 0.01, 500.0),

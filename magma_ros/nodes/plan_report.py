@@ -100,6 +100,7 @@ class PlanReport:
         commanded: Stamp of the first twist that follows the plan [ns]; 0 if none does.
         age: Time from the observation to acting on it [s].
         unsure: How long the policy has been unsure [s].
+        exits: Exits of the policy.
     """
 
     verdict: Verdict
@@ -110,6 +111,7 @@ class PlanReport:
     commanded: int
     age: float
     unsure: float
+    exits: int
 
     def values(self, tally: Tally) -> dict[str, object]:
         """Names and values, with the counters of ``tally``."""
@@ -124,6 +126,7 @@ class PlanReport:
             "command_ns": self.commanded,
             "age_ms": 1e3 * self.age,
             "depth": verdict.depth,
+            "exits": self.exits,
             "slack_ms": 1e3 * verdict.slack,
             "model_ms": 1e3 * model_time,
             "typical_ms": 1e3 * sum(outlook.typicals[:ran]),

@@ -327,6 +327,7 @@ class PolicyNode(ManagedNode):
             commanded=self._commanded,
             age=self._now() - observation.stamp,
             unsure=unsure,
+            exits=self._policy.manifest.exits,
         )
         self._outputs.status(report, self._tally)
         if self._mode is not Mode.AUTO:

@@ -126,7 +126,9 @@ class ReportNode(ManagedNode):
         self._mode = mode
         if self._hand_over is not None:
             self._hand_over.on_mode(mode, reason)
-        self._record.modes.append((self._elapsed(), self._mode, message.message))
+        modes = self._record.modes
+        if not modes or modes[-1][1:] != (mode, message.message):  # it is repeated every second
+            modes.append((self._elapsed(), mode, message.message))
 
     def _on_hand_over(self, sentence: str) -> None:
         _say(f"hand-over: {sentence}")

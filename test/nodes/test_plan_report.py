@@ -40,6 +40,7 @@ def report(outlook, **changes):
         "commanded": 7,
         "age": 0.05,
         "unsure": 0.0,
+        "exits": 3,
     } | changes
     return PlanReport(fields.pop("verdict", verdict), Budget(1.0), outlook, **fields)
 
