@@ -13,6 +13,7 @@ import numpy as np
 
 from magma_ros.agent.history import History, NotKnownError, between_numbers, between_poses
 from magma_ros.agent.picture import Picture, Pictures
+from magma_ros.agent.pointing import MarkedPoint, Pointing
 from magma_ros.agent.stamps import StampCheck
 from magma_ros.types import FloatArray, MagmaError, Observation, Pose
 
@@ -22,7 +23,8 @@ POSE_FIELDS = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw")
 GRIPPER_FIELD = "gripper_opening"
 """Proprioception taken from the gripper's joint: 1 = open, 0 = closed."""
 
-INSTRUCTION, POSE, GRIPPER, SYNCHRONY = "instruction", "ee_pose", "gripper", "synchronisation"
+INSTRUCTION, POINT, POSE, GRIPPER = "instruction", "instruction_point", "ee_pose", "gripper"
+SYNCHRONY = "synchronisation"
 """Inputs, and what else may keep an observation from being made; see :func:`camera_input`, too."""
 
 KEPT_PICTURES = 16
@@ -60,7 +62,7 @@ class ObservationBuffer:
     All times are on the clock of the messages [s]. Ages come from stamps, never from arrival.
 
     Attributes:
-        instruction: The task in plain language.
+        instruction: The task in plain language; set by :meth:`tell`.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class ObservationBuffer:
         *,
         max_age: float,
         sync_slop: float,
+        point_camera: str | None = None,
     ) -> None:
         """Start empty.
 
@@ -79,6 +82,8 @@ class ObservationBuffer:
             max_age: Age beyond which nothing is used [s].
             sync_slop: How far apart the stamps of one observation's images may be [s], and how
                 far from them the state where it cannot be interpolated.
+            point_camera: Camera in whose image the place of a mark is wanted, or None if no
+                instruction may name a mark.
 
         Raises:
             UnknownFieldError: Nothing measures one of ``fields``.
@@ -106,6 +111,17 @@ class ObservationBuffer:
         self._poses: History[Pose] = History(POSE, span, between_poses)
         self._gripper: History[float] = History("the gripper's opening", span, between_numbers)
         self._refused: dict[str, str] = {}
+        self._point_camera = point_camera
+        self._pointing = Pointing(point_camera)
+
+    def tell(self, instruction: str, now: float) -> None:
+        """Take in what to do, said at ``now`` [s]."""
+        self.instruction = instruction
+        self._pointing.tell(instruction, now)
+
+    def add_point(self, point: MarkedPoint) -> None:
+        """Take in where something that bears a mark was seen."""
+        self._pointing.see(point)
 
     def add_picture(self, camera: str, picture: Picture, now: float) -> None:
         """Take in what ``camera`` sent.
@@ -157,12 +173,18 @@ class ObservationBuffer:
         self._shown = {}
         self._poses.clear()
         self._gripper.clear()
+        self._pointing.clear()
         self._refused.clear()
 
     @property
     def pose(self) -> Pose | None:
         """The newest pose of the end effector."""
         return self._poses.latest
+
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """Where the mark that the instruction names was seen, or None; see :class:`Observation`."""
+        return self._pointing.place
 
     @property
     def newest_stamp(self) -> float:
@@ -184,6 +206,7 @@ class ObservationBuffer:
             proprioception=self._proprioception(stamp),
             fields=self._fields,
             instruction=self.instruction,
+            point=self.point,
         )
 
     def problems(self, now: float) -> dict[str, str]:
@@ -196,6 +219,8 @@ class ObservationBuffer:
                 self._proprioception(self.newest_stamp)
             except NotKnownError as error:
                 found[SYNCHRONY] = str(error)
+        if not found and (why := self._pointing.problem(self._point_frame)):
+            found[POINT] = why
         return found
 
     def missing(self, now: float) -> dict[str, str]:
@@ -223,6 +248,12 @@ class ObservationBuffer:
         newest |= {POSE: self._poses.newest} if self._needs_pose else {}
         newest |= {GRIPPER: self._gripper.newest} if GRIPPER_FIELD in self._fields else {}
         return {name: now - stamp for name, stamp in newest.items()}
+
+    @property
+    def _point_frame(self) -> str:
+        """Frame of the camera in whose image the place of a mark is wanted."""
+        source = None if self._point_camera is None else self._newest_set.get(self._point_camera)
+        return "" if source is None else source.frame_id
 
     @property
     def _needs_pose(self) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PointStamped
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Range
 from std_msgs.msg import String
@@ -18,6 +19,7 @@ from magma_ros.agent.circumstances import CircumstanceError, Circumstances
 from magma_ros.agent.observation import (
     GRIPPER,
     INSTRUCTION,
+    POINT,
     POSE,
     ObservationBuffer,
     camera_input,
@@ -30,6 +32,7 @@ from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.images import picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode
+from magma_ros.nodes.mark_messages import point_from_message
 from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.subscriptions import subscribe_latched
 from magma_ros.policy.manifest import ObservationContract
@@ -55,7 +58,11 @@ class PolicyInputs:
     """
 
     def __init__(
-        self, node: ManagedNode, contract: ObservationContract, on_picture: Callable[[], None]
+        self,
+        node: ManagedNode,
+        contract: ObservationContract,
+        on_picture: Callable[[], None],
+        on_told: Callable[[], None],
     ) -> None:
         """Subscribe.
 
@@ -63,6 +70,7 @@ class PolicyInputs:
             node: Node to subscribe with, whose parameters are used.
             contract: What the policy must be given.
             on_picture: Called when a picture came, so that there may be a newer observation.
+            on_told: Called when something else is to be done, or it at another place.
 
         Raises:
             UnknownFieldError: The contract names proprioception that nothing measures.
@@ -72,12 +80,14 @@ class PolicyInputs:
         self._node = node
         self._monotonic = MonotonicClock()
         self._on_picture = on_picture
+        self._on_told = on_told
         self._gripper = GripperJoint.from_settings(settings)
         self._buffer = ObservationBuffer(
             {camera.name: (camera.height, camera.width) for camera in contract.cameras},
             contract.proprioception,
             max_age=settings["max_age"],
             sync_slop=settings["sync_slop"],
+            point_camera=None if contract.point is None else contract.point.camera,
         )
         self._clearance_stamps = StampCheck(CLEARANCE, settings["max_age"])
         self._battery_heard = math.inf  # never; it is optional
@@ -142,7 +152,7 @@ class PolicyInputs:
     def status(self, now: float) -> DiagnosticStatus:
         """Whether each input is alive, for ``/diagnostics``."""
         problems = self._watch.lasting
-        faults = {name: why for name, why in problems.items() if name != INSTRUCTION}
+        faults = {name: problems[name] for name in problems.keys() - {INSTRUCTION, POINT}}
         level = DiagnosticStatus.WARN if faults else DiagnosticStatus.OK
         text = next(iter((faults or problems).values()), "All inputs are alive.")
         ages = self._buffer.ages(now)
@@ -170,6 +180,7 @@ class PolicyInputs:
         subscribe(BatteryState, names.BATTERY, self._on_battery, qos.IMAGES)
         for topic in (names.INSTRUCTION, names.GUARD_INSTRUCTION):
             subscribe_latched(self._node, String, topic, self._on_instruction)
+        subscribe_latched(self._node, PointStamped, names.INSTRUCTION_POINT, self._on_point)
 
     def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
         try:
@@ -200,8 +211,19 @@ class PolicyInputs:
 
     def _on_instruction(self, message: String) -> None:
         if message.data != self._buffer.instruction:
-            self._buffer.instruction = message.data
+            self._buffer.tell(message.data, self._now())
             self._node.get_logger().info(f"told to: {message.data[:200]!r}")
+            self._on_told()
+
+    def _on_point(self, message: PointStamped) -> None:
+        before = self._buffer.point
+        try:
+            self._buffer.add_point(point_from_message(message))
+        except convert.MessageError as error:
+            self._refuse(POINT, str(error))
+            return
+        if self._buffer.point != before:
+            self._on_told()
 
     def _on_clearance(self, message: Range) -> None:
         stamp, now = convert.seconds(message.header.stamp), self._now()
@@ -240,7 +262,7 @@ class PolicyInputs:
         if self._watch.standstill(now, steady):
             problems = {CLOCK: "the clock stands still; is /clock published?"}
         for name, why in self._watch.update(problems, steady):
-            if name == INSTRUCTION:
+            if name in (INSTRUCTION, POINT):
                 self._node.get_logger().info(why)
             else:
                 self._node.get_logger().warning(why)

@@ -94,9 +94,10 @@ class PolicyNode(ManagedNode):
         self._tally = Tally()
         self._activities: list[Timer] = []
         self._skipped_stamp = -math.inf
-        self._planned_instruction = ""
+        self._planned_for: tuple[str, tuple[float, float] | None] = ("", None)
         self._pace = Pace()
-        self._inputs = PolicyInputs(self, self._policy.manifest.observation, self._on_image)
+        contract = self._policy.manifest.observation
+        self._inputs = PolicyInputs(self, contract, self._on_image, self._on_told)
         subscribe_latched(self, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
         self.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_sent, qos.STATE)
         name = self._policy.manifest.name
@@ -182,6 +183,11 @@ class PolicyNode(ManagedNode):
         if self.working:
             self._plan()
 
+    def _on_told(self) -> None:
+        """Be led no further by a plan to do something else, nor by one being made."""
+        self._stream.clear()
+        self._following = None
+
     def _on_mode(self, message: DiagnosticStatus) -> None:
         name = convert.status_values(message).get("mode", "")
         if name not in Mode.__members__:
@@ -227,11 +233,10 @@ class PolicyNode(ManagedNode):
             return False
         # Gate, forecasts and headroom are this thread's only now, between two decisions.
         self._gate.tune()
-        if observation.instruction != self._planned_instruction:
-            self._planned_instruction = observation.instruction
+        if (asked := (observation.instruction, observation.point)) != self._planned_for:
+            self._planned_for = asked
             self._gate.reset()
             self._doubt.clear()
-            self._following = None
         self._gate.acted(self._following)
         self._headroom = self.settings["headroom"]
         self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)

@@ -35,7 +35,7 @@ def pose(stamp, x=0.5, yaw=0.0):
 def make():
     def make(cameras=SIZES, fields=("ee_x", "gripper_opening"), slop=0.05):
         made = ObservationBuffer(cameras, fields, max_age=0.3, sync_slop=slop)
-        made.instruction = "pick the red cube"
+        made.tell("pick the red cube", 0.0)
         return made
 
     return make
@@ -70,7 +70,7 @@ def test_rotation_is_interpolated_along_the_shortest_turn(make):
 @given(st.lists(st.floats(0.0, 0.6), min_size=2, max_size=2), st.floats(0.005, 0.1))
 def test_images_of_one_observation_are_never_further_apart_than_the_slop(offsets, slop):
     buffer = ObservationBuffer(SIZES, (), max_age=0.3, sync_slop=slop)
-    buffer.instruction = "reach"
+    buffer.tell("reach", 0.0)
     sent = sorted(
         (offset + 0.1 * n, camera)
         for camera, offset in zip(SIZES, offsets, strict=True)
@@ -122,7 +122,7 @@ def test_a_state_too_far_from_the_images_is_refused(make):
 def test_what_is_missing_is_named(make, leave, said):
     buffer = make({"front": (4, 4)})
     if leave == "instruction":
-        buffer.instruction = ""
+        buffer.tell("", 0.0)
     if leave != "front":
         buffer.add_picture("front", picture(10.0), 10.0)
     if leave != "pose":
@@ -222,7 +222,7 @@ def test_what_is_observed_over_ros_is_what_the_policy_was_trained_on():
     try:
         cameras = dict.fromkeys(("front", "wrist"), (4, 4))
         buffer = ObservationBuffer(cameras, PROPRIOCEPTION, max_age=1.0, sync_slop=0.05)
-        buffer.instruction = simulation.instruction
+        buffer.tell(simulation.instruction, 0.0)
         for camera in cameras:
             buffer.add_picture(camera, picture(1.0, simulation.image(camera)), 1.0)
         measured = simulation.ee_pose()

@@ -42,13 +42,16 @@ class Listener(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        self.pictures = 0
+        self.pictures = self.told = 0
 
     def setup(self) -> None:
-        self.inputs = PolicyInputs(self, CONTRACT, self.count)
+        self.inputs = PolicyInputs(self, CONTRACT, self.count, self.hear)
 
     def count(self) -> None:
         self.pictures += 1
+
+    def hear(self) -> None:
+        self.told += 1
 
     def start(self) -> None:
         self.inputs.start()
