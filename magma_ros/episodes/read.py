@@ -6,15 +6,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
-from magma_ros.episodes.events import Event, Outcome
+from magma_ros.episodes.episode import GUARD, HUMAN, POLICY, Episode
 from magma_ros.episodes.messages import Bag, Message
 from magma_ros.episodes.pictures import pixels
 from magma_ros.episodes.tracks import Camera, GripperEnds, Tracks, collect
@@ -29,136 +28,8 @@ COMMAND_HOLD = 0.1
 FIELDS = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw", "gripper_opening")
 """Proprioception, as policies name it: position [m], yaw, opening (1 = open, 0 = closed)."""
 
-HUMAN, POLICY, GUARD = "human", "policy", "guard"
-"""Who drove in a row; the guard is named where it let nobody."""
-
 OLD_PICTURE = 0.5
 """Age of a picture beyond which its camera is said to have stood still [s]."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Episode:
-    """One episode in T rows, a fixed period apart; row k covers ``[times[k], times[k] + period)``.
-
-    Attributes:
-        path: The MCAP file.
-        period: Period of the clock [s].
-        times: (T,) beginnings of the rows, on the clock of the messages' stamps [s].
-        cameras: Its cameras.
-        picture_ages: Age of each camera's picture in each row, (T,) [s].
-        fields: Names of the columns of ``proprioception``; those that nothing measured are left
-            out.
-        proprioception: (T, P) float32, at the beginning of the row.
-        instructions: What the robot was told, a text for each row; empty before the first.
-        points: (T, 2) column and row of the place that the instruction names, on a grid of 256
-            across the picture of :attr:`point_camera`; nan for none.
-        point_camera: The camera that the points lie in; empty for none.
-        actions: (T, 7) float32, columns as in :data:`magma_ros.types.ACTION_DIMS`: what the guard
-            sent during the row, displacement [m] and rotation vector [rad] in the base frame, and
-            the opening asked of the gripper.
-        sources: Who drove: :data:`POLICY`, :data:`HUMAN` or :data:`GUARD`.
-        interventions: (T,) whether a person had taken over (mode TELEOP).
-        modes: The guard's mode, empty before it was heard.
-        depths: (T,) exit of the plan that was followed; 0 where the policy did not drive.
-        outcome: What became of the task, and what a person said of the episode.
-        events: What happened when, in order.
-        methods: How each column was brought to the clock, as a phrase.
-        warnings: What is missing or doubtful, a sentence each.
-    """
-
-    path: Path
-    period: float
-    times: FloatArray
-    cameras: Mapping[str, Camera]
-    picture_ages: Mapping[str, FloatArray]
-    fields: tuple[str, ...]
-    proprioception: FloatArray
-    instructions: tuple[str, ...]
-    points: FloatArray
-    point_camera: str
-    actions: FloatArray
-    sources: tuple[str, ...]
-    interventions: npt.NDArray[np.bool_]
-    modes: tuple[str, ...]
-    depths: npt.NDArray[np.int64]
-    outcome: Outcome
-    events: tuple[Event, ...]
-    methods: Mapping[str, str]
-    warnings: tuple[str, ...]
-
-    def __len__(self) -> int:
-        """The number of rows T."""
-        return len(self.times)
-
-    @property
-    def fps(self) -> float:
-        """Rows a second [Hz]."""
-        return 1.0 / self.period
-
-    @property
-    def instruction(self) -> str:
-        """The instruction of most rows, or ''."""
-        told = [text for text in self.instructions if text]
-        return max(sorted(set(told)), key=told.count) if told else ""
-
-    def share(self, source: str) -> float:
-        """The share of the rows in which ``source`` drove, 0 to 1."""
-        return self.sources.count(source) / len(self.sources) if self.sources else 0.0
-
-    def pictures(
-        self, camera: str, rows: Sequence[int] | None = None
-    ) -> Iterator[tuple[int, ImageArray]]:
-        """A camera's picture in some rows, with the rows' numbers; one is held at a time.
-
-        Args:
-            camera: Its name.
-            rows: Numbers of the rows, or None for all. They come in increasing order.
-
-        Yields:
-            The row and its picture, (H, W, 3) uint8 RGB: the newest not later than the row. Rows
-            that share a picture are given the same array.
-
-        Raises:
-            EpisodeError: There is no such camera, or a picture is damaged.
-        """
-        if camera not in self.cameras:
-            known = ", ".join(self.cameras) or "none"
-            raise EpisodeError(f"{self.path} has no camera {camera!r}; there is {known}")
-        track = self.cameras[camera]
-        chosen = track.positions[resample.newest(track.times, self.times)]
-        rows_left = deque(sorted(range(len(self)) if rows is None else rows))
-        wanted = {int(chosen[row]) for row in rows_left}
-        waiting: dict[int, Message] = {}  # pictures that were heard before older ones
-        for number, message in enumerate(Bag(self.path).messages([track.topic])):
-            if number in wanted:
-                waiting[number] = message
-            while rows_left and (shown := int(chosen[rows_left[0]])) in waiting:
-                picture = pixels(waiting[shown])
-                while rows_left and chosen[rows_left[0]] == shown:
-                    yield rows_left.popleft(), picture
-                del waiting[shown]
-            if not rows_left:
-                return
-
-    def part(self, rows: slice) -> Episode:
-        """Some consecutive rows as an episode of their own, its events and warnings those of all.
-
-        Args:
-            rows: A slice without a step.
-        """
-        return replace(
-            self,
-            times=self.times[rows],
-            picture_ages={name: ages[rows] for name, ages in self.picture_ages.items()},
-            proprioception=self.proprioception[rows],
-            instructions=self.instructions[rows],
-            points=self.points[rows],
-            actions=self.actions[rows],
-            sources=self.sources[rows],
-            interventions=self.interventions[rows],
-            modes=self.modes[rows],
-            depths=self.depths[rows],
-        )
 
 
 def read_episode(
@@ -199,10 +70,11 @@ def read_episode(
         for name, camera in tracks.cameras.items()
     }
     return Episode(
-        path=bag.path,
+        name=str(bag.path),
         period=period,
         times=times,
-        cameras=tracks.cameras,
+        cameras=tuple(tracks.cameras),
+        look=partial(_look, bag.path, tracks.cameras, times),
         picture_ages=ages,
         fields=fields,
         proprioception=state,
@@ -221,6 +93,31 @@ def read_episode(
         methods=methods | _methods(command_hold),
         warnings=(*tracks.warnings, *_stills(times, ages)),
     )
+
+
+def _look(
+    path: Path,
+    cameras: Mapping[str, Camera],
+    times: FloatArray,
+    camera: str,
+    rows: Sequence[int],
+) -> Iterator[tuple[int, ImageArray]]:
+    """See :data:`~episode.Look`; rows that share a picture are given the same array."""
+    track = cameras[camera]
+    chosen = track.positions[resample.newest(track.times, times)]
+    rows_left = deque(rows)
+    wanted = {int(chosen[row]) for row in rows_left}
+    waiting: dict[int, Message] = {}  # pictures that were heard before older ones
+    for number, message in enumerate(Bag(path).messages([track.topic])):
+        if number in wanted:
+            waiting[number] = message
+        while rows_left and (shown := int(chosen[rows_left[0]])) in waiting:
+            picture = pixels(waiting[shown])
+            while rows_left and chosen[rows_left[0]] == shown:
+                yield rows_left.popleft(), picture
+            del waiting[shown]
+        if not rows_left:
+            return
 
 
 def _clock(tracks: Tracks, path: Path, period: float) -> tuple[FloatArray, dict[str, str]]:

@@ -130,6 +130,9 @@ def test_pictures_are_read_one_at_a_time_in_the_rows_asked_for(scene):
     assert len(every) == len(episode)
     assert every == sorted(every)
     assert found == {row: every[row] for row in (2, 3, 7)}
+    part = episode.part(slice(5, 9))
+    assert [int(picture[0, 0, 0]) for _, picture in part.pictures("front")] == every[5:9]
+    assert [row for row, _ in part.pictures("front", [1, 3])] == [1, 3]
     with pytest.raises(EpisodeError, match="no camera 'back'; there is front"):
         list(episode.pictures("back"))
 
