@@ -75,7 +75,7 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["py.typed"]},
+    package_data={PACKAGE: ["py.typed", "console/static/*"]},
     data_files=shared_files(),
     install_requires=CORE,
     extras_require=EXTRAS,
