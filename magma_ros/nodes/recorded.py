@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped
 from nav_msgs.msg import Path
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.typesys.store import Typestore
 from sensor_msgs.msg import (
     BatteryState,
     CameraInfo,
@@ -25,6 +26,8 @@ from std_msgs.msg import Bool, String
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import ImageMarker, MarkerArray
 
+from magma_ros.episodes.bag import Topic, profile
+from magma_ros.episodes.log import Source
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CameraTopics
 
@@ -93,3 +96,29 @@ def camera_topics(
         pictures = topics.image(camera, compressed=compressed)
         yield Recorded(pictures, kind, qos.EVERY_IMAGE, steady=True)
         yield Recorded(topics.info(camera), CameraInfo, qos.EVERY_IMAGE)
+
+
+def source(topic: Recorded, name: str, types: Typestore) -> Source:
+    """A topic as a recording knows it.
+
+    Args:
+        topic: The topic.
+        name: Its full name.
+        types: Definitions of all message types.
+    """
+    package = topic.kind.__module__.split(".")[0]
+    kind = f"{package}/msg/{topic.kind.__name__}"
+    definition, _ = types.generate_msgdef(kind, ros_version=2)
+    fields = list(topic.kind.get_fields_and_field_types().values())
+    latched = topic.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    heard = profile(
+        depth=topic.profile.depth,
+        reliable=topic.profile.reliability == ReliabilityPolicy.RELIABLE,
+        latched=latched,
+    )
+    return Source(
+        Topic(name, kind, definition, types.hash_rihs01(kind), profiles=(heard,)),
+        stamped=fields[0] == "std_msgs/Header",
+        latched=latched,
+        steady=topic.steady,
+    )

@@ -18,20 +18,24 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy
 from rosbags.typesys import Stores, get_typestore
+from std_msgs.msg import String
+from std_srvs.srv import SetBool
 
-from magma_ros.episodes.bag import Topic, make_episode, profile
-from magma_ros.episodes.log import EpisodeLog, LogStatus, Source
+from magma_ros.episodes.bag import EpisodeError, make_episode
+from magma_ros.episodes.log import EpisodeLog, LogStatus
 from magma_ros.episodes.times import LogClock
 from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
-from magma_ros.nodes.convert import status_message
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.limits import BASE_FRAME
 from magma_ros.nodes.managed_node import ManagedNode, run
-from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics
+from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics, source
+from magma_ros.nodes.recorder_status import Labels, losses, recorder_status
 from magma_ros.nodes.settings import Setting
+from magma_ros.types import Answer
 
 REPORT_PERIOD = 1.0
 """Time between two reports [s]."""
@@ -41,10 +45,11 @@ PATIENCE = 5.0
 
 
 class RecorderNode(ManagedNode):
-    """Records one episode from activation to deactivation."""
+    """Records one episode after the other while it is active, the first without being asked."""
 
     SETTINGS = (
         Setting("directory", "runs", "Folder in which episodes are written."),
+        Setting("record_at_start", True, "Begin an episode on activation, without being asked."),
         Setting(
             "cameras", ["front", "wrist"], "Cameras to record, where camera_topics names none."
         ),
@@ -55,70 +60,129 @@ class RecorderNode(ManagedNode):
             "Pictures to record; two cameras of 1280 x 720 fill a small disk in minutes when raw.",
             choices=("raw", "compressed"),
         ),
+        Setting(BASE_FRAME.name, "", "Frame of the robot's file; without one, nothing is noted."),
         *GRIPPER_SETTINGS,
     )
 
     def __init__(self) -> None:
-        """Declare parameters; the file is opened on activation."""
+        """Declare parameters; the first file is opened on activation."""
         super().__init__("recorder")
         self._log: EpisodeLog | None = None
         self._inputs: list[Any] = []
+        self._last: LogStatus | None = None
+        self._labels = Labels()
+        self._problem = ""
         self._lost = 0
         self._failed = False
 
     def setup(self) -> None:
-        """Make the folder to write into, and the publisher of the status."""
+        """Make the folder to write into, and what does not depend on an episode."""
         make_folder(Path(self.settings["directory"]))
-        self._types = get_typestore(Stores.ROS2_JAZZY)
         self._status_publisher = self.create_publisher(
             DiagnosticStatus, names.RECORDER_STATUS, qos.LATCHED
         )
         self._diagnostics_publisher = self.create_publisher(
             DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS
         )
+        self.create_service(SetBool, names.RECORDER_RECORD, self._on_record)
+        self.create_subscription(String, names.EPISODE_LABEL, self._on_label, qos.EVENTS)
 
     def start(self) -> None:
+        """Begin the first episode; a folder that cannot be written is told, and kills nothing."""
+        self._problem, self._last = "", None
+        if self.settings["record_at_start"]:
+            self._begin()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(REPORT_PERIOD, self._report, clock=steady)
+
+    def stop(self) -> None:
+        """Close the episode: index and metadata are written last."""
+        if hasattr(self, "_timer"):
+            self.destroy_timer(self._timer)
+        self._end()
+
+    # Episodes
+
+    def _on_record(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if not self.working:
+            answer = Answer(accepted=False, sentence="The recorder is not active; activate it.")
+        else:
+            answer = self._begin() if request.data else self._end()
+            self._publish()
+        response.success, response.message = answer
+        return response
+
+    def _begin(self) -> Answer:
         """Open the next free episode and listen."""
+        if self._log is not None and not self._log.status.recording.failure:
+            path = self._log.status.recording.path
+            return Answer(accepted=True, sentence=f"Already recording into {path.parent}.")
+        self._end()  # one that has failed
         compressed = self.settings["transport"] == "compressed"
         where = CameraTopics(self.settings[CAMERA_TOPICS.name])
         cameras = list(where.bases) or self.settings["cameras"]
         topics = [*TOPICS, *camera_topics(cameras, where, compressed=compressed)]
-        folder = make_episode(Path(self.settings["directory"]))
         clock = LogClock(
             lambda: self.get_clock().now().nanoseconds,
             time.monotonic_ns,
             simulated=self.get_parameter("use_sim_time").value,
         )
-        self._lost, self._failed = 0, False
-        self._log = EpisodeLog(
-            folder,
-            [self._source(topic) for topic in topics],
-            clock,
-            # Without them nobody could tell from the recording how open the gripper was.
-            {f"gripper.{name}": str(v) for name, v in self.settings.group("gripper").items()},
-        )
+        types = get_typestore(Stores.ROS2_JAZZY)
+        try:
+            folder = make_episode(Path(self.settings["directory"]))
+            sources = [
+                source(topic, self.resolve_topic_name(topic.topic), types) for topic in topics
+            ]
+            self._log = EpisodeLog(folder, sources, clock, self._facts())
+        except EpisodeError as error:
+            self._fail(str(error))
+            return Answer(accepted=False, sentence=str(error))
+        self._problem, self._lost, self._failed, self._reports = "", 0, False, 0
+        self._labels.clear()
         for index, topic in enumerate(topics):
             self._listen(index, topic)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._reports = 0
-        self._timer = self.create_timer(REPORT_PERIOD, self._report, clock=steady)
         self.get_logger().info(f"recording into {folder}")
+        return Answer(accepted=True, sentence=f"Recording into {folder}.")
 
-    def stop(self) -> None:
-        """Close the episode: index and metadata are written last."""
+    def _end(self) -> Answer:
+        """Close the episode, if there is one."""
         self._hear_no_more()
         log, self._log = self._log, None
         if log is None:
-            return
-        self.destroy_timer(self._timer)
-        status = log.close()
-        self._publish(status)
+            return Answer(accepted=True, sentence="No episode is being recorded.")
+        status = self._last = log.close()
         recording = status.recording
         if recording.failure:
             self._fail(recording.failure)
-            return
+            self._publish()
+            return Answer(accepted=False, sentence=recording.failure)
+        self._note_problem(self._labels.write(status))
+        self._publish()
         text = f"{recording.messages} messages recorded into {recording.path.parent}"
-        self.get_logger().info(text + (f"; {_losses(status)}" if status.lost else ""))
+        self.get_logger().info(text + (f"; {losses(status)}" if status.lost else ""))
+        return Answer(accepted=True, sentence=f"{text}.")
+
+    def _facts(self) -> dict[str, str]:
+        """What a reader of the episode must know of the robot, if its file was given."""
+        if not self.settings[BASE_FRAME.name]:
+            return {}
+        known = (BASE_FRAME, *GRIPPER_SETTINGS)
+        return {setting.name: str(self.settings[setting.name]) for setting in known}
+
+    def _on_label(self, message: String) -> None:
+        """Keep what a person says until the episode is closed, or write it beside the last one."""
+        if self._log is None and self._last is None:
+            self.get_logger().warning("an episode was labelled, but none has been recorded")
+            return
+        self._labels.hear(message.data)
+        if self._log is None and self._last is not None:
+            self._note_problem(self._labels.write(self._last, [message.data]))
+        self._publish()
+
+    def _note_problem(self, problem: str) -> None:
+        self._problem = problem
+        if problem:
+            self.get_logger().error(problem)
 
     def _listen(self, index: int, topic: Recorded) -> None:
         assert self._log is not None
@@ -147,35 +211,19 @@ class RecorderNode(ManagedNode):
             self.destroy_subscription(subscription)
         self._inputs = []
 
-    def _source(self, topic: Recorded) -> Source:
-        kind = _type_name(topic.kind)
-        definition, _ = self._types.generate_msgdef(kind, ros_version=2)
-        fields = list(topic.kind.get_fields_and_field_types().values())
-        return Source(
-            Topic(
-                name=self.resolve_topic_name(topic.topic),
-                type=kind,
-                definition=definition,
-                hash=self._types.hash_rihs01(kind),
-                profiles=(_as_recorded(topic.profile),),
-            ),
-            stamped=fields[0] == "std_msgs/Header",
-            latched=topic.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-            steady=topic.steady,
-        )
-
     def _report(self) -> None:
         """Publish the status, and log a failure once."""
-        assert self._log is not None
+        self._publish()
+        if self._log is None:
+            return
         status = self._log.status
-        self._publish(status)
         self._reports += 1
         if status.recording.failure and not self._failed:
             self._hear_no_more()
             self._fail(status.recording.failure)
         elif status.lost > self._lost and not self._failed:
             self._lost = status.lost
-            self.get_logger().warning(_losses(status), throttle_duration_sec=5.0)
+            self.get_logger().warning(losses(status), throttle_duration_sec=5.0)
         if self._reports == round(PATIENCE / REPORT_PERIOD) and status.silent:
             self.get_logger().warning(
                 f"no picture yet on {', '.join(status.silent)}; transport is "
@@ -183,60 +231,24 @@ class RecorderNode(ManagedNode):
             )
 
     def _fail(self, reason: str) -> None:
-        if not self._failed:
-            self._failed = True
-            self.exit_status = 1
+        self.exit_status = 1
+        if not self._failed or reason != self._problem:
             self.get_logger().error(reason)
+        self._failed, self._problem = True, reason
 
-    def _publish(self, status: LogStatus) -> None:
-        message = _status_message(status)
+    def _publish(self) -> None:
+        status = self._last if self._log is None else self._log.status
+        message = recorder_status(
+            status,
+            recording=self._log is not None and not self._log.status.recording.failure,
+            label=self._labels.outcome.label,
+            problem=self._problem,
+        )
         self._status_publisher.publish(message)
         message.name = "recorder: episode"
-        stamp = self.get_clock().now().to_msg()
         array = DiagnosticArray(status=[message])
-        array.header.stamp = stamp
+        array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)
-
-
-def _status_message(status: LogStatus) -> DiagnosticStatus:
-    recording = status.recording
-    level, text = DiagnosticStatus.OK, "recording"
-    if recording.failure:
-        level, text = DiagnosticStatus.ERROR, recording.failure
-    elif status.lost:
-        level, text = DiagnosticStatus.WARN, _losses(status)
-    values = {
-        "path": recording.path,
-        "messages": recording.messages,
-        "dropped": recording.dropped,
-        "missing": sum(status.missing.values()),
-        "before_clock": status.early,
-        "waiting_bytes": recording.waiting,
-        "silent": ", ".join(status.silent),
-    }
-    return status_message(level, "recorder", text, values)
-
-
-def _losses(status: LogStatus) -> str:
-    """What is not in the recording, and what helps."""
-    parts = [f"{count} missing from {topic}" for topic, count in status.missing.items()]
-    if status.recording.dropped:
-        parts.append(f"{status.recording.dropped} dropped because disk or processor were too slow")
-    return "messages lost: " + ", ".join(parts) + "; transport: compressed needs a tenth"
-
-
-def _type_name(kind: Any) -> str:
-    """The full ROS name of a message class, for example ``std_msgs/msg/String``."""
-    package = kind.__module__.split(".")[0]
-    return f"{package}/msg/{kind.__name__}"
-
-
-def _as_recorded(heard: QoSProfile) -> dict[str, Any]:
-    return profile(
-        depth=heard.depth,
-        reliable=heard.reliability == ReliabilityPolicy.RELIABLE,
-        latched=heard.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-    )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 """The recorder keeps all that is said on the public topics, and no disk of its stops the robot."""
 
 import time
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -14,9 +15,11 @@ from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Bool, String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
+from magma_ros.episodes.labels import read_label
+from magma_ros.episodes.messages import Bag
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.recorded import TOPICS
 from magma_ros.nodes.recorder_node import RecorderNode
@@ -64,6 +67,27 @@ class Stage:
         end = time.monotonic() + duration
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.01)
+
+    def record(self, *, on):
+        """Ask for the beginning or the end of an episode."""
+        client = self.node.create_client(SetBool, names.RECORDER_RECORD)
+        answers = []
+        self.until(client.service_is_ready)
+        client.call_async(SetBool.Request(data=on)).add_done_callback(answers.append)
+        self.until(lambda: answers)
+        self.node.destroy_client(client)
+        return answers[0].result()
+
+    def follow_status(self):
+        """The values and the message of each status, as they come."""
+        heard = []
+        self.node.create_subscription(
+            DiagnosticStatus,
+            names.RECORDER_STATUS,
+            lambda m: heard.append({p.key: p.value for p in m.values} | {"text": m.message}),
+            qos.LATCHED,
+        )
+        return heard
 
     def recorded(self):
         """Close the episode; how often each topic was recorded."""
@@ -204,3 +228,72 @@ def test_where_nothing_can_be_written_the_recorder_does_not_start(place, capfd):
     assert "Traceback" not in log.out + log.err
     node.destroy_node()
     rclpy.shutdown()
+
+
+def test_episodes_begin_and_end_when_asked(stage, tmp_path):
+    asked = stage("-p", "record_at_start:=false", "-p", "cameras:=[front]")
+    heard = asked.follow_status()
+    refused = asked.record(on=True)
+    assert not refused.success
+    assert "not active" in refused.message
+    asked.activate()
+    assert list(tmp_path.iterdir()) == []
+    assert asked.record(on=False).success  # nothing to end is no mistake
+    for number in range(2):
+        begun = asked.record(on=True)
+        assert begun.success
+        assert asked.record(on=True).message == f"Already recording into {begun.message[15:]}"
+        asked.until(lambda: heard and heard[-1]["recording"] == "True")
+        assert asked.record(on=False).success
+        asked.until(lambda: heard[-1]["recording"] == "False")
+        with AnyReader([tmp_path / f"episode_{number}"]):
+            pass  # a whole bag
+    assert asked.recorder.trigger_deactivate() == DONE
+    assert asked.recorder.exit_status == 0
+
+
+def test_what_a_person_says_of_an_episode_stands_beside_it(stage, tmp_path):
+    judged = stage("-p", "cameras:=[front]")
+    heard = judged.follow_status()
+    publisher = judged.node.create_publisher(String, names.EPISODE_LABEL, qos.EVENTS)
+    judged.activate()
+    judged.until(lambda: publisher.get_subscription_count() >= 2)  # as a message, and as a fact
+    for text in ("good", "note: the cube\x1b slipped", "bad"):
+        publisher.publish(String(data=text))
+    judged.until(lambda: heard and heard[-1]["label"] == "bad")
+    assert judged.record(on=False).success
+    outcome = read_label(tmp_path / "episode_0" / "episode_0_0.mcap")
+    assert (outcome.label, len(outcome.notes)) == ("bad", 1)
+    with AnyReader([tmp_path / "episode_0"]) as bag:
+        assert {c.topic: c.msgcount for c in bag.connections}["/episode/label"] == 3
+    publisher.publish(String(data="good"))  # nothing is being recorded: the last one is meant
+    judged.until(lambda: heard[-1]["label"] == "good")
+    assert read_label(tmp_path / "episode_0" / "episode_0_0.mcap").label == "good"
+
+
+def test_a_folder_without_permission_is_named_and_the_node_lives_on(stage, capfd, tmp_path):
+    away = stage("-p", "cameras:=[front]", directory=Path("/sys"))  # nobody may write there
+    heard = away.follow_status()
+    away.activate()
+    away.until(lambda: heard and "cannot record into /sys" in heard[-1]["text"])
+    refused = away.record(on=True)
+    assert not refused.success
+    assert "cannot record into /sys" in refused.message
+    log = capfd.readouterr()
+    assert "Traceback" not in log.out + log.err
+    assert (log.out + log.err).count("cannot record into /sys") == 1
+    assert away.recorder.trigger_deactivate() == DONE
+    assert away.recorder.exit_status == 1
+
+
+def test_the_gripper_of_a_robots_file_is_noted_in_the_episode(stage, tmp_path):
+    words = ("base_frame:=base", "gripper.joint:=finger", "gripper.open_position:=0.036")
+    noted = stage("-p", "cameras:=[front]", *(w for word in words for w in ("-p", word)))
+    told = noted.node.create_publisher(String, names.INSTRUCTION, qos.LATCHED)
+    told.publish(String(data="pick"))
+    noted.activate()
+    noted.until(lambda: sum(channel.count for channel in noted.recorder._log._channels))
+    assert noted.recorder.trigger_deactivate() == DONE
+    facts = Bag(tmp_path / "episode_0").facts
+    assert (facts["base_frame"], facts["gripper.joint"]) == ("base", "finger")
+    assert facts["gripper.open_position"] == "0.036"
