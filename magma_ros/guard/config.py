@@ -63,7 +63,7 @@ class GuardConfig:
     health_timeout: float = 0.5
     plan_timeout: float = 1.0
     dead_man: DeadMan = DeadMan.ENABLE
-    teleop_timeout: float = 0.3
+    teleop_timeout: float = 0.15
     teleop_patience: float = 2.0
     state_timeout: float = 0.2
     gripper_timeout: float = 0.5

@@ -287,7 +287,7 @@ class Guard:
         twist: FloatArray = np.zeros(6)
         if command is not None and estimate is not None:
             twist, scale, detail = self._shaped(command.twist, estimate, now)
-        self._motion = self._next(twist, estimate, elapsed)
+        self._motion = self._next(twist, estimate, elapsed, broken=self._cut_off(now))
         self._heard.track.sent.record(now, self._motion.twist)
         at_rest = not self._motion.twist.any()
         self._bridging = self._bridging and not at_rest
@@ -348,6 +348,11 @@ class Guard:
             return False
         return self._driver is Source.POLICY or self._heard.teleop.drives(now)
 
+    def _cut_off(self, now: float) -> bool:
+        """Whether a person who drives has fallen silent without letting go of the dead-man."""
+        driving = self._driver is Source.TELEOP and not self._bridging
+        return driving and self._heard.teleop.lost(now)
+
     def _wanted(self, now: float) -> TwistCommand | None:
         """The twist to follow, or None if the arm is to be still."""
         return self._command if self._follows(now) else None
@@ -376,9 +381,11 @@ class Guard:
         share *= approach.scale
         return approach.scale * approach.twist, scale * share, detail
 
-    def _next(self, twist: FloatArray, estimate: Estimate | None, elapsed: float) -> Motion:
+    def _next(
+        self, twist: FloatArray, estimate: Estimate | None, elapsed: float, *, broken: bool
+    ) -> Motion:
         """One ramp step towards ``twist``, or a halt where nothing else is safe."""
-        if self._switch.halts or estimate is None:
+        if self._switch.halts or broken or estimate is None:
             return self._ramp.halt(self._motion, elapsed)
         motion = self._ramp.towards(self._motion, twist, elapsed)
         if not motion.twist.any() or self._fences.permits(estimate, motion.twist):

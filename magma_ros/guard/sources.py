@@ -15,7 +15,7 @@ from magma_ros.types import Source, StopReason, TwistCommand
 class DeadMan(Enum):
     """What a person must keep doing for the arm to move."""
 
-    ENABLE = "enable"  # hold a button, which is reported as true at 5 Hz or more
+    ENABLE = "enable"  # hold a button, which is reported as true at 10 Hz or more
     STREAM = "stream"  # keep sending twists
 
 
@@ -160,11 +160,14 @@ class TeleopWatch:
 
     def drives(self, now: float) -> bool:
         """Whether the arm may follow the newest twist at ``now`` [s]."""
-        if now - self.stream.heard > self.timeout:
-            return False
-        if self.dead_man is DeadMan.STREAM:
-            return True
-        return self._pressed and now - self._told <= self.timeout
+        return not self.lost(now) and (self.dead_man is DeadMan.STREAM or self._pressed)
+
+    def lost(self, now: float) -> bool:
+        """Whether the person has fallen silent, which is no release: something broke."""
+        told = self.stream.heard
+        if self.dead_man is DeadMan.ENABLE:
+            told = min(told, self._told)
+        return now - told > self.timeout
 
     def trouble(self, now: float, since: float) -> tuple[StopReason, str] | None:
         """Why TELEOP must end, or None; ``since`` is when it began [s]."""

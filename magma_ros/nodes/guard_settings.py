@@ -34,7 +34,7 @@ TIME_SETTINGS = (
     Setting("health_timeout", 0.5, "Silence about the policy's health until HOLD [s].", 0.1, 5.0),
     Setting("plan_timeout", 1.0, "Age of the newest plan until HOLD [s].", 0.1, 30.0),
     Setting(
-        "teleop_timeout", 0.3, "Age of a person's twist or button until zero motion [s].", 0.02, 2.0
+        "teleop_timeout", 0.15, "Age of a person's twist or button until a halt [s].", 0.02, 2.0
     ),
     Setting("teleop_patience", 2.0, "Silence of a person until HOLD [s].", 0.1, 60.0),
     Setting("state_timeout", 0.2, "Age of the robot's pose until HOLD [s].", 0.02, 5.0),
@@ -63,7 +63,7 @@ PERSON_SETTINGS = (
     Setting(
         "teleop.dead_man",
         "enable",
-        "What a person must keep doing to move the arm: enable (true on teleop/enable, 5 Hz or "
+        "What a person must keep doing to move the arm: enable (true on teleop/enable, 10 Hz or "
         "more) or stream (send twists).",
         choices=tuple(choice.value for choice in DeadMan),
     ),

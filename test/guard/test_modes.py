@@ -7,10 +7,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from magma_ros.evaluation.bench.guard_robot import robot_config
 from magma_ros.guard import TRANSITIONS, DeadMan, Guard, Latches, Request
 from magma_ros.guard.modes import REFUSALS
 from magma_ros.types import Mode, Source, StopReason
 
+TICK = 0.02
 FORWARD = np.array([0.2, 0, 0, 0, 0, 0])
 FAST = np.array([0.35, 0, 0, 0, 0, 3.5])
 
@@ -306,6 +308,26 @@ def test_nothing_moves_in_teleop_before_the_dead_man_is_pressed(make_cell):
     cell.run(1.0, teleop=FORWARD)
     assert (cell.out.mode, cell.out.reason) == (Mode.HOLD, StopReason.TELEOP_SILENT)
     assert "teleop/enable" in cell.out.detail
+
+
+@pytest.mark.parametrize("robot", ["sim", "franka_fr3"])
+@pytest.mark.parametrize("falls_silent", ["twists", "dead-man", "both"])
+@pytest.mark.parametrize("aim", np.eye(6), ids=["x", "y", "z", "roll", "pitch", "yaw"])
+def test_person_who_falls_silent_at_full_speed_leaves_no_motion_after_0_3_s(
+    make_cell, robot, falls_silent, aim
+):
+    limits = robot_config(robot).limits
+    cell = make_cell(driver=Source.TELEOP, limits=limits)
+    fastest = aim * np.repeat([limits.linear_speed, limits.angular_speed], 3)
+    cell.run(1.0, teleop=fastest)
+    np.testing.assert_allclose(cell.out.twist, fastest)
+    silent = cell.now
+    if falls_silent != "twists":
+        cell.pressed = None
+    while cell.out.twist.any():
+        cell.run(TICK, teleop=None if falls_silent != "dead-man" else fastest)
+    assert cell.now + TICK - silent <= 0.3  # an update may come a period late
+    assert cell.out.mode is Mode.TELEOP
 
 
 def test_silent_dead_man_means_zero_first_and_hold_later(make_cell):
