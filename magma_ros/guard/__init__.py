@@ -9,13 +9,15 @@ from magma_ros.guard.guard import Guard, GuardOutput, Latches
 from magma_ros.guard.limits import Limits
 from magma_ros.guard.mismatch import MismatchConfig
 from magma_ros.guard.modes import TRANSITIONS, Request
-from magma_ros.guard.proximity import Clearance, OnSilence, Proximity
+from magma_ros.guard.obstacles import Obstacles
+from magma_ros.guard.proximity import Clearance, ClearanceSource, OnSilence, Proximity
 from magma_ros.guard.sources import DeadMan, PolicyHealth
 from magma_ros.guard.workspace import GuardedPoint, TiltCone, Workspace
 
 __all__ = [
     "TRANSITIONS",
     "Clearance",
+    "ClearanceSource",
     "DeadMan",
     "GripperCommand",
     "Guard",
@@ -26,6 +28,7 @@ __all__ = [
     "Latches",
     "Limits",
     "MismatchConfig",
+    "Obstacles",
     "OnSilence",
     "PolicyHealth",
     "Proximity",

@@ -21,6 +21,7 @@ from magma_ros.guard.fences import Fences
 from magma_ros.guard.gripper import GripperCommand, GripperRamp
 from magma_ros.guard.limits import Motion, Ramp
 from magma_ros.guard.modes import TRANSITIONS, ModeSwitch, Request
+from magma_ros.guard.obstacles import Obstacles
 from magma_ros.guard.proximity import Clearance
 from magma_ros.guard.sources import PolicyHealth
 from magma_ros.guard.track import Estimate
@@ -205,8 +206,8 @@ class Guard:
             )
         return self._gripper.measure(opening, stamp)
 
-    def report_clearance(self, clearance: Clearance, now: float) -> Answer:
-        """Receive how far the nearest obstacle is, with its stamp on the guard's clock."""
+    def report_clearance(self, clearance: Clearance | Obstacles, now: float) -> Answer:
+        """Receive how far obstacles are, with its stamp on the guard's clock."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         return self._heard.clearance.report(clearance, now)
@@ -372,9 +373,9 @@ class Guard:
         twist, share, near = self._heard.clearance.limit(
             twist,
             estimate.rotations[0],
+            self._heard.track,
             now,
             person=self._driver is Source.TELEOP,
-            full=limits.linear_speed,
         )
         approach = self._fences.approach(estimate, share * twist)
         detail = approach.detail or near or detail

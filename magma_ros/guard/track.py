@@ -33,6 +33,18 @@ class Estimate(NamedTuple):
     rotations: FloatArray
 
 
+class Motion(NamedTuple):
+    """How the end effector has moved, one candidate a row.
+
+    Attributes:
+        moved: (C, 3) displacement in the base frame [m].
+        turned: (C, 3, 3) rotation in the base frame.
+    """
+
+    moved: FloatArray
+    turned: FloatArray
+
+
 class SentTwists:
     """The twists sent lately, and the motion of an arm that carries each out until the next.
 
@@ -131,6 +143,15 @@ class Track:
             positions.append(self._pose.position + moved - before)
             rotations.append(turned @ facing.T @ self._rotation)
         return Estimate(np.array(positions), np.array(rotations))
+
+    def since(self, stamp: float, now: float) -> Motion:
+        """How the arm has moved from ``stamp`` to ``now`` [s], as far as it was told to."""
+        moved, turned = self.sent.motion(now)
+        before = [self.sent.motion(stamp - delay) for delay in self._delays]
+        return Motion(
+            np.array([moved - position for position, _ in before]),
+            np.array([turned @ facing.T for _, facing in before]),
+        )
 
     def mismatch(self, earlier: Pose, later: Pose) -> tuple[float, float]:
         """How far the arm moved between two poses, and how far off what was sent that is [m].

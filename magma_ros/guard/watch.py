@@ -13,7 +13,7 @@ import numpy as np
 from magma_ros.guard.config import GuardConfig
 from magma_ros.guard.e_stop import EmergencyStop
 from magma_ros.guard.mismatch import MotionWatch
-from magma_ros.guard.proximity import ClearanceWatch
+from magma_ros.guard.proximity import Arm, ClearanceWatch
 from magma_ros.guard.sources import PolicyWatch, Stream, TeleopWatch
 from magma_ros.guard.track import Track
 from magma_ros.types import Answer, Pose, Source, StopReason
@@ -42,8 +42,16 @@ class Watch:
         self._config, self._e_stop = config, e_stop
         self.policy = PolicyWatch(config.policy_timeout, config.health_timeout, config.plan_timeout)
         self.teleop = TeleopWatch(config.dead_man, config.teleop_timeout, config.teleop_patience)
-        self.clearance = ClearanceWatch(config.proximity, config.future_tolerance)
-        self.track = Track(config.response_time, config.state_timeout + config.mismatch.window)
+        arm = Arm(
+            config.limits.linear_speed,
+            config.limits.linear_acceleration,
+            2.0 * config.period + config.response_time,
+        )
+        self.clearance = ClearanceWatch(
+            config.proximity, config.base_frame, arm, config.future_tolerance
+        )
+        oldest = max(config.state_timeout, config.proximity.timeout)
+        self.track = Track(config.response_time, oldest + config.mismatch.window)
         self.foreign: Mapping[Source, str] = {}
         self.misreading = ""
         self._arm = MotionWatch(config.mismatch, self.track)
