@@ -229,3 +229,35 @@ def guard(
     if json_file is not None:
         write_json(bench.to_json(), json_file)
     return 1 if bench.fuzz.violations else 0
+
+
+@bench_app.command
+def faults(
+    *,
+    only: str = "",
+    out: Path = Path("runs/faults"),
+    json_file: JsonFile = None,
+) -> int:
+    """Let parts fail while a simulated arm moves, in real processes; exits with 1 if it moves on.
+
+    Args:
+        only: Faults to try, separated by commas; all without.
+        out: Folder for what the processes say and record.
+        json_file: Also write the result there.
+    """
+    require("embedded", "sim")
+    from magma_ros.cli.faults_run import run_faults
+    from magma_ros.evaluation.bench.faults import faults_grid, faults_json, find_faults
+
+    try:
+        chosen = find_faults(names(only))
+    except ValueError as error:
+        raise MagmaError(str(error)) from None
+    make_folder(out)
+    trials = run_faults(chosen, out, console=complaints)
+    console.print(faults_grid(trials))
+    if json_file is not None:
+        write_json(faults_json(trials), json_file)
+    return (
+        1 if any(trial.failure(f.outcome) for trial, f in zip(trials, chosen, strict=True)) else 0
+    )

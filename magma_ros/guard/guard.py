@@ -145,7 +145,9 @@ class Guard:
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         source = command.source
-        if (wrong := malformation(command, self._config.base_frame)) is not None:
+        if (
+            wrong := malformation(command, self._config.base_frame, self._config.limits)
+        ) is not None:
             if source is self._driver:
                 self._change(now, Request.HOLD, StopReason.INVALID_COMMAND, wrong)
             return Answer(accepted=False, sentence=wrong)

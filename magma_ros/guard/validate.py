@@ -13,7 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from magma_ros.types import Source, TwistCommand
+from magma_ros.guard.limits import Limits
+from magma_ros.types import FloatArray, Source, TwistCommand
+
+ABSURD = 100.0
+"""Share of a speed limit beyond which a command is no haste but a fault of its sender."""
 
 
 class Timing(NamedTuple):
@@ -28,12 +32,13 @@ class Timing(NamedTuple):
     future_tolerance: float
 
 
-def malformation(command: TwistCommand, frame: str) -> str | None:
+def malformation(command: TwistCommand, frame: str, limits: Limits) -> str | None:
     """What is wrong with a command in itself, in one sentence, or None if nothing is.
 
     Args:
         command: The command to judge.
         frame: The only frame a twist may be expressed in.
+        limits: The arm's, which a command may exceed, but not by any amount.
     """
     if command.source is Source.GUARD:
         return "only the policy and a person may send twists to the guard"
@@ -47,6 +52,17 @@ def malformation(command: TwistCommand, frame: str) -> str | None:
         return f"{who} must be in frame '{frame}', but it is in '{command.frame_id}'"
     if not np.isfinite(command.stamp):
         return f"{who} must carry a finite stamp, but it is {command.stamp}"
+    return _absurdity(twist, who, limits)
+
+
+def _absurdity(twist: FloatArray, who: str, limits: Limits) -> str | None:
+    """Which speed is beyond all reason, in one sentence, or None."""
+    for part, limit, unit in (
+        (twist[:3], limits.linear_speed, "m/s"),
+        (twist[3:], limits.angular_speed, "rad/s"),
+    ):
+        if (speed := float(np.abs(part).max())) > ABSURD * limit:
+            return f"{who} asks for {speed:.3g} {unit}, where {limit:g} {unit} are allowed"
     return None
 
 

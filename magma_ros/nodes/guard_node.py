@@ -35,7 +35,7 @@ LEVELS = {
     Mode.STOPPED: DiagnosticStatus.ERROR,
 }
 
-GRAPH_PERIOD = 0.5
+GRAPH_PERIOD = 0.1
 """Time between two looks at who publishes what [s]."""
 
 

@@ -45,13 +45,15 @@ def command(twist=(0.0,) * 6, *, stamp=1.0, frame="base_link", source=Source.POL
         (command([0, 0, math.inf, 0, 0, 0]), "must be finite"),
         (command([0.0] * 7), "its shape is (7,)"),
         (command([[0.0] * 6]), "its shape is (1, 6)"),
+        (command([0, -1e6, 0, 0, 0, 0]), "asks for 1e+06 m/s"),
+        (command([0, 0, 0, 0, 0, 1e6]), "asks for 1e+06 rad/s"),
         (command(frame="camera"), "in frame 'base_link', but it is in 'camera'"),
         (command(stamp=math.nan), "finite stamp"),
         (command(source=Source.GUARD), "only the policy and a person"),
     ],
 )
 def test_malformed_twist_is_named_in_one_sentence(bad, says):
-    sentence = malformation(bad, "base_link")
+    sentence = malformation(bad, "base_link", LIMITS)
     assert sentence is not None
     assert says in sentence
     assert "\n" not in sentence
@@ -71,7 +73,7 @@ def test_untimely_twist_is_named_in_one_sentence(age, overtaken, says):
 
 
 def test_good_twist_passes():
-    assert malformation(command(), "base_link") is None
+    assert malformation(command(), "base_link", LIMITS) is None
     assert not untimeliness(Source.POLICY, 0.05, TIMING, overtaken=False)
 
 

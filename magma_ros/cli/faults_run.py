@@ -1,0 +1,138 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts a robot for each fault, lets its arm move, makes the fault, and watches what follows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from magma_ros.embedded.domains import own_domain
+from magma_ros.evaluation.bench.faults import WATCHED, Fault, Trial
+from magma_ros.share import share_file
+
+START_TIME = 60.0
+"""Longest wait for the arm to move [s]."""
+
+LEAD_IN = 0.5
+"""Time for which the arm moves before the fault [s]."""
+
+_STARTED = re.compile(r"\[(\w+)-\d+\]: process started with pid \[(\d+)\]")
+
+
+class Robot:
+    """The processes of one launch.
+
+    Args:
+        arguments: Of ``launch/faults.launch.yaml``.
+        log: File for what they say.
+    """
+
+    def __init__(self, arguments: dict[str, str], log: Path) -> None:
+        words = [f"{name}:={value}" for name, value in arguments.items()]
+        launch = share_file("launch", "faults.launch.yaml")
+        self._log = log
+        with log.open("w") as file:
+            self._process = subprocess.Popen(  # noqa: S603 - nothing of the command is foreign
+                [sys.executable, "-m", "magma_ros.cli", "launch", str(launch), *words],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def pid(self, executable: str) -> int:
+        """The newest process of an executable.
+
+        Raises:
+            LookupError: None has been started.
+        """
+        found = dict(_STARTED.findall(self._log.read_text(errors="replace")))
+        if executable not in found:
+            raise LookupError(f"{executable} was not started; see {self._log}")
+        return int(found[executable])
+
+    def signal(self, executable: str, number: signal.Signals) -> None:
+        """Send a signal to one process."""
+        os.kill(self.pid(executable), number)
+
+    def terminate(self) -> None:
+        """Ask all to end."""
+        self._process.terminate()
+
+    def close(self) -> None:
+        """End all, also those that have been stopped."""
+        for _, pid in _STARTED.findall(self._log.read_text(errors="replace")):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGCONT)
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10.0)
+        self._process.kill()
+        self._process.wait()
+
+
+def run_faults(
+    faults: tuple[Fault, ...], folder: Path, *, console: Console | None = None
+) -> list[Trial]:
+    """Try each fault on a robot of its own.
+
+    Args:
+        faults: What to try.
+        folder: For the logs and recordings.
+        console: Where to draw a progress bar, or None for none.
+    """
+    trials = []
+    with Progress(console=console, auto_refresh=False, disable=console is None) as progress:
+        bar = progress.add_task("faults", total=len(faults))
+        for fault in faults:
+            progress.update(bar, description=fault.name, refresh=True)
+            trials.append(_try(fault, folder))
+            progress.update(bar, advance=1, refresh=True)
+    return trials
+
+
+def _try(fault: Fault, folder: Path) -> Trial:
+    from magma_ros.nodes.fault_injection import INJECTIONS, Scene, drive
+    from magma_ros.nodes.fault_wire import FaultWire
+
+    with own_domain() as domain, _environment(ROS_DOMAIN_ID=str(domain)):
+        wire = FaultWire()
+        arguments = dict(fault.arguments) | {"run_dir": str((folder / fault.name).absolute())}
+        robot = Robot(arguments, folder / f"{fault.name}.log")
+        scene = Scene(wire, robot)
+        try:
+            drive(fault.driver, scene, START_TIME)
+            time.sleep(LEAD_IN)
+            began = time.monotonic()
+            INJECTIONS[fault.name](scene)
+            time.sleep(WATCHED)
+            return scene.trial(fault, began)
+        except (LookupError, TimeoutError, OSError) as error:
+            return Trial(fault.name, problem=str(error))
+        finally:
+            scene.close()
+            robot.close()
+            wire.close()
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,267 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How each fault of ``magma bench faults`` is made, in real processes and on real messages."""
+
+from __future__ import annotations
+
+import copy
+import math
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+
+from magma_ros.evaluation.bench.faults import Fault, Outcome, Trial
+from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.fault_wire import CAMERAS, CLOCK, Change, FaultWire
+
+SHIFT = 5.0
+"""By how much stamps are wrong [s]."""
+
+JUMP = 3.0
+"""By how much the clock jumps back [s]."""
+
+FLOOD = 10
+"""How often each message comes in a flood."""
+
+PLAYED_SPEED = 0.05
+"""Speed of the arm where the bench plays the policy [m/s]."""
+
+PLAYED_PERIOD = 0.02
+"""Time between two twists where the bench plays the policy [s]."""
+
+
+class Processes(Protocol):
+    """The processes of the robot."""
+
+    def pid(self, executable: str) -> int:
+        """The newest process of an executable."""
+        ...
+
+    def signal(self, executable: str, number: signal.Signals) -> None:
+        """Send a signal to one process."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask all to end."""
+        ...
+
+
+@dataclass
+class Scene:
+    """A robot, and what it takes to disturb it.
+
+    Attributes:
+        wire: Through which its messages go.
+        robot: Its processes.
+        policy: What plays the policy, if the bench does.
+    """
+
+    wire: FaultWire
+    robot: Processes
+    policy: PlayedPolicy | None = None
+
+    def close(self) -> None:
+        """End what the bench plays."""
+        if self.policy is not None:
+            self.policy.close()
+
+    def trial(self, fault: Fault, began: float) -> Trial:
+        """What followed a fault made at ``began`` [s, monotonic]."""
+        wire = self.wire
+        said = wire.told(began)
+        still = wire.arm_still(began)
+        if fault.outcome is Outcome.GOES_ON and wire.moving():
+            still = math.inf
+        return Trial(
+            fault.name,
+            command_zero=wire.command_zero(began),
+            arm_still=still,
+            told=math.inf if said is None else said.when - began,
+            sentence="" if said is None else " ".join(filter(None, (said.mode, said.text))),
+        )
+
+
+class PlayedPolicy:
+    """Plays a policy that is well: twists and health at their rates.
+
+    Attributes:
+        twist: (6,) what it asks for [m/s, rad/s].
+    """
+
+    def __init__(self, wire: FaultWire) -> None:
+        self.twist = np.array([0.0, PLAYED_SPEED, 0.0, 0.0, 0.0, 0.0])
+        self._node = wire.node
+        self._twists = self._node.create_publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
+        self._health = self._node.create_publisher(DiagnosticStatus, names.POLICY_HEALTH, qos.STATE)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Fall silent."""
+        self._ended.set()
+        self._thread.join()
+
+    def _play(self) -> None:
+        values = {"plan_age_s": 0.05, "fault": "", "waiting_for": "", "lacking": ""}
+        while not self._ended.wait(PLAYED_PERIOD):
+            stamp = self._node.get_clock().now().to_msg()
+            self._twists.publish(convert.twist_to_message(self.twist, "base_link", stamp))
+            self._health.publish(convert.status_message(DiagnosticStatus.OK, "policy", "", values))
+
+
+def drive(driver: str, scene: Scene, patience: float) -> None:
+    """Let the arm move: by the policy, by one that the bench plays, or by a person.
+
+    Raises:
+        TimeoutError: It does not within ``patience`` [s].
+    """
+    end = time.monotonic() + patience
+    if driver == "bench":
+        scene.policy = PlayedPolicy(scene.wire)
+    said = "no guard answers"
+    while scene.wire.mode != "AUTO":
+        answer = scene.wire.call(names.GUARD_HAND_BACK)
+        said = said if answer is None else answer.message
+        if time.monotonic() > end:
+            raise TimeoutError(f"the arm was not handed over: {said}")
+        time.sleep(0.1)
+    while not scene.wire.moving():
+        if time.monotonic() > end:
+            raise TimeoutError("the arm did not move")
+        time.sleep(0.01)
+
+
+# What becomes of messages
+
+
+def _nothing(_: Any) -> list[Any]:
+    return []
+
+
+def _shifted(by: float) -> Change:
+    """Stamps moved by ``by`` [s]."""
+
+    def change(message: Any) -> list[Any]:
+        message = copy.copy(message)
+        stamp = message.clock if hasattr(message, "clock") else message.header.stamp
+        moved = convert.to_stamp(convert.seconds(stamp) + by)
+        stamp.sec, stamp.nanosec = moved.sec, moved.nanosec
+        return [message]
+
+    return change
+
+
+def _frozen() -> Change:
+    """The first picture again and again, under the newest stamp."""
+    first: list[Any] = []
+
+    def change(message: Any) -> list[Any]:
+        first.append(message.data)
+        message.data = first[0]
+        return [message]
+
+    return change
+
+
+def _black(message: Any) -> list[Any]:
+    message.data = bytes(len(message.data))
+    return [message]
+
+
+def _flood(message: Any) -> list[Any]:
+    return [message] * FLOOD
+
+
+def _on_cameras(make: Callable[[], Change]) -> Callable[[Scene], None]:
+    def inject(scene: Scene) -> None:
+        scene.wire.changes |= {names.camera_topic(camera): make() for camera in CAMERAS}
+
+    return inject
+
+
+def _on_topic(topic: str, change: Change) -> Callable[[Scene], None]:
+    def inject(scene: Scene) -> None:
+        scene.wire.changes[topic] = change
+
+    return inject
+
+
+def _signal(executable: str, number: signal.Signals) -> Callable[[Scene], None]:
+    return lambda scene: scene.robot.signal(executable, number)
+
+
+def _say(component: float) -> Callable[[Scene], None]:
+    def inject(scene: Scene) -> None:
+        assert scene.policy is not None
+        scene.policy.twist = np.array([0.0, component, 0.0, 0.0, 0.0, 0.0])
+
+    return inject
+
+
+def _foreign(topic: str) -> Callable[[Scene], None]:
+    """Another publisher, which says zero."""
+
+    def inject(scene: Scene) -> None:
+        node = scene.wire.node
+        publisher = node.create_publisher(TwistStamped, topic, qos.STATE)
+        stamp = node.get_clock().now().to_msg()
+        publisher.publish(convert.twist_to_message(np.zeros(6), "base_link", stamp))
+
+    return inject
+
+
+def _jump_back(scene: Scene) -> None:
+    topics = [CLOCK, names.JOINT_STATES, names.EE_POSE, *map(names.camera_topic, CAMERAS)]
+    scene.wire.changes |= {topic: _shifted(-JUMP) for topic in topics}
+
+
+def _flood_all(scene: Scene) -> None:
+    topics = [names.JOINT_STATES, names.EE_POSE, *map(names.camera_topic, CAMERAS)]
+    scene.wire.changes |= dict.fromkeys(topics, _flood)
+
+
+def _fill_disk(scene: Scene) -> None:
+    """Let the recorder's file grow no more, as on a full disk."""
+    pid = scene.robot.pid("recorder_node")
+    opened = [file.resolve() for file in Path(f"/proc/{pid}/fd").iterdir()]
+    size = max(file.stat().st_size for file in opened if file.suffix == ".mcap")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+
+
+def _terminate(scene: Scene) -> None:
+    scene.robot.terminate()
+
+
+INJECTIONS: dict[str, Callable[[Scene], None]] = {
+    "policy-killed": _signal("policy_node", signal.SIGKILL),
+    "policy-hung": _signal("policy_node", signal.SIGSTOP),
+    "guard-killed": _signal("guard_node", signal.SIGKILL),
+    "guard-hung": _signal("guard_node", signal.SIGSTOP),
+    "camera-silent": _on_cameras(lambda: _nothing),
+    "camera-frozen": _on_cameras(_frozen),
+    "camera-black": _on_cameras(lambda: _black),
+    "stamps-stale": _on_cameras(lambda: _shifted(-SHIFT)),
+    "stamps-future": _on_cameras(lambda: _shifted(SHIFT)),
+    "joints-lost": _on_topic(names.JOINT_STATES, _nothing),
+    "pose-lost": _on_topic(names.EE_POSE, _nothing),
+    "clock-back": _jump_back,
+    "twist-nan": _say(math.nan),
+    "twist-infinite": _say(math.inf),
+    "twist-huge": _say(1e6),
+    "foreign-policy": _foreign(names.POLICY_TWIST),
+    "foreign-robot": _foreign(names.ROBOT_TWIST),
+    "flood": _flood_all,
+    "disk-full": _fill_disk,
+    "terminated": _terminate,
+}
+"""How each fault is made."""
