@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+from magma_ros.console.config import ConsoleConfig
 from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.limits import BASE_FRAME, LINEAR_SPEED, POSE_SETTINGS
-from magma_ros.nodes.settings import Setting
+from magma_ros.nodes.settings import Setting, Settings
 
 SERVER_SETTINGS = (
     Setting(
@@ -16,11 +17,41 @@ SERVER_SETTINGS = (
         "Address that the page is served on; anything but loopback needs a token.",
     ),
     Setting("port", 8080, "Port of the page; 0 for any that is free.", 0, 65535),
-    Setting("token", "", "What a person must enter to see the page; empty for nothing."),
+    Setting(
+        "token",
+        "",
+        "What a person must enter to see the page; auto for one that is made up, empty for none.",
+    ),
     Setting("tls_certificate", "", "File with the certificate of the page (PEM); empty for none."),
-    Setting("tls_key", "", "File with its key (PEM)."),
+    Setting("tls_key", "", "File with its key (PEM), if it is not in the same file."),
+    Setting(
+        "allowed_hosts",
+        "",
+        "Names by which browsers reach the page, as name,name, besides addresses and this "
+        "machine's own name.",
+    ),
+    Setting("jog.linear_speed", 0.25, "Greatest speed of jogging [m/s].", 0.001, 5.0),
+    Setting("jog.angular_speed", 0.6, "Greatest angular speed of jogging [rad/s].", 0.001, 5.0),
 )
-"""Parameters that the server is given, by the names of its configuration."""
+"""Parameters of the page and its server."""
+
+
+def console_config(settings: Settings) -> ConsoleConfig:
+    """How the page is served.
+
+    Raises:
+        ConsoleError: It cannot be served like that.
+    """
+    server = ("host", "port", "token", "tls_certificate", "tls_key")
+    hosts = (host.strip() for host in settings["allowed_hosts"].split(","))
+    config = ConsoleConfig(
+        **{name: settings[name] for name in server},
+        allowed_hosts=tuple(filter(None, hosts)),
+        **settings.group("jog"),
+    )
+    config.check()
+    return config
+
 
 CONSOLE_SETTINGS = (
     BASE_FRAME,

@@ -20,6 +20,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from magma_ros import nodes
 from magma_ros.embedded.wire import codec
+from magma_ros.nodes.console_node import ConsoleNode
 from magma_ros.nodes.gripper_adapter_node import GripperAdapterNode
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.types import MagmaError
@@ -89,6 +90,7 @@ PARAMETERS = {
     "policy": {"self_test": 0.0, "threads": 1},
     "sim": {"task": "reach", "overview_rate": 0.0},
     "report": {"directory": "report"},
+    "console": {"port": 0},
     "latency_probe": {"pictures": "pictures.npz", "record": "record.json"},
 }
 """What a node needs besides a robot's file."""
@@ -170,8 +172,11 @@ def feed_anything(node, subscription):
 @pytest.mark.parametrize("kind", node_classes(), ids=lambda kind: kind.__name__)
 def test_no_message_ends_a_node(kind, start):
     node = start(kind)
+    if isinstance(node, ConsoleNode):  # which hears a camera only while somebody looks
+        node.robot.picture("front")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    executor.spin_once(timeout_sec=0.2)
     for subscription in list(node.subscriptions):
         feed_anything(node, subscription)
         end = time.monotonic() + 0.05
