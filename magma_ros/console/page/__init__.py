@@ -1,0 +1,59 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The console's page: what an operator sees, and where they press.
+
+NiceGUI lays it out once per browser; scripts in ``static/`` then draw what the server tells them
+over one WebSocket (:mod:`.watch`), so that nothing is laid out anew while the robot runs and the
+page can say by itself that it hears nothing. What is pressed goes through the motion link.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from nicegui import ui
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from magma_ros.console.page import layout
+from magma_ros.console.page.telemetry import Telemetry
+from magma_ros.console.page.watch import serve
+from magma_ros.console.robot import Robot
+
+STATIC = Path(__file__).parent.parent / "static"
+"""Scripts and style sheets of the page; nothing is fetched from anywhere else."""
+
+
+class _Revalidated(StaticFiles):
+    """Files that a browser asks for again, lest it mix the scripts of two versions."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def mount(app: FastAPI, robot: Robot) -> None:
+    """Serve the page at ``/`` of an app, and what it shows.
+
+    To be called once in a process, after every other route of the app: NiceGUI takes all that is
+    left.
+
+    Args:
+        app: The console's web application, which lets only those in who may watch.
+        robot: What is shown.
+    """
+    serve(app, Telemetry(robot))
+    app.mount("/static", _Revalidated(directory=STATIC), name="static")
+    ui.page("/", title="magma console")(layout.page)
+    ui.run_with(
+        app,
+        dark=None,
+        language="en-GB",
+        binding_refresh_interval=None,
+        tailwind=False,
+        reconnect_timeout=10.0,
+        show_welcome_message=False,
+    )

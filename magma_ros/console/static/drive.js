@@ -1,0 +1,184 @@
+// Copyright 2026 The magma_ros authors
+// SPDX-License-Identifier: Apache-2.0
+// What an operator asks of the guard and of the arm, all of it through the motion link.
+
+import { answer, figure, make, mark, part, say, show } from "./parts.js";
+
+const NOT_CONNECTED = "Not connected to the robot; use its own emergency stop.";
+
+export class Drive {
+  constructor(link) {
+    this.link = link;
+    this.view = null;
+    this.silent = true;
+    document.addEventListener("click", (event) => this.click(event));
+    for (const pad of document.querySelectorAll("[data-axis]")) this.bindPad(pad);
+    addEventListener("blur", () => this.letGoAll());
+    link.onchange(() => this.refresh());
+  }
+
+  update(view) {
+    this.view = view;
+    this.refresh();
+  }
+
+  silence(seconds) {
+    this.silent = seconds > 0;
+    this.refresh();
+  }
+
+  // Why a request would be refused, or an empty text.
+  refusal(verb) {
+    if (this.silent || this.view === null) return NOT_CONNECTED;
+    if (verb === "stop") return "";
+    return this.view.refusals[verb] ?? this.leaseRefusal();
+  }
+
+  leaseRefusal() {
+    const { mine, holder } = this.link.state;
+    if (mine) return "";
+    return holder ? `${holder} has control; ask for it first.` : "Take control first.";
+  }
+
+  jogRefusal() {
+    if (this.silent || this.view === null) return NOT_CONNECTED;
+    return this.leaseRefusal() || (this.view.guard.mode === "TELEOP" ? "" : "Take over before you jog.");
+  }
+
+  async click(event) {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const { verb, do: action, value } = button.dataset;
+    if (verb) await this.ask(verb, button);
+    else if (action in this.actions) answer(...(await this.actions[action].call(this, value)));
+  }
+
+  async ask(verb, button) {
+    const refused = this.refusal(verb);
+    // A stop is tried in any case: the link may live while the view does not.
+    const said = refused && verb !== "stop" ? { accepted: false, sentence: refused } : await this.link.request(verb);
+    if (verb === "stop") button.classList.toggle("failed", !said.accepted);
+    answer("verbs-said", said);
+  }
+
+  actions = {
+    async lease() {
+      const { mine } = this.link.state;
+      return ["verbs-said", await (mine ? this.link.give_up() : this.link.ask())];
+    },
+    async grant() {
+      return ["verbs-said", await this.link.grant(this.link.state.waiting[0])];
+    },
+    async refuse() {
+      return ["verbs-said", await this.link.refuse(this.link.state.waiting[0])];
+    },
+    async frame(value) {
+      this.link.setFrame(value);
+      return ["jog-said", { accepted: true, sentence: "" }];
+    },
+    async speed(value) {
+      this.link.setSpeed(value);
+      return ["jog-said", { accepted: true, sentence: "" }];
+    },
+    async open() {
+      return ["jog-said", this.grip(1)];
+    },
+    async close() {
+      return ["jog-said", this.grip(0)];
+    },
+  };
+
+  grip(opening) {
+    const sentence = this.jogRefusal();
+    if (!sentence) this.link.gripper(opening);
+    return { accepted: !sentence, sentence };
+  }
+
+  // A pad moves the arm while it is held by a finger, a mouse, or Space or Enter.
+  bindPad(pad) {
+    const { axis } = pad.dataset;
+    const press = () => {
+      const sentence = this.jogRefusal();
+      answer("jog-said", { accepted: !sentence, sentence });
+      if (!sentence) this.link.press(axis);
+    };
+    const letGo = () => this.link.letGo(axis);
+    pad.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      pad.setPointerCapture(event.pointerId);
+      press();
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) {
+      pad.addEventListener(end, letGo);
+    }
+    pad.addEventListener("contextmenu", (event) => event.preventDefault());
+    pad.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (!event.repeat) press();
+    });
+    pad.addEventListener("keyup", (event) => {
+      if (event.key === "Enter" || event.key === " ") letGo();
+    });
+  }
+
+  letGoAll() {
+    for (const pad of document.querySelectorAll("[data-axis]")) this.link.letGo(pad.dataset.axis);
+  }
+
+  refresh() {
+    const { state } = this.link;
+    for (const button of document.querySelectorAll("[data-verb]")) {
+      mark(button, "aria-disabled", this.refusal(button.dataset.verb) !== "" && button.dataset.verb !== "stop");
+    }
+    this.showLease(state);
+    this.showJog(state);
+  }
+
+  showLease({ mine, holder, waiting }) {
+    const words = mine ? "You have control" : holder ? `${holder} has control` : "Nobody has control";
+    say(part("lease-words"), words);
+    mark(part("lease-words"), "data-mine", mine);
+    say(part("lease-button"), mine ? "Give up" : holder ? "Ask for control" : "Take control");
+    show(part("asked"), mine && waiting.length > 0);
+    if (mine && waiting.length > 0) say(part("asked-who"), `${waiting[0]} asks for control.`);
+  }
+
+  showJog({ frame, speed, held, gamepad }) {
+    mark(part("jog"), "data-ready", this.jogRefusal() === "");
+    const frames = (this.view?.jog_frames ?? ["BASE"]).map((name) => name.toLowerCase());
+    choose("frame", frame, (value) => frames.includes(value));
+    choose("speed", speed, () => true);
+    for (const pad of document.querySelectorAll("[data-axis]")) {
+      pad.classList.toggle("held", held.includes(pad.dataset.axis));
+    }
+    say(part("gamepad"), gamepad ? `Gamepad: ${gamepad}` : "No gamepad. Press one of its buttons to connect it.");
+    if (this.view) say(part("pose"), pose(this.view));
+  }
+}
+
+// Show which of some values holds, and hide those that cannot be chosen now.
+function choose(name, chosen, offered) {
+  for (const button of part(name).querySelectorAll("button")) {
+    const { value } = button.dataset;
+    show(button, offered(value));
+    mark(button, "aria-checked", value === chosen);
+  }
+}
+
+function pose({ position, opening, clearance }) {
+  const millimetres = position?.map((value) => figure(value * 1000)).join("  ");
+  const parts = [position ? `x y z  ${millimetres} mm` : "position unknown"];
+  if (opening !== null) parts.push(`gripper ${figure(opening * 100, 0, "%")} open`);
+  if (clearance !== null) parts.push(`clearance ${figure(clearance * 1000, 0, "mm")}`);
+  return parts.join(" · ");
+}
+
+// Keys of the link, written on the pads.
+export function showKeys(keys) {
+  for (const [axis, key] of Object.entries(keys ?? {})) {
+    const hint = part(`key-${axis}`);
+    if (hint) hint.replaceChildren(make("span", {}, key));
+  }
+}
