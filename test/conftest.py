@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -283,6 +284,13 @@ def scripted_on(clock):
         return ScriptedInference(clock, STAGES, times, agree, broken)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stand_in():
+    """What console/robot_stand_in.py holds: a robot without ROS, and what it shows."""
+    path = Path(__file__).parent / "console" / "robot_stand_in.py"
+    return SimpleNamespace(**runpy.run_path(str(path)))
 
 
 @pytest.fixture

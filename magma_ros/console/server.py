@@ -44,20 +44,15 @@ START_TIMEOUT = 60.0
 DEAD_PEER = 20_000
 """Time after which the kernel gives up a peer that takes no data [ms]."""
 
-Mount = Callable[[FastAPI, Robot, Hub], None]
+Mount = Callable[[FastAPI, Robot], None]
 """Adds a page to the app."""
 
-LOG = logging.getLogger(__name__)
 
-
-def mount_page(app: FastAPI, robot: Robot, hub: Hub) -> None:
+def mount_page(app: FastAPI, robot: Robot) -> None:
     """Add the operator's page."""
-    try:
-        from magma_ros.console.page import mount
-    except ImportError:
-        LOG.warning("there is no page yet; the motion link is served alone")
-    else:
-        mount(app, robot, hub)
+    from magma_ros.console.page import mount  # importing NiceGUI takes seconds
+
+    mount(app, robot)
 
 
 class ConsoleServer:
@@ -183,7 +178,7 @@ class ConsoleServer:
         app.include_router(login_routes(doorkeeper, self._config, cookie))
         app.mount("/static", StaticFiles(directory=STATIC))
         app.add_api_websocket_route("/link", link.serve)
-        self._mount(app, self._robot, self.hub)
+        self._mount(app, self._robot)
         app.add_middleware(Access, doorkeeper=doorkeeper, config=self._config, cookie=cookie)
         return app
 

@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from magma_ros.console.page import STATIC
+from magma_ros.console.page import layout
+from magma_ros.console.server import STATIC
 
-STYLES = {file.name: file.read_text() for file in STATIC.glob("*.css")}
+STYLES = {name: (STATIC / f"{name}.css").read_text() for name in layout.STYLES}
 GROUNDS = ("ground", "surface", "raised")
 COLOURED = ("muted", "accent", "auto", "teleop", "hold", "stopped", "unknown")
 TEXT = [
@@ -29,7 +30,7 @@ EDGES = [
 
 
 def colours(theme):
-    rules = re.findall(r":root(\[[^]]*\])? \{(.*?)\}", STYLES["theme.css"], re.DOTALL)
+    rules = re.findall(r":root(\[[^]]*\])? \{(.*?)\}", STYLES["theme"], re.DOTALL)
     names = {}
     for selector, body in rules:
         if not selector or theme in selector:
@@ -70,7 +71,7 @@ def test_what_can_be_pressed_can_be_seen(theme, edge, ground):
 def test_every_colour_of_text_comes_from_the_theme():
     """But on pictures, whose marks bring their own ground."""
     for name, text in STYLES.items():
-        if name != "theme.css":
+        if name != "theme":
             outside = re.sub(r"(\.mark|\.picture)[^{]*\{[^}]*\}", "", text)
             assert not re.search(r"(?<![-\w])color: (?!var\(|inherit)", outside)
 

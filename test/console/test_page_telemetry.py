@@ -5,7 +5,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from robot_stand_in import RobotStandIn, a_view
 
 from magma_ros.console.page.telemetry import (
     LONGEST_TEXT,
@@ -29,8 +28,8 @@ def test_a_view_of_nothing_heard_is_json_with_null_for_every_age():
     assert told["position"] is None
 
 
-def test_a_view_says_by_name_what_the_page_looks_up():
-    told = describe(a_view())
+def test_a_view_says_by_name_what_the_page_looks_up(stand_in):
+    told = describe(stand_in.a_view())
     assert told["guard"]["mode"] == "AUTO"
     assert told["jog_frames"] == ["BASE", "TOOL", "CAMERA"]
     assert told["cameras"][0]["paths"]["gripper"][0] == [0.4, 0.3]
@@ -61,8 +60,8 @@ def test_a_long_text_is_cut_and_says_so():
     assert visible("x" * (LONGEST_TEXT + 1)) == "x" * LONGEST_TEXT + "…"
 
 
-def test_text_of_the_robot_is_made_visible_wherever_it_stands():
-    view = a_view(instruction="go\x07", diagnostics=())
+def test_text_of_the_robot_is_made_visible_wherever_it_stands(stand_in):
+    view = stand_in.a_view(instruction="go\x07", diagnostics=())
     view = replace(view, policy=replace(view.policy, help="\x00"))
     told = describe(view)
     assert told["instruction"] == "go␇"
@@ -75,18 +74,18 @@ def test_what_is_no_part_of_a_view_is_an_error():
         plain(object())
 
 
-def test_many_pages_ask_the_robot_once(clock):
-    robot = RobotStandIn()
+def test_many_pages_ask_the_robot_once(stand_in, clock):
+    robot = stand_in.RobotStandIn()
     telemetry = Telemetry(robot, clock)
     first = telemetry.view()
-    robot.shown = a_view(instruction="something else")
+    robot.shown = stand_in.a_view(instruction="something else")
     assert telemetry.view() == first
     clock.time += 0.06
     assert json.loads(telemetry.view())["instruction"] == "something else"
 
 
-def test_a_picture_is_told_once_and_with_its_time(clock):
-    telemetry = Telemetry(RobotStandIn(frozen={"front": 12.5}), clock)
+def test_a_picture_is_told_once_and_with_its_time(stand_in, clock):
+    telemetry = Telemetry(stand_in.RobotStandIn(frozen={"front": 12.5}), clock)
     assert telemetry.picture("front", -math.inf) is None  # no view has named it yet
     telemetry.view()
     message = telemetry.picture("front", -math.inf)

@@ -9,30 +9,13 @@ page can say by itself that it hears nothing. What is pressed goes through the m
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastapi import FastAPI
 from nicegui import ui
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from magma_ros.console.page import layout
 from magma_ros.console.page.telemetry import Telemetry
 from magma_ros.console.page.watch import serve
 from magma_ros.console.robot import Robot
-
-STATIC = Path(__file__).parent.parent / "static"
-"""Scripts and style sheets of the page; nothing is fetched from anywhere else."""
-
-
-class _Revalidated(StaticFiles):
-    """Files that a browser asks for again, lest it mix the scripts of two versions."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 def mount(app: FastAPI, robot: Robot) -> None:
@@ -42,11 +25,11 @@ def mount(app: FastAPI, robot: Robot) -> None:
     left.
 
     Args:
-        app: The console's web application, which lets only those in who may watch.
+        app: The console's web application, which lets only those in who may watch and serves the
+            scripts and style sheets below ``/static``.
         robot: What is shown.
     """
     serve(app, Telemetry(robot))
-    app.mount("/static", _Revalidated(directory=STATIC), name="static")
     ui.page("/", title="magma console")(layout.page)
     ui.run_with(
         app,

@@ -175,8 +175,9 @@ def _jog_panel() -> None:
                     for axis in axes:
                         _pad(axis)
         with _part("div", "jog-foot"):
-            _button("Open", "grip", do="open")
-            _button("Close", "grip", do="close")
+            for name in ("open", "close"):
+                with _button(name.capitalize(), "pad grip", axis=name):
+                    _text("kbd", "", part=f"key-{name}", aria_hidden="true")
             _text("output", "", "pose", part="pose")
         _text("p", "", "gamepad", part="gamepad")
         _said("jog-said")

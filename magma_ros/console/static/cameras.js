@@ -121,9 +121,8 @@ export class Cameras {
     button.append(draw("circle", { cx: x, cy: y, r: 5.2 * unit, "stroke-width": 0.7 * unit }), text);
     button.addEventListener("click", () => this.onmark(number));
     button.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
+      if (event.key !== "Enter") return; // Space is the link's stop
       event.preventDefault();
-      event.stopPropagation();
       this.onmark(number);
     });
     return button;

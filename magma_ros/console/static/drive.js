@@ -13,7 +13,6 @@ export class Drive {
     this.silent = true;
     document.addEventListener("click", (event) => this.click(event));
     for (const pad of document.querySelectorAll("[data-axis]")) this.bindPad(pad);
-    addEventListener("blur", () => this.letGoAll());
     link.onchange(() => this.refresh());
   }
 
@@ -36,13 +35,13 @@ export class Drive {
 
   leaseRefusal() {
     const { mine, holder } = this.link.state;
-    if (mine) return "";
-    return holder ? `${holder} has control; ask for it first.` : "Take control first.";
+    return mine || !holder ? "" : `${holder} has control; ask for it first.`;
   }
 
   jogRefusal() {
     if (this.silent || this.view === null) return NOT_CONNECTED;
-    return this.leaseRefusal() || (this.view.guard.mode === "TELEOP" ? "" : "Take over before you jog.");
+    if (this.leaseRefusal()) return this.leaseRefusal();
+    return this.view.guard.mode === "TELEOP" && this.link.state.mine ? "" : "Take over before you jog.";
   }
 
   async click(event) {
@@ -56,7 +55,9 @@ export class Drive {
   async ask(verb, button) {
     const refused = this.refusal(verb);
     // A stop is tried in any case: the link may live while the view does not.
-    const said = refused && verb !== "stop" ? { accepted: false, sentence: refused } : await this.link.request(verb);
+    let said = { accepted: false, sentence: refused };
+    if (verb === "stop") said = await this.link.request(verb);
+    else if (!refused) said = await inControl(this.link, () => this.link.request(verb));
     if (verb === "stop") button.classList.toggle("failed", !said.accepted);
     answer("verbs-said", said);
   }
@@ -64,13 +65,13 @@ export class Drive {
   actions = {
     async lease() {
       const { mine } = this.link.state;
-      return ["verbs-said", await (mine ? this.link.give_up() : this.link.ask())];
+      return ["verbs-said", await (mine ? this.link.giveUp() : this.link.ask())];
     },
     async grant() {
-      return ["verbs-said", await this.link.grant(this.link.state.waiting[0])];
+      return ["verbs-said", await this.link.grant()];
     },
     async refuse() {
-      return ["verbs-said", await this.link.refuse(this.link.state.waiting[0])];
+      return ["verbs-said", await this.link.refuse()];
     },
     async frame(value) {
       this.link.setFrame(value);
@@ -80,21 +81,9 @@ export class Drive {
       this.link.setSpeed(value);
       return ["jog-said", { accepted: true, sentence: "" }];
     },
-    async open() {
-      return ["jog-said", this.grip(1)];
-    },
-    async close() {
-      return ["jog-said", this.grip(0)];
-    },
   };
 
-  grip(opening) {
-    const sentence = this.jogRefusal();
-    if (!sentence) this.link.gripper(opening);
-    return { accepted: !sentence, sentence };
-  }
-
-  // A pad moves the arm while it is held by a finger, a mouse, or Space or Enter.
+  // A pad moves the arm while it is held by a finger, a mouse, or Enter; Space is the link's stop.
   bindPad(pad) {
     const { axis } = pad.dataset;
     const press = () => {
@@ -113,18 +102,13 @@ export class Drive {
     }
     pad.addEventListener("contextmenu", (event) => event.preventDefault());
     pad.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
+      if (event.key !== "Enter") return;
       event.preventDefault();
-      event.stopPropagation();
       if (!event.repeat) press();
     });
     pad.addEventListener("keyup", (event) => {
-      if (event.key === "Enter" || event.key === " ") letGo();
+      if (event.key === "Enter") letGo();
     });
-  }
-
-  letGoAll() {
-    for (const pad of document.querySelectorAll("[data-axis]")) this.link.letGo(pad.dataset.axis);
   }
 
   refresh() {
@@ -145,7 +129,8 @@ export class Drive {
     if (mine && waiting.length > 0) say(part("asked-who"), `${waiting[0]} asks for control.`);
   }
 
-  showJog({ frame, speed, held, gamepad }) {
+  showJog({ frame, speed, held, gamepad, over }) {
+    if (over) answer("jog-said", { accepted: false, sentence: over });
     mark(part("jog"), "data-ready", this.jogRefusal() === "");
     const frames = (this.view?.jog_frames ?? ["BASE"]).map((name) => name.toLowerCase());
     choose("frame", frame, (value) => frames.includes(value));
@@ -156,6 +141,16 @@ export class Drive {
     say(part("gamepad"), gamepad ? `Gamepad: ${gamepad}` : "No gamepad. Press one of its buttons to connect it.");
     if (this.view) say(part("pose"), pose(this.view));
   }
+}
+
+// Do something that only who has control may do; control that nobody has is taken first.
+export async function inControl(link, act) {
+  const { mine, holder } = link.state;
+  if (!mine && !holder) {
+    const said = await link.ask();
+    if (!said.accepted) return said;
+  }
+  return act();
 }
 
 // Show which of some values holds, and hide those that cannot be chosen now.

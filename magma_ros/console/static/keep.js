@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instruction, the episode being recorded, and the diagnostics.
 
+import { inControl } from "./drive.js";
 import { ago, answer, figure, kept, make, mark, part, say } from "./parts.js";
 
 const REMEMBERED = 20; // instructions kept in this browser
@@ -34,7 +35,7 @@ export class Instruction {
   async send() {
     const text = this.box.value.trim();
     if (!text) return answer("instruct-said", { accepted: false, sentence: "Say what to do first." });
-    const said = await this.link.instruct(text);
+    const said = await inControl(this.link, () => this.link.instruct(text));
     answer("instruct-said", said);
     if (!said.accepted) return;
     this.history = [text, ...this.history.filter((entry) => entry !== text)].slice(0, REMEMBERED);
@@ -104,7 +105,7 @@ export class Episode {
       bad: () => link.label("bad", ""),
     };
     for (const [name, act] of Object.entries(actions)) {
-      this.button(name).addEventListener("click", async () => answer("episode-said", await act()));
+      this.button(name).addEventListener("click", async () => answer("episode-said", await inControl(link, act)));
     }
     this.dialog = part("note-dialog");
     this.note = document.getElementById("note");
@@ -120,7 +121,7 @@ export class Episode {
   async saveNote() {
     const note = this.note.value.trim();
     if (!note) return;
-    const said = await this.link.label("note", note);
+    const said = await inControl(this.link, () => this.link.label("note", note));
     answer("episode-said", said);
     if (said.accepted) this.note.value = "";
   }
