@@ -12,13 +12,13 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header
 
 from magma_ros.motion.gripper_goals import GoalRules, GripperGoal, GripperGoals
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.diagnosis import Diagnosis
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
@@ -74,7 +74,8 @@ class GripperAdapterNode(ManagedNode):
         self._goals = GripperGoals(GoalRules(tolerance, timeout=self.settings["timeout"]))
         self.create_subscription(JointState, names.ROBOT_GRIPPER, self._on_command, qos.STATE)
         subscribe_latched(self, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
-        self._diagnostics = self.create_publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
+        self._diagnosis = Diagnosis(self)
+        self._asked, self._failed = 0, 0
 
     def start(self) -> None:
         """Begin to ask for goals."""
@@ -146,6 +147,7 @@ class GripperAdapterNode(ManagedNode):
             return
         if (goal := self._goals.next_goal(now)) is not None:
             self._handle = None
+            self._asked += 1
             future = self._client.send_goal_async(self._message(goal))
             future.add_done_callback(partial(self._on_answer, goal))
 
@@ -178,6 +180,7 @@ class GripperAdapterNode(ManagedNode):
         # the fingers are concerned the goal was met, and asking again would only squeeze anew.
         stalled = result is not None and getattr(result.result, "stalled", False)
         succeeded = result is not None and (result.status == SUCCEEDED or stalled)
+        self._failed += not succeeded
         self._goals.ended(goal, succeeded=succeeded)
 
     def _result(self, future: Any) -> Any:
@@ -194,11 +197,14 @@ class GripperAdapterNode(ManagedNode):
         self.get_logger().warning(sentence, throttle_duration_sec=2.0)
 
     def _publish_diagnostics(self) -> None:
-        level = DiagnosticStatus.WARN if self._problem else DiagnosticStatus.OK
-        sentence = self._problem or "the gripper follows"
-        status = convert.status_message(level, "gripper_adapter: action", sentence, {})
-        header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
+        self._diagnosis.publish(
+            self._diagnosis.check(
+                "gripper_adapter: action",
+                "the gripper follows",
+                {self._problem: bool(self._problem)},
+                {"goals": self._asked, "failed": self._failed},
+            )
+        )
         self._problem = ""
 
     def _now(self) -> float:

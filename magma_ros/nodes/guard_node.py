@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState, TimeReference
@@ -23,6 +23,7 @@ from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.graph_watch import foreign_sources
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.guard_inputs import GuardInputs
+from magma_ros.nodes.guard_report import GuardReport
 from magma_ros.nodes.guard_settings import GUARD_SETTINGS, guard_config
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.servo_check import ServoCheck
@@ -147,7 +148,7 @@ class GuardNode(ManagedNode):
         self._instruction_publisher = publisher(String, names.GUARD_INSTRUCTION, qos.LATCHED)
         if self._instruction is not None:
             self._instruction_publisher.publish(self._instruction)
-        self._diagnostics_publisher = publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
+        self._report = GuardReport(self)
 
     def _command(self) -> None:
         try:
@@ -157,6 +158,8 @@ class GuardNode(ManagedNode):
             self.get_logger().fatal(traceback.format_exc(), throttle_duration_sec=2.0)
         if output.publish:
             self._publish(output)
+        if self._inputs is not None:
+            self._report.note(time.monotonic(), output, self._inputs.rejected)
         self._tell(output)
 
     def _publish(self, output: GuardOutput) -> None:
@@ -203,15 +206,12 @@ class GuardNode(ManagedNode):
 
     def _publish_diagnostics(self) -> None:
         """Say once a second what was said last, with the counters."""
-        if self._told is None or self._inputs is None:
+        if self._told is None:
             return
         status = self._mode_status(self._told)
         self._mode_publisher.publish(status)  # a guard that has nothing new to say still lives
         status.name = "guard: mode"
-        rejected = {"rejected": self._inputs.rejected}
-        status.values = [*status.values, *convert.key_values(rejected)]
-        header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics_publisher.publish(DiagnosticArray(header=header, status=[status]))
+        self._report.publish(time.monotonic(), status)
 
 
 def _essence(output: GuardOutput) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from magma_ros.guard import (
     Workspace,
 )
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.guard_report import REPORT_SETTINGS
 from magma_ros.nodes.limits import (
     BASE_FRAME,
     BODY_SETTINGS,
@@ -141,6 +142,7 @@ GUARD_SETTINGS: tuple[Setting, ...] = (
     *PERSON_SETTINGS,
     *PROXIMITY_SETTINGS,
     *MISMATCH_SETTINGS,
+    *REPORT_SETTINGS,
 )
 
 

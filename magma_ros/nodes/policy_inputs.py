@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Ra
 from std_msgs.msg import String
 
 from magma_ros.agent.circumstances import CircumstanceError, Circumstances
+from magma_ros.agent.meter import Meter
 from magma_ros.agent.observation import (
     GRIPPER,
     INSTRUCTION,
@@ -92,8 +94,10 @@ class PolicyInputs:
         self._clearance_stamps = StampCheck(CLEARANCE, settings["max_age"])
         self._battery_heard = math.inf  # never; it is optional
         self._refusals: dict[str, int] = {}
+        self._meters: defaultdict[str, Meter] = defaultdict(Meter)
         self._watch = Watch()
         self._timer: Any = None
+        self._cameras = [camera_input(camera.name) for camera in contract.cameras]
         self._subscribe([camera.name for camera in contract.cameras])
 
     def start(self) -> None:
@@ -153,14 +157,29 @@ class PolicyInputs:
         """Whether each input is alive, for ``/diagnostics``."""
         problems = self._watch.lasting
         faults = {name: problems[name] for name in problems.keys() - {INSTRUCTION, POINT}}
+        faults = faults or self._odd_rates()
         level = DiagnosticStatus.WARN if faults else DiagnosticStatus.OK
         text = next(iter((faults or problems).values()), "All inputs are alive.")
         ages = self._buffer.ages(now)
         ages[CLEARANCE] = self.circumstances.clearance_age(self._monotonic.now())
         values: dict[str, object] = {f"{name}_age_s": age for name, age in ages.items()}
+        steady = self._monotonic.now()
+        for name, meter in self._meters.items():
+            values[f"{name}_rate_hz"] = meter.rate(steady)
+            values[f"{name}_interval_p95_s"] = meter.p95(steady)
         values |= {f"{name}_refused": count for name, count in self._refusals.items()}
         values |= {f"{name}_problem": why for name, why in problems.items()}
         return convert.status_message(level, "policy: inputs", text, values)
+
+    def _odd_rates(self) -> dict[str, str]:
+        least, greatest = self._node.settings["diagnostics.camera_rate"]
+        now = self._monotonic.now()
+        rates = {name: self._meters[name].rate(now) for name in self._cameras}
+        return {
+            name: f"{name} sends {rate:.1f} pictures a second; {least:g} to {greatest:g} are usual"
+            for name, rate in rates.items()
+            if not math.isnan(rate) and not least <= rate <= greatest
+        }
 
     # Subscriptions
 
@@ -183,6 +202,7 @@ class PolicyInputs:
         subscribe_latched(self._node, PointStamped, names.INSTRUCTION_POINT, self._on_point)
 
     def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
+        self._meters[camera_input(camera)].note(self._monotonic.now())
         try:
             self._buffer.add_picture(camera, picture_from_message(message), self._now())
         except (convert.MessageError, StampError) as error:
@@ -191,10 +211,12 @@ class PolicyInputs:
         self._on_picture()
 
     def _on_pose(self, pose: Pose) -> None:
+        self._meters[POSE].note(self._monotonic.now())
         self._buffer.add_pose(pose)
 
     def _on_joints(self, message: JointState) -> None:
         joint = self._gripper.joint
+        self._meters[GRIPPER].note(self._monotonic.now())
         if joint not in message.name:
             if not self._buffer.why(GRIPPER):  # arm and gripper often have a publisher each
                 self._buffer.explain(GRIPPER, f"joint_states name no joint {joint!r}")

@@ -203,6 +203,7 @@ class PolicyNode(ManagedNode):
 
     def _on_sent(self, message: TwistStamped) -> None:
         """Let the stream know what the guard has made of it."""
+        self._outputs.guard.note(self._monotonic.now())
         if self._mode is Mode.AUTO and message.header.frame_id == self.settings["base_frame"]:
             sent = convert.twist_from_message(message, Source.GUARD)
             self._stream.note_sent(sent.twist, self._stream_time())
@@ -367,7 +368,13 @@ class PolicyNode(ManagedNode):
 
     def _publish_diagnostics(self) -> None:
         inputs = self._inputs.status(self._now())
-        self._outputs.diagnostics(self._judge_health(), inputs, self._tally, self._outlook)
+        self._outputs.diagnostics(
+            self._judge_health(),
+            inputs,
+            self._tally,
+            self._outlook,
+            driving=self._mode is Mode.AUTO,
+        )
 
     def _judge_health(self) -> Health:
         now, thinker = self._now(), self._thinker

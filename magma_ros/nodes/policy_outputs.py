@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import asdict
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
 from sensor_msgs.msg import JointState
@@ -16,9 +17,11 @@ from std_msgs.msg import Header, String
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.agent.health import Health
+from magma_ros.agent.meter import Meter
 from magma_ros.agent.picture import Picture
 from magma_ros.motion import StreamSample
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.diagnosis import Diagnosis
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
@@ -35,6 +38,9 @@ class PolicyOutputs:
         node: Node to publish with.
         base_frame: Frame of twists and paths.
         hardware_id: Name of the policy, for diagnostics.
+
+    Attributes:
+        guard: To be told of each of the guard's commands.
     """
 
     def __init__(self, node: ManagedNode, base_frame: str, hardware_id: str) -> None:
@@ -42,7 +48,7 @@ class PolicyOutputs:
         self._frame = base_frame
         self._id = hardware_id
         self._plan_status: DiagnosticStatus | None = None
-        self._late_counts: deque[int] = deque([0], maxlen=LATE_WINDOW + 1)
+        self._counts: deque[tuple[int, int]] = deque([(0, 0)], maxlen=LATE_WINDOW + 1)
         self._joint = GripperJoint.from_settings(node.settings)
         publisher = node.create_publisher
         self._twist = publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
@@ -52,7 +58,9 @@ class PolicyOutputs:
         self._status = publisher(DiagnosticStatus, names.POLICY_STATUS, qos.EVENTS)
         self._health = publisher(DiagnosticStatus, names.POLICY_HEALTH, qos.STATE)
         self._help = publisher(String, names.POLICY_HELP, qos.EVENTS)
-        self._diagnostics = publisher(DiagnosticArray, names.DIAGNOSTICS, qos.EVENTS)
+        self._diagnosis = Diagnosis(node, hardware_id)
+        self._ages = Meter()
+        self.guard = Meter()
 
     def command(self, sample: StreamSample, stamp: Time) -> None:
         """Publish one command of the stream."""
@@ -83,6 +91,7 @@ class PolicyOutputs:
         """Publish what became of one observation."""
         verdict = report.verdict
         usable = verdict.chunk is not None
+        self._ages.note(time.monotonic(), report.age)
         level = DiagnosticStatus.OK if usable else DiagnosticStatus.WARN
         text = verdict.detail or verdict.reason.sentence
         self._plan_status = convert.status_message(
@@ -97,25 +106,59 @@ class PolicyOutputs:
         self._health.publish(self._health_status(health, "policy"))
 
     def diagnostics(
-        self, health: Health, inputs: DiagnosticStatus, tally: Tally, outlook: Outlook
+        self,
+        health: Health,
+        inputs: DiagnosticStatus,
+        tally: Tally,
+        outlook: Outlook,
+        *,
+        driving: bool,
     ) -> None:
-        """Publish the newest plan, the health, the inputs and how well deadlines are kept.
+        """Publish the newest plan, the health, the inputs, how well deadlines are kept, the guard.
 
-        Lateness is a warning until no plan has been late for :data:`LATE_WINDOW` calls.
+        Lateness counts over the last :data:`LATE_WINDOW` calls. ``driving`` is whether the guard
+        has said that the policy drives.
         """
-        self._late_counts.append(tally.late)
-        late = tally.late > self._late_counts[0]
-        level = DiagnosticStatus.WARN if late else DiagnosticStatus.OK
-        values = asdict(tally) | outlook.values()
         status = [
             self._health_status(health, "policy: health"),
             inputs,
-            convert.status_message(level, "policy: latency", tally.sentence, values, self._id),
+            self._latency_status(tally, outlook),
+            self._guard_status(driving=driving),
         ]
         if self._plan_status is not None:
             status.insert(0, self._plan_status)
-        header = Header(stamp=self._node.get_clock().now().to_msg())
-        self._diagnostics.publish(DiagnosticArray(header=header, status=status))
+        self._diagnosis.publish(*status)
+
+    def _latency_status(self, tally: Tally, outlook: Outlook) -> DiagnosticStatus:
+        self._counts.append((tally.late, tally.plans))
+        late, plans = (
+            new - old for new, old in zip(self._counts[-1], self._counts[0], strict=True)
+        )
+        share = late / max(plans, 1)
+        too_late = share > self._node.settings["diagnostics.late_share"]
+        now = time.monotonic()
+        values = asdict(tally) | {
+            "late_share": share,
+            "rate_hz": self._ages.rate(now),
+            "age_p95_ms": 1e3 * self._ages.p95(now),
+        }
+        return self._diagnosis.check(
+            "policy: latency",
+            tally.sentence,
+            {tally.sentence: too_late},
+            values | outlook.values(),
+        )
+
+    def _guard_status(self, *, driving: bool) -> DiagnosticStatus:
+        now = time.monotonic()
+        silence = now - self.guard.last
+        silent = driving and silence > self._node.settings["diagnostics.guard_silence"]
+        return self._diagnosis.check(
+            "policy: guard",
+            "The guard answers." if driving else "The guard does not let the policy drive.",
+            {f"The guard has sent the robot nothing for {silence:.1f} s; is it running?": silent},
+            {"silence_s": silence, "rate_hz": self.guard.rate(now)},
+        )
 
     def _health_status(self, health: Health, name: str) -> DiagnosticStatus:
         level = DiagnosticStatus.OK

@@ -34,6 +34,29 @@ GATE_SETTINGS = (
     Setting("depth", 1, "Fixed gate: exit to act on.", 1, 64, live=True),
 )
 
+DIAGNOSTIC_SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "diagnostics.camera_rate",
+        [5.0, 70.0],
+        "Least and greatest rate of a camera without a warning [Hz].",
+    ),
+    Setting(
+        "diagnostics.late_share",
+        0.0,
+        "Share of late plans of the last ten seconds without a warning.",
+        0.0,
+        1.0,
+    ),
+    Setting(
+        "diagnostics.guard_silence",
+        0.5,
+        "Silence of the guard, while it lets the policy drive, without a warning [s].",
+        0.05,
+        60.0,
+    ),
+)
+"""From where on diagnostics warn."""
+
 POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting("bundle", "magma-nano", "Policy bundle: a name below models/, or a folder."),
     Setting("providers", ["CPUExecutionProvider"], "ONNX Runtime providers, best first."),
@@ -69,6 +92,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     Setting(
         "clearance_required", False, "Whether silence of the clearance is full risk from the start."
     ),
+    *DIAGNOSTIC_SETTINGS,
     *POSE_SETTINGS,
     BASE_FRAME,
     *LIMIT_SETTINGS,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
+from magma_ros.agent.meter import Meter
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.diagnosis import PERIOD, Diagnosis
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
@@ -42,6 +45,13 @@ class SimNode(ManagedNode):
         Setting("publish_clock", False, "Stamp with simulated time and publish /clock."),
         Setting("state_rate", 50.0, "Rate of physics, joint states and poses [Hz].", 10.0, 240.0),
         Setting("command_timeout", 0.1, "Age after which a twist counts as zero [s].", 0.01, 2.0),
+        Setting(
+            "diagnostics.late_tick",
+            2.0,
+            "Time between two steps that one in twenty may exceed without a warning, in periods.",
+            1.0,
+            100.0,
+        ),
         Setting("time_limit", 30.0, "Time for the task from its first motion [s].", 1.0, 3600.0),
         Setting("base_frame", "base_link", "Frame of poses and twists."),
         Setting("ee_frame", "tool0", "Frame of the end effector."),
@@ -74,14 +84,19 @@ class SimNode(ManagedNode):
         self._tick_count = 0
         period = 1.0 / self.settings["state_rate"]
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(period, self._tick, clock=steady)
+        self._ticks = Meter()
+        self._timers = [
+            self.create_timer(period, self._tick, clock=steady),
+            self.create_timer(PERIOD, self._publish_diagnostics, clock=steady),
+        ]
         text = self.settings["instruction"] or self._world.instruction
         self._instruction_publisher.publish(String(data=text))
         self._publish_task("RUNNING", f"Task {self._world.task_name}: {text}")
 
     def stop(self) -> None:
         """Freeze time."""
-        self.destroy_timer(self._timer)
+        for timer in self._timers:
+            self.destroy_timer(timer)
 
     def teardown(self) -> None:
         """Close the physics server."""
@@ -114,6 +129,7 @@ class SimNode(ManagedNode):
         self._instruction_publisher = pub(String, names.INSTRUCTION, qos.LATCHED)
         self._task_publisher = pub(DiagnosticStatus, names.TASK_STATUS, qos.LATCHED)
         self._clock_publisher = pub(ClockMessage, "/clock", qos.IMAGES)
+        self._diagnosis = Diagnosis(self)
         self._cameras.begin(self._world, self._stamp())
 
     def _on_twist(self, message: TwistStamped) -> None:
@@ -143,6 +159,7 @@ class SimNode(ManagedNode):
         # A stall longer than this is a suspended machine, not physics worth simulating.
         elapsed = min(now - self._last_tick, 0.25)
         self._last_tick = now
+        self._ticks.note(now)
         fresh = now - self._twist_time < self.settings["command_timeout"]
         self._world.command(self._twist if fresh else np.zeros(6), self._opening)
         self._world.step(elapsed)
@@ -173,6 +190,20 @@ class SimNode(ManagedNode):
             tool.position, tool.quaternion, pose.header, self.settings["ee_frame"]
         )
         self._tf_publisher.publish(TFMessage(transforms=[transform]))
+
+    def _publish_diagnostics(self) -> None:
+        now = time.monotonic()
+        period, interval = 1.0 / self.settings["state_rate"], self._ticks.p95(now)
+        late = interval > self.settings["diagnostics.late_tick"] * period
+        words = f"The physics comes up to {1e3 * interval:.0f} ms apart; the machine is too busy."
+        values = {
+            "rate_hz": self._ticks.rate(now),
+            "period_p95_ms": 1e3 * interval,
+            "command_age_s": now - self._twist_time if self._twist_time else math.inf,
+        }
+        sentence = "The physics keeps its rate."
+        check = self._diagnosis.check("sim: physics", sentence, {words: late}, values)
+        self._diagnosis.publish(check)
 
     def _judge(self) -> None:
         if self._outcome is not None or self._moved_at is None:

@@ -16,12 +16,13 @@ from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.plan_report import Outlook, Tally
 from magma_ros.nodes.policy_outputs import LATE_WINDOW, PolicyOutputs
+from magma_ros.nodes.policy_settings import DIAGNOSTIC_SETTINGS
 
 
 class Teller(ManagedNode):
     """A node with a policy's outputs and nothing else."""
 
-    SETTINGS = GRIPPER_SETTINGS
+    SETTINGS = (*GRIPPER_SETTINGS, *DIAGNOSTIC_SETTINGS)
 
 
 @pytest.fixture
@@ -36,10 +37,11 @@ def diagnose():
     executor.add_node(node)
     inputs = convert.status_message(DiagnosticStatus.OK, "policy: inputs", "All alive.", {})
 
-    def diagnose(tally):
+    def diagnose(tally, *, driving=False):
         before = len(arrays)
         health = Health(math.inf, "", "")
-        outputs.diagnostics(health, inputs, tally, Outlook.of(LatencyModel(), ()))
+        outlook = Outlook.of(LatencyModel(), ())
+        outputs.diagnostics(health, inputs, tally, outlook, driving=driving)
         for _ in range(100):
             executor.spin_once(timeout_sec=0.1)
             if len(arrays) > before:
@@ -62,4 +64,12 @@ def test_one_late_plan_is_a_warning_for_a_while_and_not_for_ever(diagnose):
 
 
 def test_all_that_is_diagnosed_comes_in_one_message(diagnose):
-    assert list(diagnose(Tally())) == ["policy: health", "policy: inputs", "policy: latency"]
+    checks = ["policy: health", "policy: inputs", "policy: latency", "policy: guard"]
+    assert list(diagnose(Tally())) == checks
+
+
+def test_a_guard_that_lets_the_policy_drive_and_falls_silent_is_named(diagnose):
+    assert diagnose(Tally())["policy: guard"].level == DiagnosticStatus.OK
+    silent = diagnose(Tally(), driving=True)["policy: guard"]
+    assert silent.level == DiagnosticStatus.WARN
+    assert "is it running?" in silent.message
