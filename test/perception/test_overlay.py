@@ -5,7 +5,8 @@
 import numpy as np
 import pytest
 
-from magma_ros.perception.overlay import COLOURS, draw_paths, draw_trace
+from magma_ros.perception.marks import Mark
+from magma_ros.perception.overlay import COLOURS, draw_marks, draw_paths, draw_trace
 from magma_ros.types import TRACE_GRID, Trace
 
 GREY = 90
@@ -62,3 +63,28 @@ def test_the_image_given_is_left_as_it_was(image):
     assert drawn.shape == image.shape
     assert (image == GREY).all()
     assert not (drawn == GREY).all()
+
+
+def make_mark(number, column, row, half=12.0):
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half + [column, row]
+    return Mark(number, (column, row), corners)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (480, 640)])
+def test_a_mark_is_a_white_number_on_a_black_disc_at_its_point(size):
+    grey = np.full((*size, 3), GREY, np.uint8)
+    drawn = draw_marks(grey, [make_mark(7, 64.0, 128.0)])
+    middle = np.array([64.0 / 256 * size[1], 128.0 / 256 * size[0]])
+    rows, columns = np.nonzero((drawn == 0).all(axis=-1))
+    near = np.hypot(columns - middle[0], rows - middle[1]) < 0.05 * size[1]
+    assert near.sum() > 40
+    rows, columns = np.nonzero((drawn > 150).all(axis=-1))
+    near = np.hypot(columns - middle[0], rows - middle[1]) < 0.02 * size[1] + 4
+    assert near.sum() >= 5
+    assert (grey == GREY).all()
+
+
+def test_marks_at_the_edge_of_and_beyond_the_picture_do_no_harm(image):
+    marks = [make_mark(n, *at) for n, at in enumerate([(0.0, 0.0), (256.0, 256.0), (0.0, 256.0)])]
+    drawn = draw_marks(image, [*marks, make_mark(1234, 128.0, 128.0, half=1e9)])
+    assert drawn.shape == image.shape
