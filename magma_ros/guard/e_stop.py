@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 
-from magma_ros.types import StopReason
+from magma_ros.types import Answer, StopReason
 
 
 class EmergencyStop:
@@ -23,9 +23,23 @@ class EmergencyStop:
         """Begin to wait for a heartbeat."""
         self._told = max(self._told, now)
 
-    def report(self, now: float, *, pressed: bool) -> None:
-        """Receive whether it is pressed."""
-        self._pressed, self._told = pressed, now
+    def report(self, now: float, *, pressed: bool, others: str = "") -> Answer:
+        """Receive whether it is pressed.
+
+        Args:
+            now: The time [s].
+            pressed: What was said.
+            others: Who says so, if that is more than one: then a press stays, because nobody
+                knows whether who releases is who pressed.
+        """
+        self._told = now
+        if self._pressed and not pressed and others:
+            sentence = (
+                f"The emergency stop stays pressed, for several may have pressed it. {others}"
+            )
+            return Answer(accepted=False, sentence=sentence)
+        self._pressed = pressed
+        return Answer(accepted=True, sentence="the emergency stop is noted")
 
     def trouble(self, now: float, heartbeat: float) -> tuple[StopReason, str] | None:
         """Why the arm must be stopped at ``now`` [s], or None.

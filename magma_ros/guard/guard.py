@@ -183,13 +183,19 @@ class Guard:
         self._heard.teleop.enable(now, pressed=pressed)
         return Answer(accepted=True, sentence="the dead-man is noted")
 
-    def report_e_stop(self, now: float, *, pressed: bool) -> Answer:
-        """Receive the emergency stop, also while inactive."""
-        self._e_stop.report(now, pressed=pressed)
+    def report_e_stop(self, now: float, *, pressed: bool, others: str = "") -> Answer:
+        """Receive the emergency stop, also while inactive.
+
+        Args:
+            now: The time [s].
+            pressed: What was said.
+            others: Who publishes it, if that is more than one; a press then stays.
+        """
+        answer = self._e_stop.report(now, pressed=pressed, others=others)
         if pressed:
             self._switch.request(Request.STOP, StopReason.E_STOP)
             self._on_change(now)
-        return Answer(accepted=True, sentence="the emergency stop is noted")
+        return answer
 
     def report_pose(self, pose: Pose, now: float, offset: float = 0.0) -> Answer:
         """Receive where the end effector was; without fresh poses nothing moves."""

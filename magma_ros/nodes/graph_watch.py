@@ -15,6 +15,10 @@ from magma_ros.types import Source
 OUTPUTS = (names.ROBOT_TWIST, names.ROBOT_GRIPPER)
 """What only the guard publishes."""
 
+STOPS = (names.E_STOP,)
+"""What one node publishes, whoever drives: who sent a message is not known, so that of two, one
+could release what the other has pressed."""
+
 INPUTS: Mapping[Source, tuple[str, ...]] = {
     Source.POLICY: (names.POLICY_TWIST, names.POLICY_GRIPPER, names.POLICY_HEALTH),
     Source.TELEOP: (names.TELEOP_TWIST, names.TELEOP_GRIPPER, names.TELEOP_ENABLE),
@@ -22,7 +26,7 @@ INPUTS: Mapping[Source, tuple[str, ...]] = {
 """What one node publishes for each source."""
 
 
-def foreign_sources(node: Node) -> dict[Source, str]:
+def foreign_sources(node: Node, clearance: str) -> dict[Source, str]:
     """Sentences about topics with more than one publisher where only one may be, by owner.
 
     A process that was killed stays listed until its lease on the network has run out, which takes
@@ -30,18 +34,21 @@ def foreign_sources(node: Node) -> dict[Source, str]:
 
     Args:
         node: The guard; it publishes its outputs itself.
+        clearance: The topic that tells of obstacles, whose publisher the policy relies on.
     """
     found = {}
-    if others := [said for topic in OUTPUTS if (said := _crowd(node, topic, own=True))]:
+    others = [said for topic in OUTPUTS if (said := crowd(node, topic, own=True))]
+    if others := others + [said for topic in STOPS if (said := crowd(node, topic))]:
         found[Source.GUARD] = " ".join(others)
     for source, topics in INPUTS.items():
-        if crowds := [said for topic in topics if (said := _crowd(node, topic, own=False))]:
+        relied_on = (*topics, clearance) if source is Source.POLICY else topics
+        if crowds := [said for topic in relied_on if (said := crowd(node, topic))]:
             found[source] = " ".join(crowds)
     return found
 
 
-def _crowd(node: Node, topic: str, *, own: bool) -> str:
-    """Who publishes ``topic`` besides the one that may, or empty.
+def crowd(node: Node, topic: str, *, own: bool = False) -> str:
+    """Who publishes ``topic`` besides the one that may, in a sentence, or empty.
 
     Args:
         node: Node to ask.

@@ -7,17 +7,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
-from sensor_msgs.msg import JointState, Range
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 
 from magma_ros.agent.interpolated_clock import InterpolatedClock
-from magma_ros.guard import Clearance, GripperCommand, Guard, PolicyHealth
+from magma_ros.guard import Clearance, GripperCommand, Guard, Obstacles, PolicyHealth
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.clearance_input import ClearanceInput
+from magma_ros.nodes.graph_watch import crowd
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.pose_input import PoseInput
@@ -65,15 +68,16 @@ class GuardInputs:
         subscribe(String, names.POLICY_HELP, self._on_help, qos.EVENTS)
         subscribe(Bool, names.TELEOP_ENABLE, self._on_enable, qos.STATE)
         subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
-        subscribe(Range, names.CLEARANCE, self._on_clearance, qos.SENSOR_STATE)
         subscribe_latched(node, Bool, names.E_STOP, self._on_e_stop)
         subscribe_latched(node, String, names.INSTRUCTION, on_instruction)
         timeout = node.settings["state_timeout"]
         self._pose = PoseInput(node, timeout, self._on_pose, self._refuse)
+        self._clearance = ClearanceInput(node, self._on_clearance)
 
     def close(self) -> None:
         """End what does not end with the node's subscriptions."""
         self._pose.close()
+        self._clearance.close()
 
     def _on_twist(self, source: Source, message: TwistStamped) -> None:
         now = time.monotonic()
@@ -114,7 +118,12 @@ class GuardInputs:
         self._note(self._guard.report_enable(time.monotonic(), pressed=bool(message.data)))
 
     def _on_e_stop(self, message: Bool) -> None:
-        self._guard.report_e_stop(time.monotonic(), pressed=bool(message.data))
+        others = "" if message.data else crowd(self._node, names.E_STOP)
+        answer = self._guard.report_e_stop(
+            time.monotonic(), pressed=bool(message.data), others=others
+        )
+        if not answer.accepted:
+            self._node.get_logger().warning(answer.sentence, throttle_duration_sec=2.0)
 
     def _on_pose(self, pose: Pose) -> None:
         now = time.monotonic()
@@ -131,15 +140,10 @@ class GuardInputs:
         stamp = convert.seconds(message.header.stamp) + self._offset(now)
         self._note(self._guard.report_opening(opening, stamp, now))
 
-    def _on_clearance(self, message: Range) -> None:
+    def _on_clearance(self, measured: Clearance | Obstacles) -> None:
         now = time.monotonic()
-        clearance = Clearance(
-            stamp=convert.seconds(message.header.stamp) + self._offset(now),
-            distance=float(message.range),
-            lowest=float(message.min_range),
-            highest=float(message.max_range),
-        )
-        self._note(self._guard.report_clearance(clearance, now))
+        measured = replace(measured, stamp=measured.stamp + self._offset(now))
+        self._note(self._guard.report_clearance(measured, now))
 
     def _offset(self, now: float) -> float:
         """What brings a stamp onto the steady clock, whose time is ``now`` [s]."""

@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 from magma_ros.guard import Guard, GuardOutput, Latches
 from magma_ros.guard.servo import ServoSettings, misreading
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.clearance_input import clearance_topic
 from magma_ros.nodes.graph_watch import foreign_sources
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.guard_inputs import GuardInputs
@@ -124,7 +125,7 @@ class GuardNode(ManagedNode):
         return response
 
     def _watch_graph(self) -> None:
-        foreign = foreign_sources(self)
+        foreign = foreign_sources(self, clearance_topic(self.settings))
         for source, who in foreign.items():
             if self._foreign.get(source) != who:
                 self.get_logger().warning(f"{StopReason.FOREIGN_SOURCE.sentence} {who}")

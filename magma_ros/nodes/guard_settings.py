@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 
 from magma_ros.guard import (
+    ClearanceSource,
     DeadMan,
     GuardConfig,
     GuardedPoint,
@@ -79,7 +80,18 @@ PERSON_SETTINGS = (
 
 _PROXIMITY = Proximity()
 PROXIMITY_SETTINGS = (
-    Setting("proximity.required", False, "Whether there is a clearance sensor."),
+    Setting(
+        "proximity.source",
+        _PROXIMITY.source.value,
+        "Which topic tells of obstacles: range (clearance, one distance) or vectors "
+        "(clearance/vectors, of the perception node).",
+        choices=tuple(choice.value for choice in ClearanceSource),
+    ),
+    Setting(
+        "proximity.required",
+        False,
+        "Whether there is a clearance sensor; with vectors there must be.",
+    ),
     Setting(
         "proximity.stop_distance",
         _PROXIMITY.stop_distance,
@@ -109,12 +121,20 @@ PROXIMITY_SETTINGS = (
         0.001,
         0.25,
     ),
+    Setting(
+        "proximity.approach_speed",
+        _PROXIMITY.approach_speed,
+        "Speed at which an obstacle may itself approach [m/s]; 0 if all stand still.",
+        0.0,
+        3.0,
+    ),
     Setting("proximity.direction", [], "x, y, z to the obstacle's side, or [] if not known."),
     Setting(
         "proximity.direction_frame",
         "base",
-        "Frame of that direction: base_frame or the end effector's.",
-        choices=("base", "tool"),
+        "Frame of that direction: base_frame, the end effector's, or sensor for where the range "
+        "sensor looks by TF.",
+        choices=("base", "tool", "sensor"),
     ),
 )
 
@@ -157,6 +177,7 @@ def guard_config(settings: Settings) -> GuardConfig:
     proximity = settings.group("proximity")
     in_tool = proximity.pop("direction_frame") == "tool"
     proximity["on_silence"] = OnSilence(proximity["on_silence"])
+    proximity["source"] = ClearanceSource(proximity["source"])
     workspace = Workspace(**settings.group("workspace"))
     return GuardConfig(
         base_frame=settings["base_frame"],

@@ -207,6 +207,17 @@ def test_emergency_stop_stops_from_any_mode_and_cannot_be_reset_while_pressed(ma
     assert cell.run(0.2, policy=FORWARD)[-1].mode is Mode.HOLD
 
 
+def test_release_by_one_of_two_does_not_count(make_cell):
+    cell = make_cell()
+    cell.guard.report_e_stop(cell.now, pressed=True, others="a and b")
+    answer = cell.guard.report_e_stop(cell.now, pressed=False, others="a and b")
+    assert not answer.accepted
+    assert "a and b" in answer.sentence
+    assert not cell.guard.reset(cell.now).accepted
+    assert cell.guard.report_e_stop(cell.now, pressed=False).accepted
+    assert cell.guard.reset(cell.now).accepted
+
+
 def test_emergency_stop_pressed_while_inactive_is_not_forgotten(make_cell):
     cell = make_cell()
     cell.guard.deactivate()

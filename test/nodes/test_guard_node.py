@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, TransformStamped, TwistStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
-from sensor_msgs.msg import JointState, Range
-from std_msgs.msg import Bool, String
+from sensor_msgs.msg import JointState, PointCloud2, Range
+from std_msgs.msg import Bool, Header, String
 from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
 
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.clearance_input import VECTOR
+from magma_ros.nodes.clouds import cloud_message
 from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.share import share_file
 from magma_ros.types import Mode, Source, StopReason
@@ -238,6 +241,103 @@ def test_latched_emergency_stop_is_heard_by_a_guard_that_starts_later(bench):
     assert "pressed" in refused.message
     button.publish(Bool(data=False))
     bench.until(lambda: bench.call("reset").success, "the reset")
+
+
+def test_only_who_pressed_the_emergency_stop_releases_it(bench):
+    """Messages do not tell who sent them, so while two nodes publish, a press stays."""
+    button = bench.robot.node.create_publisher(Bool, names.E_STOP, qos.LATCHED)
+    bench.up()
+    button.publish(Bool(data=True))
+    bench.until(lambda: bench.robot.mode == ("STOPPED", "E_STOP"), "the stop")
+    other = rclpy.create_node("other_button")
+    second = other.create_publisher(Bool, names.E_STOP, qos.LATCHED)
+    bench.until(lambda: len(bench.guard.get_publishers_info_by_topic("e_stop")) == 2, "two")
+    second.publish(Bool(data=False))
+    bench.spin(0.3)
+    assert "pressed" in bench.call("reset").message
+    other.destroy_node()
+    bench.until(lambda: len(bench.guard.get_publishers_info_by_topic("e_stop")) == 1, "one")
+    assert not bench.call("reset").success
+    button.publish(Bool(data=False))
+    bench.until(lambda: bench.call("reset").success, "the reset")
+
+
+def test_nobody_drives_while_two_nodes_publish_the_emergency_stop(bench):
+    bench.up()
+    bench.drive()
+    buttons = [rclpy.create_node(f"button_{side}") for side in ("left", "right")]
+    for node in buttons:
+        node.create_publisher(Bool, names.E_STOP, qos.LATCHED)
+    bench.until(lambda: bench.robot.mode == ("HOLD", "FOREIGN_SOURCE"), "a hold")
+    assert "/button_left and /button_right" in bench.robot.modes[-1]["sentence"]
+    assert "/button_left" in bench.call("take_over").message
+    for node in buttons:
+        node.destroy_node()
+
+
+def vectors_message(node, points, frame="base_link"):
+    header = Header(stamp=node.get_clock().now().to_msg(), frame_id=frame)
+    return cloud_message(np.reshape(points, (-1, 3)), VECTOR, header)
+
+
+@pytest.mark.parametrize("bench", [["-p", "proximity.source:=vectors"]], indirect=True)
+def test_vectors_to_obstacles_slow_the_arm_and_their_silence_holds_it(bench):
+    node = bench.robot.node
+    eyes = node.create_publisher(PointCloud2, names.CLEARANCE_VECTORS, qos.IMAGES)
+    publish = lambda points, **way: eyes.publish(vectors_message(node, points, **way))  # noqa: E731
+    timer = node.create_timer(0.05, lambda: publish(bench.ahead, **bench.way))
+    bench.ahead, bench.way = [], {}
+    bench.up()
+    bench.drive()
+    bench.ahead = [[0.01, 0.0, 0.0]]
+    bench.until(lambda: not bench.robot.moves(), "a stop before the obstacle")
+    assert bench.robot.mode[0] == "AUTO"
+    bench.ahead = [[-0.01, 0.0, 0.0]]
+    bench.until(bench.robot.moves, "motion away from the obstacle")
+    bench.way = {"frame": "camera"}
+    bench.until(lambda: bench.robot.mode == ("HOLD", "CLEARANCE_SILENT"), "a hold")
+    bench.way = {}
+    bench.drive()
+    timer.cancel()
+    bench.until(lambda: bench.robot.mode == ("HOLD", "CLEARANCE_SILENT"), "a hold")
+
+
+@pytest.mark.parametrize("bench", [["-p", "proximity.source:=vectors"]], indirect=True)
+def test_a_second_publisher_of_vectors_is_named_and_stops_the_policy_only(bench):
+    nodes = [rclpy.create_node(f"eyes_{side}") for side in ("left", "right")]
+    eyes = [n.create_publisher(PointCloud2, names.CLEARANCE_VECTORS, qos.IMAGES) for n in nodes]
+    nodes[0].create_timer(0.05, lambda: eyes[0].publish(vectors_message(nodes[0], [])))
+    bench.executor.add_node(nodes[0])
+    bench.up()
+    bench.until(lambda: "/eyes_left and /eyes_right" in bench.call("hand_back").message, "a name")
+    assert bench.call("take_over").success
+    for node in nodes:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize("bench", [["-p", "proximity.direction_frame:=sensor"]], indirect=True)
+def test_a_range_sensor_s_frame_tells_where_it_looks(bench):
+    node = bench.robot.node
+    sensor = node.create_publisher(Range, names.CLEARANCE, qos.STATE)
+    tf = node.create_publisher(TFMessage, names.TF_STATIC, qos.LATCHED)
+    pose = TransformStamped(child_frame_id="eye")
+    pose.header.frame_id = "base_link"
+    pose.transform.rotation.z, pose.transform.rotation.w = 1.0, 0.0  # it looks back
+    tf.publish(TFMessage(transforms=[pose]))
+
+    def measure():
+        message = Range(range=0.01, min_range=0.0, max_range=2.0)
+        message.header.stamp, message.header.frame_id = node.get_clock().now().to_msg(), "eye"
+        sensor.publish(message)
+
+    node.create_timer(0.05, measure)
+    bench.up()
+    bench.drive()
+    bench.spin(0.5)
+    assert bench.robot.moves()
+    pose.transform.rotation.z, pose.transform.rotation.w = 0.0, 1.0
+    tf.publish(TFMessage(transforms=[pose]))
+    bench.until(lambda: not bench.robot.moves(), "a stop before what is ahead")
 
 
 def test_guard_at_rest_sends_nothing_to_a_controller_that_others_use(bench):
