@@ -81,7 +81,7 @@ def test_the_nearer_an_obstacle_is_the_slower_the_arm(twist, points, share):
     _, left, far, _ = limited(twist, points)
     hypothesis.assume(left is twist)
     _, left, near, _ = limited(twist, points * share)
-    assert left is not twist or near <= far
+    assert left is not twist or near <= far + 1e-9
 
 
 @pytest.mark.parametrize("driver", [Source.POLICY, Source.TELEOP])
