@@ -10,6 +10,7 @@ things that touch, and takes ten times as long.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -90,8 +91,6 @@ class View:
         picture_matrix: (3, 3) intrinsic matrix of the picture [px].
         position: (3,) origin of the optical frame in the base frame [m].
         rotation: (3, 3) from the optical frame to the base frame.
-        hidden: (H, W) pixels of the depth image that show the robot itself. Where they are not
-            known (None), whatever meets the robot in the image is left out.
     """
 
     depth: DepthArray
@@ -100,7 +99,6 @@ class View:
     picture_matrix: FloatArray
     position: FloatArray
     rotation: FloatArray
-    hidden: Mask | None = None
 
     def points(self) -> FloatArray:
         """(H, W, 3) of what each depth pixel shows, in the base frame [m]; nan where unknown."""
@@ -109,8 +107,7 @@ class View:
         depth = np.where(np.isfinite(self.depth) & (self.depth > 0.0), self.depth, np.nan)
         rays = np.stack([(columns - cx) / fx, (rows - cy) / fy, np.ones_like(rows)], axis=-1)
         turned = rays @ np.asarray(self.rotation, np.float32).T
-        points: FloatArray = depth[..., None] * turned + np.asarray(self.position, np.float32)
-        return points
+        return np.asarray(depth[..., None] * turned + self.position, np.float32)
 
     def in_picture(self, pixels: FloatArray) -> FloatArray:
         """(N, 2) columns and rows of the depth image as columns and rows of the picture [px]."""
@@ -122,28 +119,44 @@ class View:
         """(N, 2) columns and rows of the depth image on Magma's grid over the picture."""
         height, width = self.picture.shape[:2]
         # Pixel 0 covers 0 to 1 on the scale of the grid, so its middle is at a half.
-        return (self.in_picture(pixels) + 0.5) * TRACE_GRID / np.array([width, height])
+        places: FloatArray = (self.in_picture(pixels) + 0.5) * TRACE_GRID / [width, height]
+        return places
 
 
-def propose(view: View, config: ProposalConfig) -> list[Proposal]:
-    """The things that stand on the worktop, from left to right in the picture."""
+def propose(
+    view: View, config: ProposalConfig, robot: Callable[[FloatArray], Mask] | None = None
+) -> list[Proposal]:
+    """The things that stand on the worktop, from left to right in the picture.
+
+    Args:
+        view: What was seen.
+        config: What counts as a thing.
+        robot: Tells which of some points (N, 3) in the base frame are of the robot itself. Where
+            that is not known, whatever meets the robot in the image is left out.
+    """
     points, colours = view.points(), _chromaticity(view)
-    labels = _parted(view, points, colours, config)
+    labels = _parted(view, points, colours, config, robot)
     numbers = range(1, int(labels.max()) + 1)
     found = [_proposal(view, points, colours, labels == number) for number in numbers]
     inside = [p for p in found if all(0.0 <= v <= TRACE_GRID for v in p.point)]
     return sorted(inside, key=lambda proposal: proposal.point)
 
 
-def _parted(view: View, points: FloatArray, colours: FloatArray, config: ProposalConfig) -> Labels:
+def _parted(
+    view: View,
+    points: FloatArray,
+    colours: FloatArray,
+    config: ProposalConfig,
+    robot: Callable[[FloatArray], Mask] | None,
+) -> Labels:
     """(H, W) number of the thing that each pixel shows, 0 for none."""
     height = points[..., 2] - config.worktop
     above = height >= config.clear_of
-    if view.hidden is not None:
-        above &= ~view.hidden
+    if robot is not None:
+        above[above] = ~robot(points[above])
     steps = _range_within(view.depth, above) > config.depth_step
     # Fingers that a jump of depth parts from the hand must not pass for things on the table.
-    parted = above if view.hidden is None else above & ~steps
+    parted = above if robot is None else above & ~steps
     standing = above & ~_tall(parted, height, config)
     for axis in range(2):
         place = points[..., axis]
@@ -232,11 +245,33 @@ def _proposal(view: View, points: FloatArray, colours: FloatArray, thing: Mask) 
     shape = thing.astype(np.uint8)
     contours, _ = cv2.findContours(shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = cv2.approxPolyDP(max(contours, key=cv2.contourArea), 1.0, closed=True)
+    column, row = view.on_grid(_middle(thing)[None])[0].tolist()
+    edge = np.clip(view.on_grid(outline[:, 0].astype(float)), 0.0, TRACE_GRID)
+    return Proposal((column, row), edge, points[thing].mean(axis=0), colours[thing].mean(axis=0))
+
+
+def _middle(thing: Mask) -> FloatArray:
+    """(2,) column and row of the middle of some pixels, or of a place among them [px]."""
     rows, columns = np.nonzero(thing)
     middle = np.array([columns.mean(), rows.mean()])
     if not thing[tuple(np.rint(middle[::-1]).astype(int))]:  # it is hollow or bent
-        depth_inside = cv2.distanceTransform(shape, cv2.DIST_L2, 3)
-        middle = np.array(np.unravel_index(depth_inside.argmax(), thing.shape))[::-1]
-    column, row = view.on_grid(middle[None].astype(float))[0].tolist()
-    edge = np.clip(view.on_grid(outline[:, 0].astype(float)), 0.0, TRACE_GRID)
-    return Proposal((column, row), edge, points[thing].mean(axis=0), colours[thing].mean(axis=0))
+        inside = cv2.distanceTransform(thing.astype(np.uint8), cv2.DIST_L2, 3)
+        middle = np.array(np.unravel_index(inside.argmax(), thing.shape), float)[::-1]
+    return middle
+
+
+def proposal_of(corners: FloatArray, size: tuple[int, int]) -> Proposal | None:
+    """What somebody else found in a picture, or None if nothing of it lies there.
+
+    Args:
+        corners: (N, 2) columns and rows of its outline, from the left and upper edge [px].
+        size: Width and height of the picture [px].
+    """
+    scale = TRACE_GRID / np.array(size)
+    outline = np.clip(corners * scale, 0.0, TRACE_GRID)
+    shape = np.zeros((TRACE_GRID, TRACE_GRID), np.uint8)
+    cv2.fillPoly(shape, [np.rint(outline - 0.5).astype(np.int32)], 1)
+    if np.ptp(outline, axis=0).min() == 0.0:
+        return None
+    column, row = (_middle(shape > 0) + 0.5).tolist()
+    return Proposal((column, row), outline, np.array([column, row, 0.0]), np.zeros(2))

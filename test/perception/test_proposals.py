@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from magma_ros.perception.proposals import ProposalConfig, View, propose
+from magma_ros.perception.proposals import ProposalConfig, View, proposal_of, propose
 
 HEIGHT, WIDTH, FOCAL = 120, 160, 200.0
 CAMERA = np.array([[FOCAL, 0.0, 79.5], [0.0, FOCAL, 59.5], [0.0, 0.0, 1.0]])
@@ -66,8 +66,7 @@ def test_what_counts_as_one_thing(boxes, count):
 
 def test_the_robot_is_not_marked_and_hides_only_what_is_behind_it():
     view = scene((30, 30, 50, 50, 0.04, RED), (44, 30, 60, 90, 0.10, GREEN))
-    hidden = view.depth == np.float32(ABOVE - 0.10)
-    (found,) = propose(replace(view, hidden=hidden), CONFIG)
+    (found,) = propose(view, CONFIG, robot=lambda points: points[:, 2] > 0.09)
     assert found.point[0] == pytest.approx(37.0 * 256 / WIDTH)
 
 
@@ -97,6 +96,16 @@ def test_what_was_not_measured_is_nothing(unknown):
     assert len(propose(view, CONFIG)) == 1
     view.depth[:] = unknown
     assert propose(view, CONFIG) == []
+
+
+def test_what_others_found_is_marked_inside_its_outline_as_far_as_it_is_in_the_picture():
+    corners = np.array([[-40.0, 20.0], [60.0, 20.0], [60.0, 30.0], [-40.0, 30.0]])
+    found = proposal_of(corners, (160, 120))
+    assert found.point == pytest.approx((48.0, 53.0), abs=1.0)
+    bent = np.array([[0, 0], [100, 0], [100, 10], [10, 10], [10, 100], [0, 100]], float)
+    column, row = np.array(proposal_of(bent, (160, 120)).point) / 256 * [160, 120]
+    assert column < 10.0 or row < 10.0
+    assert proposal_of(corners - [100.0, 0.0], (160, 120)) is None
 
 
 def test_in_simulated_scenes_nearly_every_object_gets_exactly_one_mark(request):
