@@ -55,6 +55,8 @@ class Drive:
         wrong = self.no_lease(client) or client.stream.judge(frame, now)
         if wrong:
             client.stream.forfeit(frame.hold)
+            if client is self.lease.holder:
+                self._release(now)
             client.refuse(wrong, now)
             return client.send_newest({"type": "over", "hold": frame.hold, "sentence": wrong})
         twist = self._top * _within_one(np.array(frame.twist))

@@ -115,6 +115,8 @@ class MotionStream:
     def judge(self, frame: JogNow, now: float) -> str:
         """Take a frame that is in order; why nothing moves on it in one sentence, or empty.
 
+        A hold of which a frame is refused is to be :meth:`forfeit`.
+
         Args:
             frame: The frame.
             now: The server's time [s].
@@ -123,7 +125,6 @@ class MotionStream:
         if frame.hold <= self._ended or frame.hold < self._hold:
             return "this hold is over; let go of the keys and press again"
         if not self._clock.check(frame.at, now):
-            self.end()
             return "the browser's clock has jumped; let go of the keys and press again"
         uttered = self._clock.uttered(frame.at, now)
         if math.isinf(uttered):
@@ -138,7 +139,8 @@ class MotionStream:
         return ""
 
     def forfeit(self, hold: int) -> None:
-        """End a hold that was refused, so that it does not move the arm later, unexpectedly."""
+        """End the present hold and one that was refused, lest it move the arm later on."""
+        self.end()
         self._ended = max(self._ended, hold)
 
     def lapse(self, now: float) -> bool:

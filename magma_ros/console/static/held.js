@@ -27,7 +27,7 @@ const PAD_GRIPPER = { 0: "close", 1: "open" };
 const PAD_STOP = 8;
 const DEAD_ZONE = 0.15;
 
-const typing = (target) => target.closest?.("input, textarea, select, [contenteditable='true']") !== null;
+const typing = (target) => Boolean(target.closest?.("input, textarea, select, [contenteditable='true']"));
 
 export class Held {
   // onchange() after every press and release, onstop() and onlevel(level) when a key asks for them.

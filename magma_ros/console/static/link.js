@@ -68,38 +68,38 @@ class Link {
 
   request(verb) {
     this.held.clear();
-    return this.ask({ type: "verb", verb });
+    return this.put({ type: "verb", verb });
   }
 
   instruct(text) {
-    return this.ask({ type: "instruct", text });
+    return this.put({ type: "instruct", text });
   }
 
   record(on) {
-    return this.ask({ type: "record", on });
+    return this.put({ type: "record", on });
   }
 
   label(verdict, note = "") {
-    return this.ask({ type: "label", verdict: verdict === "note" ? "" : verdict, note });
+    return this.put({ type: "label", verdict: verdict === "note" ? "" : verdict, note });
   }
 
-  askLease() {
-    return this.ask({ type: "lease", wish: "ask" });
+  ask() {
+    return this.put({ type: "lease", wish: "ask" });
   }
 
   giveUp() {
     remember("lease", "");
     this.held.clear();
-    return this.ask({ type: "lease", wish: "drop" });
+    return this.put({ type: "lease", wish: "drop" });
   }
 
   grant() {
     remember("lease", "");
-    return this.ask({ type: "lease", wish: "grant" });
+    return this.put({ type: "lease", wish: "grant" });
   }
 
-  keep() {
-    return this.ask({ type: "lease", wish: "keep" });
+  refuse() {
+    return this.put({ type: "lease", wish: "keep" });
   }
 
   // What is held: an axis such as "+x", or "open" and "close" for the gripper.
@@ -134,7 +134,7 @@ class Link {
   wish() {
     if (this.held.any && !this.sent) {
       this.hold += 1;
-      this.over = "";
+      this.over = this.connected ? "" : NOT_CONNECTED; // nothing moves when the connection returns
     }
     this.stream();
     this.changed();
@@ -221,7 +221,7 @@ class Link {
     const before = JSON.stringify([this.lease, this.you]);
     Object.assign(this, { lease, you });
     // After a reload the operator goes on where they were, unless another has begun meanwhile.
-    if (this.returning && lease.holder === "") this.askLease();
+    if (this.returning && lease.holder === "") this.ask();
     this.returning = false;
     if (you.holds) remember("lease", "held");
     else if (lease.holder !== "") remember("lease", "");
@@ -234,7 +234,7 @@ class Link {
     this.changed();
   }
 
-  ask(frame) {
+  put(frame) {
     if (!this.connected) return Promise.resolve({ accepted: false, sentence: NOT_CONNECTED });
     this.asks += 1;
     const id = this.asks;
