@@ -145,6 +145,21 @@ class ExplainsFailure(Protocol):
 
 
 @runtime_checkable
+class CountsContacts(Protocol):
+    """A world that knows when the robot touches what it must not touch."""
+
+    @property
+    def contacts(self) -> int:
+        """How often any part of the robot began to touch an obstacle or a person."""
+        ...
+
+    @property
+    def nearest(self) -> float:
+        """How near any part of it came so far [m]; inf where there is nothing to touch."""
+        ...
+
+
+@runtime_checkable
 class KnowsMarks(Protocol):
     """A world that can tell where the marks of a trace really are in the images."""
 

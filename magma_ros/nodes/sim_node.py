@@ -119,6 +119,7 @@ class SimNode(ManagedNode):
         self._opening = 1.0
         self._moved_at: float | None = None
         self._outcome: str | None = None
+        self._touched = 0
 
     def _open_outputs(self) -> None:
         pub = self.create_publisher
@@ -206,6 +207,9 @@ class SimNode(ManagedNode):
         self._diagnosis.publish(check)
 
     def _judge(self) -> None:
+        if self._outcome is None and self._world.contacts > self._touched:
+            self._touched = self._world.contacts
+            self._publish_task("RUNNING", f"The arm touched an obstacle ({self._touched} so far).")
         if self._outcome is not None or self._moved_at is None:
             return
         elapsed = self._world.time - self._moved_at
@@ -223,6 +227,7 @@ class SimNode(ManagedNode):
             "suite": self.settings["suite"],
             "seed": self.settings["seed"],
             "elapsed": elapsed,
+            "contacts": self._world.contacts,
         }
         self._task_publisher.publish(convert.status_message(level, "task", text, values))
         self.get_logger().info(text)

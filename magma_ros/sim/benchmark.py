@@ -96,6 +96,16 @@ class SimulatedWorld:
         return self.simulation.served(self.simulation.swapped_target_name)
 
     @property
+    def contacts(self) -> int:
+        """How often the robot began to touch what stands or comes in its way."""
+        return self.simulation.contacts
+
+    @property
+    def nearest(self) -> float:
+        """How near any of the robot came to it so far [m]; inf beyond 0.3 m."""
+        return self.simulation.nearest
+
+    @property
     def closest(self) -> tuple[float, float]:
         """Least distance of the tool from what it must be near [m], and when that was [s]."""
         return self._failures.closest, self._failures.closest_at

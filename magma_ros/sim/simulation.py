@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from magma_ros.sim.bullet import PHYSICS_RATE
 from magma_ros.sim.camera import Mount, camera_matrix
+from magma_ros.sim.intruder import draw_visit
 from magma_ros.sim.language import choose_sentence
 from magma_ros.sim.layout import Layout, draw_belt_layout, draw_cabinet_layout, draw_layout
 from magma_ros.sim.look import draw_look
+from magma_ros.sim.posts import draw_posts
 from magma_ros.sim.schema import SimulationError, choose
 from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_suite
 from magma_ros.sim.tasks import Task
@@ -72,14 +74,19 @@ class Simulation:
         self.task_name = task
         self.task = data.task(task)
         variant = data.split(split)
-        rng = episode_generator(suite, task, split, seed)
+        scenes = (data.scenes_of or suite, self.task.of or task, split, seed)
+        rng = episode_generator(*scenes)
         layout = _draw(data, self.task, variant, rng)
         shapes = {colour: at.shape for colour, at in layout.objects.items()}
-        self._sentence = choose_sentence(task, variant.phrasings, shapes, rng)
+        self._sentence = choose_sentence(scenes[1], variant.phrasings, shapes, rng)
         self._picture = data.picture
         self.target_name, self.swapped_target_name = layout.targets[:2]
         look = draw_look(data.front_camera, variant, layout, rng)
-        self.world = World(data, look, layout)
+        # From a source of its own, so that the rest of the scene does not depend on it.
+        own = episode_generator(*scenes, "in the way")
+        posts = draw_posts(data, self.task, layout, look.front_camera, own)
+        visit = draw_visit(data, self.task, layout, own)
+        self.world = World(data, look, layout, posts, visit)
         self.instruction = self._sentence.about(self.target_name, self.world.base_name)
         self.cameras: Mapping[str, CameraSpec] = MappingProxyType(
             {"front": look.front_camera, "wrist": self.world.arm.spec.wrist_camera}
@@ -96,6 +103,16 @@ class Simulation:
     def time(self) -> float:
         """Simulated seconds since the episode began."""
         return self._steps / PHYSICS_RATE
+
+    @property
+    def contacts(self) -> int:
+        """How often the robot began to touch what stands or comes in its way."""
+        return self.world.monitor.contacts
+
+    @property
+    def nearest(self) -> float:
+        """How near any of the robot came to it so far [m]; inf beyond 0.3 m."""
+        return self.world.monitor.nearest
 
     @property
     def object_names(self) -> tuple[str, ...]:
@@ -133,6 +150,7 @@ class Simulation:
         self._asked += duration
         while self._steps < round(self._asked * PHYSICS_RATE):
             if self._steps % CONTROL_STEPS == 0:
+                self.world.go_on(self.time, CONTROL_STEPS / PHYSICS_RATE)
                 self.world.arm.follow(self._twist, self._opening, CONTROL_STEPS / PHYSICS_RATE)
             self.world.advance()
             self._steps += 1
@@ -254,8 +272,17 @@ class Simulation:
                 self._served.add(name)
 
 
-def episode_generator(suite: str, task: str, split: str, seed: int) -> np.random.Generator:
+def episode_generator(
+    suite: str, task: str, split: str, seed: int, part: str = ""
+) -> np.random.Generator:
     """The source of randomness of one episode; the same on every machine.
+
+    Args:
+        suite: Name of the suite.
+        task: Name of the task.
+        split: Name of the split.
+        seed: Which episode.
+        part: What it is for, where a part of the episode has a source of its own.
 
     Raises:
         SimulationError: The seed is negative.
@@ -263,7 +290,7 @@ def episode_generator(suite: str, task: str, split: str, seed: int) -> np.random
     if seed < 0:
         raise SimulationError(f"a seed is 0 or more, not {seed}")
     names = [zlib.crc32(name.encode()) for name in (suite, task, split)]
-    return np.random.default_rng([*names, seed])
+    return np.random.default_rng([*names, seed, *([zlib.crc32(part.encode())] if part else ())])
 
 
 def _draw(suite: Suite, task: Task, split: SplitSpec, rng: np.random.Generator) -> Layout:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from magma_ros.files import read_yaml
+from magma_ros.files import check, read_yaml, yaml_mapping
 from magma_ros.share import share_file
+from magma_ros.sim.hazards import IntruderSpec, PostsSpec
 from magma_ros.sim.schema import Colour, Data, SimulationError, Vector2, Vector3, choose
 from magma_ros.sim.tasks import Task, TaskSpec
 
@@ -324,10 +325,12 @@ class Suite(Data):
         tasks: By name.
         execute: Steps of a plan (0.1 s each) that are executed before the next observation,
             unless an option says otherwise.
+        scenes_of: Suite whose scenes it shares, where it is a :class:`Variation`; else None.
     """
 
     robot: str
     execute: PositiveInt
+    scenes_of: str | None = None
     scene: SceneSpec
     front_camera: CameraSpec
     picture: CameraSpec
@@ -363,6 +366,49 @@ class Suite(Data):
         return choose("split", name, self.splits)
 
 
+class VariedTask(Data):
+    """A task of another suite, with something in the arm's way.
+
+    Attributes:
+        of: Which task.
+        step_limit: Environment steps before the episode is cut off.
+        posts: As in :class:`~magma_ros.sim.tasks.Task`.
+        intruder: Likewise.
+    """
+
+    of: str
+    step_limit: PositiveInt
+    posts: PostsSpec | None = None
+    intruder: IntruderSpec | None = None
+
+
+class Variation(Data):
+    """A suite whose scenes are those of another one, with something in the arm's way.
+
+    What is added is drawn from a source of its own, so the same seed gives the same scene in both.
+
+    Attributes:
+        scenes_of: The other suite.
+        tasks: By name.
+    """
+
+    scenes_of: str
+    tasks: dict[str, VariedTask]
+
+    def whole(self) -> dict[str, Any]:
+        """The other suite with these tasks, as data.
+
+        Raises:
+            SimulationError: There is no such suite or task.
+        """
+        base = load_suite(self.scenes_of)
+        tasks = {
+            name: base.task(varied.of).model_dump() | varied.model_dump()
+            for name, varied in self.tasks.items()
+        }
+        return base.model_dump() | {"scenes_of": self.scenes_of, "tasks": tasks}
+
+
 def suite_names() -> tuple[str, ...]:
     """The suites that exist, sorted."""
     return tuple(sorted(p.stem for p in share_file("sim", "suites").glob("*.yaml")))
@@ -376,7 +422,11 @@ def load_suite(name: str) -> Suite:
         SimulationError: There is no such suite, or its file does not follow the schema.
     """
     files = {n: share_file("sim", "suites", f"{n}.yaml") for n in suite_names()}
-    return read_yaml(choose("suite", name, files), Suite, error=SimulationError)
+    path = choose("suite", name, files)
+    if "scenes_of" in yaml_mapping(path, error=SimulationError):
+        variation = read_yaml(path, Variation, error=SimulationError)
+        return check(variation.whole(), Suite, path, SimulationError)
+    return read_yaml(path, Suite, error=SimulationError)
 
 
 @cache

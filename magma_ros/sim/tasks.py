@@ -9,13 +9,14 @@ needs the object that the instruction names. No criterion depends on the command
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from typing_extensions import override
 
+from magma_ros.sim.hazards import IntruderSpec, PostsSpec
 from magma_ros.sim.schema import Data
 
 Point = npt.NDArray[np.float64]
@@ -76,18 +77,35 @@ class Task(Data):
     """What all kinds share.
 
     Attributes:
+        of: Task whose scenes and words it has, where it is a variation of one; else None.
         belt: How the belt moves that the objects lie on; None for a still world.
+        posts: What stands beside the arm's way, or in it; None for nothing.
+        intruder: A person's hand that comes in; None for nobody.
         step_limit: Environment steps (0.1 s each) before the episode is cut off.
         hold: How long the criterion must hold without a break [s].
+
+    Class attributes: ``needs_clear_path`` and ``needs_cabinet`` say what its scenes need, and
+    ``goes_straight`` whether the arm's way through it is known beforehand.
     """
 
     needs_clear_path: ClassVar[bool] = False
     needs_cabinet: ClassVar[bool] = False
+    goes_straight: ClassVar[bool] = False
 
     kind: str
     step_limit: PositiveInt
     hold: PositiveFloat
+    of: str | None = None
     belt: BeltDrive | None = None
+    posts: PostsSpec | None = None
+    intruder: IntruderSpec | None = None
+
+    @model_validator(mode="after")
+    def _has_a_way_to_stand_in(self) -> Self:
+        hindered = self.posts is not None or self.intruder is not None
+        if hindered and (self.belt is not None or not self.goes_straight):
+            raise ValueError("posts and intruder belong to pick and place in a still world")
+        return self
 
     def done(self, scene: Scene, name: str) -> bool:
         """Whether the criterion holds for the named object at this instant."""
@@ -155,6 +173,8 @@ class Pick(Task):
     stands on the table.
     """
 
+    goes_straight: ClassVar[bool] = True
+
     kind: Literal["pick"]
     height: PositiveFloat
 
@@ -176,6 +196,8 @@ class Place(Task):
     Done when the object's centre is inside the tray's rim by at least ``margin`` [m], the object
     lies in the tray, and no part of the robot touches it.
     """
+
+    goes_straight: ClassVar[bool] = True
 
     kind: Literal["place"]
     margin: PositiveFloat

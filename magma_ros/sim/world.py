@@ -19,8 +19,11 @@ from magma_ros.sim.belt import Belt
 from magma_ros.sim.bullet import Bullet
 from magma_ros.sim.cabinet import Cabinet
 from magma_ros.sim.camera import Mount, depth_from_buffer, optical_frame
+from magma_ros.sim.contacts import ContactMonitor
+from magma_ros.sim.intruder import Intruder, Visit
 from magma_ros.sim.layout import Layout
 from magma_ros.sim.look import TABLE_SIZE, Look
+from magma_ros.sim.posts import Post
 from magma_ros.sim.prism import Prism
 from magma_ros.sim.schema import Colour, SimulationError
 from magma_ros.sim.suite import CameraSpec, ShapeSpec, Suite, load_arm
@@ -41,6 +44,7 @@ class World:
 
     Attributes:
         arm: The robot.
+        monitor: Watches whether it touches what stands or comes in its way.
         object_height: Of all loose objects [m].
         zone_size: Side of the white zone [m].
         tray_size: Outer side of the tray [m].
@@ -50,7 +54,14 @@ class World:
         base_name: Object that others are stacked on: the last of the layout.
     """
 
-    def __init__(self, suite: Suite, look: Look, layout: Layout) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        look: Look,
+        layout: Layout,
+        posts: Sequence[Post] = (),
+        visit: Visit | None = None,
+    ) -> None:
         scene = suite.scene
         self._bullet = Bullet()
         self._light = look.light
@@ -72,16 +83,35 @@ class World:
             for name, at in layout.objects.items()
         }
         self.arm = Arm(self._bullet, *load_arm(suite.robot))
+        bodies = [self._add_box(p.size, p.centre, p.colour) for p in posts]
+        self._intruder = None if visit is None else Intruder(self._bullet, visit, self.arm.body)
+        if self._intruder is not None:
+            bodies += self._intruder.bodies
+        self.monitor = ContactMonitor(self._bullet, self.arm.body, bodies)
         self.arm.place(layout.tool_position, layout.tool_yaw)
         for _ in range(SETTLE_STEPS):
             self.arm.follow(np.zeros(6), 1.0, 0.0)
             self.advance()
+        if self._intruder is not None:
+            self._intruder.begin()
 
     def advance(self) -> None:
         """One physics step."""
         if self._belt is not None:
             self._belt.drive()
         self._bullet.stepSimulation()
+        self.monitor.sample()
+
+    def go_on(self, now: float, duration: float) -> None:
+        """Let whoever comes in go on, and measure how near the robot is to what is in its way.
+
+        Args:
+            now: Simulated time [s].
+            duration: Until the next call [s].
+        """
+        if self._intruder is not None:
+            self._intruder.advance(now, duration)
+        self.monitor.measure()
 
     def tool_position(self) -> Vector:
         """Measured tool centre, (3,) [m]."""
@@ -303,7 +333,7 @@ class World:
 
     def _add_box(
         self,
-        size: tuple[float, float, float],
+        size: tuple[float, float, float] | Vector,
         centre: tuple[float, float, float] | Vector,
         colour: Colour,
         *,

@@ -76,7 +76,7 @@ def test_pictures_are_refused_where_there_are_none(foreign):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("kitchen", r"no suite 'kitchen'; known: moving, tabletop; one of another package"),
+        ("kitchen", r"no suite 'kitchen'; known: moving, obstacles, tabletop; one of"),
         ("nowhere.at.all:suite", r"cannot import the suite nowhere.at.all:suite: No module"),
         ("json:suite", r"cannot import the suite json:suite: .*no attribute 'suite'"),
         (":suite", r"cannot import the suite :suite"),

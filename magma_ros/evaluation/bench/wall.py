@@ -32,7 +32,7 @@ from magma_ros.evaluation.bench.gate_plan import (
 )
 from magma_ros.evaluation.computers.hog import cpu_hog, find_hog, usable_cores
 from magma_ros.evaluation.play.actors import ActorProcess, PolicyActor
-from magma_ros.evaluation.suites import find_suite, suite_names
+from magma_ros.evaluation.suites import find_suite
 from magma_ros.evaluation.world import Demonstrates, World
 from magma_ros.gate.gates import make_gate
 from magma_ros.machine import processor_name
@@ -44,6 +44,9 @@ BLOCK = 250
 
 CLIP = 25
 """Consecutive observations of a scene, before it is the next scene's turn."""
+
+SUITES = ("tabletop", "moving")
+"""Suites whose tasks are looked at."""
 
 SPLIT = "seen"
 """Of the scenes."""
@@ -319,7 +322,7 @@ def _take_turns(
 
 def example_clips(period: float) -> Iterable[list[Observation]]:
     """Observations of the first moments of every task, played by the expert."""
-    for suite in suite_names():
+    for suite in SUITES:
         for task in find_suite(suite).tasks:
             with closing(find_suite(suite).make_world()) as world:
                 world.reset(task, SPLIT, SEED)

@@ -34,6 +34,9 @@ class EpisodeResult:
         lag: Longest time by which the world fell behind its clock [s].
         trace_errors: For each predicted point whose time came: distance from where the gripper,
             and from where the object in the policy's instruction, really was, on the trace grid.
+        contacts: How often the robot began to touch what it must not touch; None if the world
+            cannot tell.
+        nearest: How near it came [m]; None if the world cannot tell, or there was nothing.
     """
 
     scene: Scene
@@ -53,6 +56,8 @@ class EpisodeResult:
     stalls: int
     lag: float
     trace_errors: tuple[tuple[float, float], ...]
+    contacts: int | None = None
+    nearest: float | None = None
 
     @property
     def decisions(self) -> int:

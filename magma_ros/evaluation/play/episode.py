@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from types import TracebackType
@@ -19,6 +20,7 @@ from magma_ros.evaluation.suites import find_suite
 from magma_ros.evaluation.world import (
     INSTANT,
     Control,
+    CountsContacts,
     ExplainsFailure,
     KnowsMarks,
     Scene,
@@ -133,6 +135,7 @@ class Episode:
         """The result of the episode."""
         world, verdicts = self.world, self._verdicts
         explains = world if isinstance(world, ExplainsFailure) else None
+        counts = world if isinstance(world, CountsContacts) else None
         closest, closest_at = (None, None) if explains is None else explains.closest
         return EpisodeResult(
             scene=self.scene,
@@ -152,6 +155,8 @@ class Episode:
             stalls=self.stalls,
             lag=self.lag,
             trace_errors=self._trace_errors(),
+            contacts=None if counts is None else counts.contacts,
+            nearest=None if counts is None or math.isinf(counts.nearest) else counts.nearest,
         )
 
     def _served(self) -> bool:
