@@ -4,16 +4,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from pydantic import PositiveInt
 
 from magma_ros.files import read_yaml
 from magma_ros.share import share_file
 from magma_ros.sim.schema import Data, SimulationError, choose
 from magma_ros.sim.suite import load_suite, suite_names
+
+
+class MarkedNames(Data):
+    """How what a mark in the picture points at is named.
+
+    Attributes:
+        numbers: Highest number of a mark that is a word of its own.
+        objects: Names of an object, with ``{number}`` in the place of the mark's.
+        drawers: Names of a drawer.
+    """
+
+    numbers: PositiveInt
+    objects: tuple[str, ...]
+    drawers: tuple[str, ...]
 
 
 class Phrasebook(Data):
@@ -23,11 +39,13 @@ class Phrasebook(Data):
         nouns: By shape.
         generic: Nouns for any shape.
         phrasings: By task and by split.
+        marked: Names of what a mark points at.
     """
 
     nouns: dict[str, tuple[str, ...]]
     generic: tuple[str, ...]
     phrasings: dict[str, dict[str, tuple[str, ...]]]
+    marked: MarkedNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +109,50 @@ def vocabulary() -> tuple[str, ...]:
         for phrasings in by_split.values():
             words.update(*(p.format(target="", base="", colour="").split() for p in phrasings))
     return tuple(sorted(words))
+
+
+TARGET, DRAWER = "the {target}", "the {colour} drawer"
+"""What a mark's name takes the place of in a phrasing."""
+
+
+def marked_instructions(task: str, base: str, rng: np.random.Generator) -> tuple[str, ...]:
+    """Ways to ask for a task in which the object is named by a mark, each with a number drawn.
+
+    Args:
+        task: Name of a task, for example ``push``.
+        base: What the object is to be put on, as in ``red cube``; empty where that is nothing.
+        rng: Draws the numbers.
+
+    Raises:
+        SimulationError: There are no phrasings for that task.
+    """
+    book = phrasebook()
+    splits = choose("task with phrasings", task, book.phrasings).values()
+    phrasings = dict.fromkeys(phrasing for split in splits for phrasing in split)
+    return tuple(
+        phrasing.replace(place, name).format(number=rng.integers(book.marked.numbers) + 1, base=base)
+        for phrasing in phrasings
+        for place, names in ((TARGET, book.marked.objects), (DRAWER, book.marked.drawers))
+        for name in names
+        if place in phrasing
+    )
+
+
+def base_of(task: str, instruction: str) -> str:
+    """What an instruction wants the object put on, as in ``red cube``; empty if on nothing."""
+    thing = r"(?:\w+ \w+)"
+    for phrasings in phrasebook().phrasings[task].values():
+        for phrasing in phrasings:
+            pattern = phrasing.format(target=thing, base=f"(?P<base>{thing})", colour=r"\w+")
+            if (found := re.fullmatch(pattern, instruction)) and "base" in found.groupdict():
+                return found["base"]
+    return ""
+
+
+@cache
+def marked_vocabulary() -> tuple[str, ...]:
+    """:func:`vocabulary`, and then the words that only marks are named by."""
+    book = phrasebook().marked
+    words = {str(number + 1) for number in range(book.numbers)}
+    words.update(*(name.format(number="").split() for name in (*book.objects, *book.drawers)))
+    return (*vocabulary(), *sorted(words.difference(vocabulary())))

@@ -21,6 +21,7 @@ def augment(
     std: Tensor,
     generator: torch.Generator,
     trace_camera: str | None = None,
+    point_camera: str | None = None,
 ) -> Batch:
     """A varied copy; images become float on 0 to 255.
 
@@ -30,6 +31,7 @@ def augment(
         std: (P,) standard deviation of the measured values.
         generator: Source of randomness, on the CPU.
         trace_camera: Camera in whose image the traces lie.
+        point_camera: Camera in whose image the points lie.
     """
     inputs, labels = batch
     noise = torch.randn(inputs.proprioception.shape, generator=generator)
@@ -38,8 +40,10 @@ def augment(
     if config.tilt is not None:
         turn = _draw_turns(len(noise), config.tilt, generator).to(noise.device)
         images, labels = _tilt(images, labels, turn, config.tilt, trace_camera)
+        if inputs.point is not None and point_camera == config.tilt.camera:
+            inputs = inputs._replace(point=_turn_mark(inputs, turn, config.tilt))
     measured = inputs.proprioception + config.proprioception * std * noise
-    return Batch(Inputs(images, measured, inputs.tokens), labels)
+    return Batch(inputs._replace(images=images, proprioception=measured), labels)
 
 
 def turn_image(image: Tensor, turn: Tensor, field_of_view: float) -> Tensor:
@@ -100,6 +104,15 @@ def _tilt(
     if trace_camera == name:
         labels = labels._replace(traces=moved(labels.traces))
     return images, labels
+
+
+def _turn_mark(inputs: Inputs, turn: Tensor, config: TiltConfig) -> Tensor:
+    """The points after a turn of their camera; those that are none stay zeros."""
+    assert inputs.point is not None
+    height, width = inputs.images[config.camera].shape[1:3]
+    place, present = inputs.point[:, None, :2], inputs.point[:, 2:]
+    moved = turn_points(place, turn, config.field_of_view, width / height).squeeze(1)
+    return torch.cat([moved.clamp(0.0, 1.0) * present, present], dim=-1)
 
 
 def _draw_turns(count: int, config: TiltConfig, generator: torch.Generator) -> Tensor:

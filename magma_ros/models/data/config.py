@@ -129,6 +129,22 @@ class TiltConfig(Strict):
     share: Fraction = 0.5
 
 
+class MarkConfig(Strict):
+    """How demonstrations are marked for a network that takes a point.
+
+    Attributes:
+        told: Share of the samples whose instruction names the object by the mark alone.
+        besides: Share of the samples whose object is named by words and marked besides.
+        jitter: Farthest that a mark is off the object's centre, as a share of the image.
+        lag: Most steps by which a mark that follows its object is late.
+    """
+
+    told: Fraction = 0.5
+    besides: Fraction = 0.25
+    jitter: Fraction = 0.03
+    lag: Annotated[int, Field(ge=0)] = 3
+
+
 class AugmentationConfig(Strict):
     """What is varied at training time.
 
@@ -138,6 +154,7 @@ class AugmentationConfig(Strict):
         colour: Largest relative change of each colour channel.
         proprioception: Standard deviation of the noise on measured values, in units of theirs.
         tilt: Turns of the fixed camera, or none.
+        marks: How objects are marked, for a network that takes a point.
     """
 
     brightness: Fraction = 0.15
@@ -145,3 +162,4 @@ class AugmentationConfig(Strict):
     colour: Fraction = 0.05
     proprioception: Fraction = 0.05
     tilt: TiltConfig | None = None
+    marks: MarkConfig = MarkConfig()

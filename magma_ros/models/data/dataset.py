@@ -24,6 +24,7 @@ from rich.progress import track
 from tokenizers import Tokenizer
 
 from magma_ros.models.data.config import DataConfig
+from magma_ros.models.data.marks import marked_tokens
 from magma_ros.models.data.shards import SCHEMA, DataError, find_shards, read_columns
 from magma_ros.models.data.statistics import Statistics, matrix
 from magma_ros.models.data.words import encode
@@ -33,6 +34,10 @@ from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.normalisation import normalise
 from magma_ros.sim.simulation import PROPRIOCEPTION
 from magma_ros.types import FloatArray, ImageArray
+
+
+MOVING = frozenset({"moving"})
+"""Suites whose world goes on by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,10 @@ class Demonstrations:
         traces: (N, H, 2, 2) tool and target some steps later, column and row, 0 to 1 across the
             image of the network's traces.
         traced: (N, H) whether only the expert acted until then, and the episode went on.
+        since: (N,) steps since the episode's first.
+        moves: (N,) whether the world goes on by itself, so that an old mark may be on nothing.
+        marked: (N, V, T) instructions that name the object by a mark; V is 0 for a network that
+            takes none.
     """
 
     chunk_length: int
@@ -64,6 +73,9 @@ class Demonstrations:
     pixels: dict[str, FloatArray]
     traces: FloatArray
     traced: npt.NDArray[np.bool_]
+    since: npt.NDArray[np.int64]
+    moves: npt.NDArray[np.bool_]
+    marked: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
@@ -131,6 +143,9 @@ class Demonstrations:
             pixels={n: np.concatenate([part.pixels[n] for part in parts]) for n in first.pixels},
             traces=np.concatenate([part.traces for part in parts]),
             traced=np.concatenate([part.traced for part in parts]),
+            since=np.concatenate([part.since for part in parts]),
+            moves=np.concatenate([part.moves for part in parts]),
+            marked=np.concatenate([part.marked for part in parts]),
         )
 
     @classmethod
@@ -163,6 +178,9 @@ class Demonstrations:
             pixels={c.name: _places(table, ("target", "goal"), c.name) for c in network.cameras},
             traces=traces,
             traced=traced,
+            since=table.column("step").to_numpy().astype(np.int64),
+            moves=np.array([suite in MOVING for suite in table.column("suite").to_pylist()]),
+            marked=_marked(table, network, tokenizer),
         )
 
     def __len__(self) -> int:
@@ -189,6 +207,20 @@ class Demonstrations:
                 traced=torch.from_numpy(self.traced[rows]),
             ),
         )
+
+
+    def places(
+        self, rows: npt.NDArray[np.int64], camera: str, lag: npt.NDArray[np.int64]
+    ) -> tuple[FloatArray, FloatArray]:
+        """(B, 2) of the target each: when it was marked, and now or a few steps ago.
+
+        A mark that is not followed is worthless where the world moves, so there both are the
+        latter.
+        """
+        late = np.minimum(lag, self.since[rows])
+        first = np.where(self.moves[rows], late, self.since[rows])
+        targets = self.pixels[camera][:, 0]
+        return targets[rows - first], targets[rows - late]
 
 
 def gather(blocks: Sequence[ImageArray], rows: npt.NDArray[np.int64]) -> ImageArray:
@@ -221,6 +253,21 @@ def _check(network: PolicyConfig) -> None:
             f"network.trace.camera: the tool in camera {network.trace.camera} is not recorded; "
             "use front"
         )
+
+
+def _marked(
+    table: pa.Table, network: PolicyConfig, tokenizer: Tokenizer
+) -> npt.NDArray[np.int64]:
+    """Instructions by a mark; see :class:`Demonstrations`."""
+    if network.point is None:
+        return np.empty((len(table), 0, network.max_tokens), np.int64)
+    columns = (table.column(name).to_pylist() for name in ("task", "seed", "instruction"))
+    episodes = list(zip(*columns, strict=True))
+    known = {
+        (task, seed, told): marked_tokens(task, seed, told, tokenizer, network.max_tokens)
+        for task, seed, told in dict.fromkeys(episodes)
+    }
+    return np.stack([known[episode] for episode in episodes])
 
 
 def _traces(

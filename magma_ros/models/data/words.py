@@ -16,14 +16,17 @@ from tokenizers.pre_tokenizers import Whitespace
 from magma_ros.policy.preprocess import PAD, UNKNOWN
 from magma_ros.types import MagmaError
 
+RESERVED = ("[PAD]", "[UNK]")
+"""What ids 0 and 1 stand for: filling, and words outside the vocabulary."""
+
 
 def make_tokenizer(vocabulary: Iterable[str]) -> Tokenizer:
     """A tokenizer for these words; ids 0 and 1 are padding and unknown words."""
-    words = ["[PAD]", "[UNK]", *vocabulary]
+    words = [*RESERVED, *vocabulary]
     ids = {word: index for index, word in enumerate(words)}
-    if (ids["[PAD]"], ids["[UNK]"]) != (PAD, UNKNOWN) or len(ids) != len(words):
+    if tuple(ids[word] for word in RESERVED) != (PAD, UNKNOWN) or len(ids) != len(words):
         raise MagmaError("a vocabulary holds every word once; remove the duplicates")
-    tokenizer = Tokenizer(WordLevel(ids, unk_token="[UNK]"))  # noqa: S106
+    tokenizer = Tokenizer(WordLevel(ids, unk_token=RESERVED[UNKNOWN]))  # noqa: S106
     tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = Whitespace()
     return tokenizer

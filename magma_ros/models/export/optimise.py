@@ -196,8 +196,11 @@ class Tower(nn.Module):
         self.sizes = [count for count in channels for _ in ("scale", "shift")]
         self.norm, self.projector = tower.norm, tower.projector
         self.position, self.grounding = tower.position, tower.grounding
+        self.point = tower.point
 
-    def forward(self, image: Tensor, instruction: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, image: Tensor, instruction: Tensor, point: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """What :meth:`VisionTower.forward` gives."""
         features = image
         if self.films is None:
@@ -208,6 +211,8 @@ class Tower(nn.Module):
             for step, scale, shift in zip(self.steps, given[::2], given[1::2], strict=True):
                 features = step(features) * scale + shift
         tokens = self.projector(self.norm(features.flatten(1, 2))) + self.position
+        if self.point is not None:
+            tokens = tokens + self.point(point)
         if self.grounding is None:
             return tokens, None
         grounded, heat = self.grounding(tokens, instruction)

@@ -102,6 +102,16 @@ class TraceConfig(Strict):
         return self
 
 
+class PointConfig(Strict):
+    """A place that the instruction names by a mark: Magma's Set-of-Mark, an input of the looks.
+
+    Attributes:
+        camera: The image that it lies in.
+    """
+
+    camera: str
+
+
 class PolicyConfig(Strict):
     """Inputs and outputs of a network of any kind.
 
@@ -112,6 +122,7 @@ class PolicyConfig(Strict):
         max_tokens: Length of the padded instruction.
         chunk_length: Steps K in a plan.
         trace: The traces that the exits predict, or None.
+        point: The place that it may be given, or None.
     """
 
     kind: str
@@ -120,6 +131,7 @@ class PolicyConfig(Strict):
     max_tokens: Positive
     chunk_length: Positive
     trace: TraceConfig | None = None
+    point: PointConfig | None = None
 
 
 class NetworkConfig(PolicyConfig):
@@ -183,8 +195,9 @@ class NetworkConfig(PolicyConfig):
                     f"view {view.name} must read a whole fraction of the {height} x {width} pixels "
                     f"of camera {view.camera}"
                 )
-        if self.trace is not None and self.trace.camera not in sizes:
-            raise ValueError(f"trace reads camera {self.trace.camera}, which is not given")
+        for name, section in (("trace", self.trace), ("point", self.point)):
+            if section is not None and section.camera not in sizes:
+                raise ValueError(f"{name} reads camera {section.camera}, which is not given")
         return self
 
 
@@ -193,6 +206,7 @@ class ActConfig(PolicyConfig):
 
     Attributes:
         trace: Always None: it predicts no traces.
+        point: Always None: it takes no marks.
         depths: Residual blocks per stage of the image trunk.
         channels: Channels per stage; every stage after the first halves the resolution.
         width: Width of the transformers.
@@ -206,6 +220,7 @@ class ActConfig(PolicyConfig):
 
     kind: Literal["act"]
     trace: None = None
+    point: None = None
     depths: tuple[Positive, ...]
     channels: tuple[Annotated[Positive, Field(multiple_of=CHANNELS_PER_GROUP)], ...]
     width: Positive

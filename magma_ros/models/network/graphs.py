@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from magma_ros.models.network.actions import decode
 from magma_ros.models.network.config import CameraConfig, PolicyConfig
 from magma_ros.models.network.network import FirstLookStage, LookStage, ThinkStage
-from magma_ros.policy.manifest import EXIT_OUTPUTS, TRACE_OUTPUT, TensorSpec
+from magma_ros.policy.manifest import EXIT_OUTPUTS, POINT_INPUT, TRACE_OUTPUT, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ def stage_graphs(stages: nn.ModuleList) -> list[StageGraph]:
         look = cast("FirstLookStage | LookStage", stage)
         cameras = tuple(dict.fromkeys(look.vision.cameras.values()))
         given = (before, "instruction") if index else ("proprioception", "tokens")
+        if look.vision.takes_point or getattr(look, "point", None) is not None:
+            given = (*given, POINT_INPUT)
         made = ("instruction",) if later_look and not index else ()
         graphs.append(
             StageGraph(
@@ -111,6 +113,7 @@ def example_inputs(config: PolicyConfig) -> dict[str, Tensor]:
         **{f"image_{camera.name}": image(camera) for camera in config.cameras},
         "proprioception": torch.randn(1, len(config.proprioception), generator=generator),
         "tokens": tokens,
+        **({} if config.point is None else {POINT_INPUT: torch.tensor([[0.3, 0.6, 1.0]])}),
     }
 
 

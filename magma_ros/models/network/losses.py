@@ -21,6 +21,7 @@ from torch.nn import functional
 from magma_ros.models.network.actions import decode, soft_labels
 from magma_ros.models.network.config import LossConfig, ViewConfig
 from magma_ros.models.network.network import Inputs, PolicyOutput
+from magma_ros.models.network.point import near_cells
 
 POSITION_UNIT = 0.1
 """Relative positions are learned in decimetres, so that they are of the order of one."""
@@ -150,16 +151,7 @@ def heat_loss(logits: Tensor, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
     Returns:
         The mean over what is in view.
     """
-    columns = _spread(pixels[..., 0], grid[1])
-    rows = _spread(pixels[..., 1], grid[0])
-    wanted = (rows.unsqueeze(-1) * columns.unsqueeze(-2)).flatten(-2)
+    wanted = near_cells(pixels, grid)
     seen = ((pixels > 0.0) & (pixels < 1.0)).all(dim=-1).float()
     surprise = -(wanted * functional.log_softmax(logits[:, :2].float(), dim=-1)).sum(dim=-1)
     return (surprise * seen).sum() / seen.sum().clamp_min(1.0)
-
-
-def _spread(place: Tensor, cells: int) -> Tensor:
-    """Linear weights of a place in 0..1 on the two nearest of ``cells`` cell centres."""
-    centre = (place.unsqueeze(-1) * cells - 0.5).clamp(0.0, cells - 1.0)
-    index = torch.arange(cells, device=place.device)
-    return (1.0 - (centre - index).abs()).clamp_min(0.0)

@@ -42,7 +42,7 @@ class MagmaPolicy(Policy):
         super().__init__()
         self.config = config
         self.stages = nn.ModuleList()
-        length = config.chunk_length + 1 + config.max_tokens
+        length = config.chunk_length + 1 + config.max_tokens + (config.point is not None)
         for stage in config.stages:
             if isinstance(stage, ThinkConfig):
                 self.stages.append(ThinkStage(config, stage, length))
@@ -57,10 +57,10 @@ class MagmaPolicy(Policy):
         exits: list[ExitOutput] = []
         heat: dict[str, Tensor] = {}
         first, *rest = self.stages
-        state, instruction, heat = first(inputs.images, inputs.proprioception, inputs.tokens)
+        state, instruction, heat = first(*inputs)
         for stage in rest:
             if isinstance(stage, LookStage):
-                state, more = stage(inputs.images, state, instruction)
+                state, more = stage(inputs.images, state, instruction, inputs.point)
                 heat |= more
                 continue
             think = cast("ThinkStage", stage)

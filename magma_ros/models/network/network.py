@@ -8,8 +8,9 @@ needs beyond that is an option of the configuration: vision modulated by the ins
 arXiv 1709.07871), grounding tokens (a spatial softmax as in arXiv 1504.00702, steered by the
 instruction), and learned action queries that attend to everything and are attended by everything.
 
-All tokens form one *state* (B, S, D): K action queries, one proprioception token, the words, then
-the tokens of each look in the order in which they entered. A later look only appends.
+All tokens form one *state* (B, S, D): K action queries, one proprioception token, the words, the
+point if the network takes one, then the tokens of each look in the order in which they entered. A
+later look only appends.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from magma_ros.models.network.config import (
     TraceConfig,
     ViewConfig,
 )
+from magma_ros.models.network.point import PointEncoder, PointMark
 from magma_ros.types import ACTION_DIMS
 
 # Magma's image statistics: those of OpenAI's CLIP.
@@ -51,11 +53,14 @@ class Inputs(NamedTuple):
         images: By camera name, (B, H, W, 3) uint8 RGB.
         proprioception: (B, P) in raw units.
         tokens: (B, T) int64 word ids, 0 = padding.
+        point: (B, 3) column and row of what a mark names, 0 to 1 across the image, then 1; or
+            zeros for no mark. None for a network that takes none.
     """
 
     images: dict[str, Tensor]
     proprioception: Tensor
     tokens: Tensor
+    point: Tensor | None = None
 
 
 class ExitOutput(NamedTuple):
@@ -92,7 +97,7 @@ def tokens_of(view: ViewConfig, config: NetworkConfig) -> int:
 
 
 class FirstLookStage(nn.Module):
-    """Builds the state: queries, proprioception, words, and the first views' tokens."""
+    """Builds the state: queries, proprioception, words, point, and the first views' tokens."""
 
     proprioception_mean: Tensor
     proprioception_std: Tensor
@@ -105,18 +110,27 @@ class FirstLookStage(nn.Module):
         self.instruction = InstructionEncoder(config, vocabulary)
         self.proprioception = mlp(fields, width)
         self.queries = nn.Parameter(0.02 * torch.randn(1, config.chunk_length, width))
+        self.point = None if config.point is None else PointEncoder(width)
         self.vision = VisionTowers(config, stage)
 
     def forward(
-        self, images: dict[str, Tensor], proprioception: Tensor, tokens: Tensor
+        self,
+        images: dict[str, Tensor],
+        proprioception: Tensor,
+        tokens: Tensor,
+        point: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The state (B, S, D), the instruction's summary (B, D) and the heat maps."""
         words, instruction = self.instruction(tokens)
+        pointed: list[Tensor] = []
+        if self.point is not None:
+            token, shift = self.point(point)
+            pointed, instruction = [token], instruction + shift
         measured = (proprioception - self.proprioception_mean) / self.proprioception_std
         body = self.proprioception(measured).unsqueeze(1)
         queries = self.queries.expand(len(tokens), -1, -1)
-        seen, heat = self.vision(images, instruction)
-        return torch.cat([queries, body, words, *seen], dim=1), instruction, heat
+        seen, heat = self.vision(images, instruction, point)
+        return torch.cat([queries, body, words, *pointed, *seen], dim=1), instruction, heat
 
 
 class LookStage(nn.Module):
@@ -127,10 +141,14 @@ class LookStage(nn.Module):
         self.vision = VisionTowers(config, stage)
 
     def forward(
-        self, images: dict[str, Tensor], state: Tensor, instruction: Tensor
+        self,
+        images: dict[str, Tensor],
+        state: Tensor,
+        instruction: Tensor,
+        point: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The longer state and the heat maps."""
-        seen, heat = self.vision(images, instruction)
+        seen, heat = self.vision(images, instruction, point)
         return torch.cat([state, *seen], dim=1), heat
 
 
@@ -236,14 +254,19 @@ class VisionTowers(nn.Module):
         )
         self.cameras = {name: config.view(name).camera for name in stage.look}
 
+    @property
+    def takes_point(self) -> bool:
+        """Whether a view shows the image that points lie in."""
+        return any(tower.point is not None for tower in self.towers.values())
+
     def forward(
-        self, images: dict[str, Tensor], instruction: Tensor
+        self, images: dict[str, Tensor], instruction: Tensor, point: Tensor | None = None
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Tokens per view, and the heat maps of views with grounding."""
         seen: list[Tensor] = []
         heat: dict[str, Tensor] = {}
         for name, tower in self.towers.items():
-            tokens, logits = tower(images[self.cameras[name]], instruction)
+            tokens, logits = tower(images[self.cameras[name]], instruction, point)
             seen.append(tokens)
             if logits is not None:
                 heat[name] = logits
@@ -276,13 +299,17 @@ class VisionTower(nn.Module):
         self.norm = nn.LayerNorm(view.channels[-1])
         self.projector = mlp(view.channels[-1], config.width)
         self.position = nn.Parameter(0.02 * torch.randn(1, rows * columns, config.width))
+        marked = config.point is not None and config.point.camera == view.camera
+        self.point = PointMark(config.width, view.grid) if marked else None
         self.grounding = Grounding(config, view.grid) if config.grounding else None
         camera = next(c for c in config.cameras if c.name == view.camera)
         self.shrink = (camera.height // view.height, camera.width // view.width)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, image: Tensor, instruction: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, image: Tensor, instruction: Tensor, point: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, N + G, D) of a (B, H, W, 3) image, and the heat logits (B, G, N).
 
         The image is uint8, or already float on 0 to 255 when it was augmented.
@@ -297,6 +324,8 @@ class VisionTower(nn.Module):
                 features = self.films[index](features, instruction)
         flat = self.norm(features.flatten(2).transpose(1, 2))
         tokens = self.projector(flat) + self.position
+        if self.point is not None:
+            tokens = tokens + self.point(point)
         if self.grounding is None:
             return tokens, None
         grounded, heat = self.grounding(tokens, instruction)

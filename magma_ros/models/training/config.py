@@ -40,6 +40,16 @@ class GraftConfig(Strict):
     learning_rate: float = Field(default=1e-3, gt=0.0)
 
 
+class StartConfig(Strict):
+    """The start from a trained bundle; see ``models.training.restore``.
+
+    Attributes:
+        bundle: Folder of the bundle; its words and statistics are kept.
+    """
+
+    bundle: Path
+
+
 class OptimiserConfig(Strict):
     """The optimiser.
 
@@ -104,6 +114,7 @@ class TrainingConfig(Strict):
         network: The network.
         data: The demonstrations.
         graft: Trained parts to start from, or none.
+        start: A bundle to start from, or none.
         aggregation: Rounds of DAgger, in order.
         optimiser: The optimiser.
         loss: Weights of the losses.
@@ -118,6 +129,7 @@ class TrainingConfig(Strict):
     network: Annotated[NetworkConfig | ActConfig, BeforeValidator(of_its_kind)]
     data: DataConfig
     graft: GraftConfig | None = None
+    start: StartConfig | None = None
     aggregation: tuple[AggregationConfig, ...] = ()
     optimiser: OptimiserConfig
     loss: LossConfig = LossConfig()
@@ -138,9 +150,13 @@ class TrainingConfig(Strict):
         )
 
     @model_validator(mode="after")
-    def _grafts_what_has_towers(self) -> TrainingConfig:
+    def _starts_from_what_fits(self) -> TrainingConfig:
         if self.graft is not None and not isinstance(self.network, NetworkConfig):
             raise ValueError("graft joins parts of kind magma; remove it")
+        if self.start is not None and not isinstance(self.network, NetworkConfig):
+            raise ValueError("start takes a bundle of kind magma; remove it")
+        if self.start is not None and self.graft is not None:
+            raise ValueError("start and graft both give the first weights; keep one")
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,12 @@ from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.normalisation import denormalise
 from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.checkpoint import Recipe
-from magma_ros.policy.manifest import CameraContract, ObservationContract
+from magma_ros.policy.manifest import (
+    POINT_INPUT,
+    CameraContract,
+    ObservationContract,
+    PointContract,
+)
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import ENV_STEP, Simulation
 from magma_ros.sim.suite import load_suite
@@ -58,6 +63,7 @@ def observation_contract(config: PolicyConfig) -> ObservationContract:
         ),
         proprioception=config.proprioception,
         max_tokens=config.max_tokens,
+        point=None if config.point is None else PointContract(camera=config.point.camera),
     )
 
 
@@ -68,7 +74,9 @@ def inputs_of(tensors: Mapping[str, Tensor]) -> Inputs:
         for name, value in tensors.items()
         if name.startswith("image_")
     }
-    return Inputs(images, tensors["proprioception"], tensors["tokens"])
+    return Inputs(
+        images, tensors["proprioception"], tensors["tokens"], tensors.get(POINT_INPUT)
+    )
 
 
 def success_rate(policy: TorchPolicy, suite: str, task: str, episodes: int) -> float:

@@ -14,6 +14,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +27,12 @@ from magma_ros.models.data.augment import augment
 from magma_ros.models.data.config import AggregationConfig
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
+from magma_ros.models.data.marks import mark
 from magma_ros.models.data.shards import CARD
 from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
 from magma_ros.models.network.losses import Batch, Labels, Losses
+from magma_ros.models.network.magma import MagmaPolicy
 from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.aggregate import aggregate
@@ -46,9 +49,10 @@ from magma_ros.models.training.config import (
     load_config,
 )
 from magma_ros.models.training.graft import Part, graft, train_only
+from magma_ros.models.training.restore import recipe_of, restore_bundle
 from magma_ros.models.training.rollout import TorchPolicy, success_rate
 from magma_ros.models.training.runlog import RunLog
-from magma_ros.sim.language import vocabulary
+from magma_ros.sim.language import marked_vocabulary, vocabulary
 from magma_ros.types import MagmaError
 
 LAST_RATE = 0.03
@@ -84,8 +88,12 @@ def train(
     if not checkpoints(run):
         # Demonstrations that the policy of an abandoned run drove are not this policy's.
         shutil.rmtree(run / AGGREGATED, ignore_errors=True)
-    words = vocabulary()
+    words = vocabulary() if config.network.point is None else marked_vocabulary()
     generate(config.data, workers=workers)
+    if config.start is not None:
+        recipe = recipe_of(config.start.bundle, config, words)
+        data = Demonstrations.of(config.data, config.network, recipe.tokenizer())
+        return Trainer(recipe, data, run, workers=workers).train()
     data = Demonstrations.of(config.data, config.network, make_tokenizer(words))
     statistics = Statistics.of(data.actions, data.proprioception)
     return Trainer(Recipe(config, words, statistics), data, run, workers=workers).train()
@@ -111,6 +119,8 @@ class Trainer:
         network = recipe.network()
         if self.config.graft is not None and not checkpoints(run):
             graft(network, recipe, self.config.graft)
+        if self.config.start is not None and not checkpoints(run):
+            restore_bundle(cast("MagmaPolicy", network), self.config.start.bundle)
         network = network.to(self.device)
         self.state = TrainingState(
             step=0,
@@ -170,15 +180,25 @@ class Trainer:
             self.config.seed, self.state.step, self.config.optimiser.batch, len(self.data)
         )
         batch = self.data.batch(rows, self.recipe.statistics)
+        trace, point = self.config.network.trace, self.config.network.point
+        if point is not None:
+            batch = self._mark(batch, rows, point.camera)
         generator = torch.Generator().manual_seed(self._step_seed())
-        trace = self.config.network.trace
         return augment(
             _to(batch, self.device),
             self.config.augmentation,
             self._std,
             generator,
             trace_camera=trace.camera if trace else None,
+            point_camera=point.camera if point else None,
         )
+
+    def _mark(self, batch: Batch, rows: npt.NDArray[np.int64], camera: str) -> Batch:
+        """Give the batch marks."""
+        config = self.config.augmentation.marks
+        rng = np.random.default_rng([self._step_seed(), 1])
+        places = self.data.places(rows, camera, rng.integers(config.lag + 1, size=len(rows)))
+        return mark(batch, self.data.marked[rows], places, config, rng)
 
     def step(self, batch: Batch) -> Losses:
         """One optimiser step on this batch."""
@@ -270,6 +290,7 @@ def _to(batch: Batch, device: torch.device) -> Batch:
             {name: image.to(device) for name, image in inputs.images.items()},
             inputs.proprioception.to(device),
             inputs.tokens.to(device),
+            None if inputs.point is None else inputs.point.to(device),
         ),
         Labels(
             labels.actions.to(device),
