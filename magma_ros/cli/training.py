@@ -9,9 +9,17 @@ from typing import Literal
 
 from magma_ros.cli.common import console
 from magma_ros.doctor import require
+from magma_ros.share import find_bundle
 
 
-def train(*, config: Path, out: Path | None = None, resume: bool = False, workers: int = 0) -> int:
+def train(
+    *,
+    config: Path,
+    out: Path | None = None,
+    resume: bool = False,
+    workers: int = 0,
+    from_bundle: str | None = None,
+) -> int:
     """Train a policy, from nothing to a checkpoint; demonstrations are made if they are missing.
 
     Args:
@@ -19,11 +27,13 @@ def train(*, config: Path, out: Path | None = None, resume: bool = False, worker
         out: Folder for checkpoints and curves; checkpoints/<name> by default.
         resume: Go on from the newest checkpoint in that folder.
         workers: Processes that make demonstrations; 0 for one a core.
+        from_bundle: Start from the weights of this bundle, a shipped one's name or a folder.
     """
     require("sim", "train")
     from magma_ros.models.training.train import train as run_training
 
-    checkpoint = run_training(config, out=out, resume=resume, workers=workers)
+    bundle = None if from_bundle is None else find_bundle(from_bundle)
+    checkpoint = run_training(config, out=out, resume=resume, workers=workers, bundle=bundle)
     console.print(f"last checkpoint: {checkpoint}")
     return 0
 

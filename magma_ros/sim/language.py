@@ -127,12 +127,14 @@ def marked_instructions(task: str, base: str, rng: np.random.Generator) -> tuple
         SimulationError: There are no phrasings for that task.
     """
     book = phrasebook()
+    top = book.marked.numbers
     splits = choose("task with phrasings", task, book.phrasings).values()
     phrasings = dict.fromkeys(phrasing for split in splits for phrasing in split)
+    places = ((TARGET, book.marked.objects), (DRAWER, book.marked.drawers))
     return tuple(
-        phrasing.replace(place, name).format(number=rng.integers(book.marked.numbers) + 1, base=base)
+        phrasing.replace(place, name).format(number=rng.integers(1, top + 1), base=base)
         for phrasing in phrasings
-        for place, names in ((TARGET, book.marked.objects), (DRAWER, book.marked.drawers))
+        for place, names in places
         for name in names
         if place in phrasing
     )

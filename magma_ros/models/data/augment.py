@@ -20,6 +20,7 @@ def augment(
     config: AugmentationConfig,
     std: Tensor,
     generator: torch.Generator,
+    *,
     trace_camera: str | None = None,
     point_camera: str | None = None,
 ) -> Batch:

@@ -35,7 +35,6 @@ from magma_ros.models.network.normalisation import normalise
 from magma_ros.sim.simulation import PROPRIOCEPTION
 from magma_ros.types import FloatArray, ImageArray
 
-
 MOVING = frozenset({"moving"})
 """Suites whose world goes on by itself."""
 
@@ -208,7 +207,6 @@ class Demonstrations:
             ),
         )
 
-
     def places(
         self, rows: npt.NDArray[np.int64], camera: str, lag: npt.NDArray[np.int64]
     ) -> tuple[FloatArray, FloatArray]:
@@ -255,9 +253,7 @@ def _check(network: PolicyConfig) -> None:
         )
 
 
-def _marked(
-    table: pa.Table, network: PolicyConfig, tokenizer: Tokenizer
-) -> npt.NDArray[np.int64]:
+def _marked(table: pa.Table, network: PolicyConfig, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
     """Instructions by a mark; see :class:`Demonstrations`."""
     if network.point is None:
         return np.empty((len(table), 0, network.max_tokens), np.int64)

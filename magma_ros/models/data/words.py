@@ -26,7 +26,7 @@ def make_tokenizer(vocabulary: Iterable[str]) -> Tokenizer:
     ids = {word: index for index, word in enumerate(words)}
     if tuple(ids[word] for word in RESERVED) != (PAD, UNKNOWN) or len(ids) != len(words):
         raise MagmaError("a vocabulary holds every word once; remove the duplicates")
-    tokenizer = Tokenizer(WordLevel(ids, unk_token=RESERVED[UNKNOWN]))  # noqa: S106
+    tokenizer = Tokenizer(WordLevel(ids, unk_token=RESERVED[UNKNOWN]))
     tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = Whitespace()
     return tokenizer

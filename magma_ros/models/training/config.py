@@ -168,11 +168,15 @@ class TrainingConfig(Strict):
         return self
 
 
-def load_config(path: Path) -> TrainingConfig:
+def load_config(path: Path, bundle: Path | None = None) -> TrainingConfig:
     """Read and check a recipe.
 
     A recipe may name another, complete one as its ``base``, by a path relative to itself; the
     sections that it leaves out are then those of its base.
+
+    Args:
+        path: The recipe.
+        bundle: A bundle to start from, instead of what the recipe says.
 
     Raises:
         ConfigError: The file is missing, is not YAML, or a field is unknown or impossible.
@@ -182,6 +186,8 @@ def load_config(path: Path) -> TrainingConfig:
     if "base" in content:
         base = path.parent / str(content.pop("base"))
         content = yaml_mapping(base, error=ConfigError, remedy=remedy) | content
+    if bundle is not None:
+        content["start"] = {"bundle": str(bundle)}
     return check(content, TrainingConfig, path, ConfigError, "correct the recipe")
 
 

@@ -21,7 +21,8 @@ from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import RESERVED
 from magma_ros.models.network.config import NetworkConfig
 from magma_ros.models.network.magma import MagmaPolicy
-from magma_ros.models.network.network import VisionTower
+from magma_ros.models.network.network import FirstLookStage, LookStage, VisionTower
+from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.checkpoint import Recipe
 from magma_ros.models.training.config import TrainingConfig
 from magma_ros.models.training.graph_weights import graph_weights
@@ -59,7 +60,7 @@ def recipe_of(bundle: Path, config: TrainingConfig, more_words: tuple[str, ...] 
     return Recipe(config, words, Statistics(action.q01, action.q99, tuple(mean), tuple(std)))
 
 
-def restore_bundle(network: MagmaPolicy, bundle: Path) -> None:
+def restore_bundle(network: Policy, bundle: Path) -> None:
     """Put the weights of a bundle into a network of the same shape.
 
     Args:
@@ -70,10 +71,13 @@ def restore_bundle(network: MagmaPolicy, bundle: Path) -> None:
         BundleError: The bundle is damaged, or its network is another one.
     """
     manifest = read_manifest(bundle)
+    if not isinstance(network, MagmaPolicy):
+        raise _foreign(bundle, "a network of kind magma, and the recipe's is another")
     weights = network.state_dict()
     parts = _stage_weights(bundle, manifest)
-    if len(parts) != len(network.stages):
-        raise _foreign(bundle, f"{len(parts)} stages instead of {len(network.stages)}")
+    looks = [isinstance(stage, FirstLookStage | LookStage) for stage in network.stages]
+    if looks != [stage.kind == "look" for stage in manifest.stages]:
+        raise _foreign(bundle, f"its stages {', '.join(stage.name for stage in manifest.stages)}")
     for index, (stage, given) in enumerate(zip(network.stages, parts, strict=True)):
         try:
             found = dict(_unfolded(cast("nn.Module", stage), given))
@@ -169,8 +173,9 @@ def _tower(tower: VisionTower, given: Weights) -> Iterator[tuple[str, Tensor]]:
         step, to = _below(given, f"steps.{index}."), f"stages.{index}."
         if index:
             convolution = cast("nn.Conv2d", stage.downsampling_layer[1])
+            kernels = _kernels(step["1.product.weight"], convolution)
             yield from _renamed(_below(step, "0."), f"{to}downsampling_layer.0.")
-            yield f"{to}downsampling_layer.1.weight", _kernels(step["1.product.weight"], convolution)
+            yield f"{to}downsampling_layer.1.weight", kernels
             yield f"{to}downsampling_layer.1.bias", step["1.product.bias"]
         for number, layer in enumerate(stage.layers):
             block = _below(step, f"{number + 2}.")

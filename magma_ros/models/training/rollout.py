@@ -74,9 +74,7 @@ def inputs_of(tensors: Mapping[str, Tensor]) -> Inputs:
         for name, value in tensors.items()
         if name.startswith("image_")
     }
-    return Inputs(
-        images, tensors["proprioception"], tensors["tokens"], tensors.get(POINT_INPUT)
-    )
+    return Inputs(images, tensors["proprioception"], tensors["tokens"], tensors.get(POINT_INPUT))
 
 
 def success_rate(policy: TorchPolicy, suite: str, task: str, episodes: int) -> float:

@@ -14,7 +14,6 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +31,6 @@ from magma_ros.models.data.shards import CARD
 from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
 from magma_ros.models.network.losses import Batch, Labels, Losses
-from magma_ros.models.network.magma import MagmaPolicy
 from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.aggregate import aggregate
@@ -65,7 +63,12 @@ _log = logging.getLogger(__name__)
 
 
 def train(
-    config_path: Path, *, out: Path | None = None, resume: bool = False, workers: int = 0
+    config_path: Path,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    workers: int = 0,
+    bundle: Path | None = None,
 ) -> Path:
     """Train the policy of a recipe, after making the demonstrations that are missing.
 
@@ -74,6 +77,7 @@ def train(
         out: Folder of the run; ``checkpoints/<name>`` if not given.
         resume: Continue the run in that folder if there is one.
         workers: Processes that make demonstrations; 0 for one per core.
+        bundle: A bundle to start from, instead of what the recipe says.
 
     Returns:
         The last checkpoint.
@@ -81,7 +85,7 @@ def train(
     Raises:
         MagmaError: The recipe, the demonstrations or the checkpoint cannot be used.
     """
-    config = load_config(config_path)
+    config = load_config(config_path, bundle)
     run = out or Path("checkpoints") / config.name
     if checkpoints(run) and not resume:
         raise MagmaError(f"{run} already holds a run; resume it or choose another folder")
@@ -120,7 +124,7 @@ class Trainer:
         if self.config.graft is not None and not checkpoints(run):
             graft(network, recipe, self.config.graft)
         if self.config.start is not None and not checkpoints(run):
-            restore_bundle(cast("MagmaPolicy", network), self.config.start.bundle)
+            restore_bundle(network, self.config.start.bundle)
         network = network.to(self.device)
         self.state = TrainingState(
             step=0,

@@ -1,0 +1,166 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle can be trained on: its weights come back as the network's that it was made from."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.export.export import export
+from magma_ros.models.export.parity import compare, observations
+from magma_ros.models.network.config import NetworkConfig
+from magma_ros.models.network.magma import MagmaPolicy
+from magma_ros.models.training.checkpoint import Recipe, load_policy, read_recipe
+from magma_ros.models.training.config import StartConfig, TrainingConfig, load_config
+from magma_ros.models.training.restore import FRESH, recipe_of, restore_bundle
+from magma_ros.models.training.train import Trainer
+from magma_ros.policy.manifest import BundleError, read_manifest
+from magma_ros.share import share_file
+
+from .conftest import recipe_dict
+
+
+def coarse_to_fine(config: TrainingConfig) -> TrainingConfig:
+    """A network that looks twice and shrinks an image, so that all is folded that can be."""
+    content = recipe_dict(config.data.folder)["network"]
+    coarse, wrist = content["views"]
+    coarse["height"] = coarse["width"] = 16
+    fine = coarse | {"name": "front_fine", "height": 32, "width": 32}
+    content["views"] = [coarse, wrist, fine]
+    content["stages"] = [{"look": ["front", "wrist"]}, {"think": 1}]
+    content["stages"] += [{"look": ["front_fine"]}, {"think": 2}]
+    return config.model_copy(update={"network": NetworkConfig.model_validate(content)})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint every weight of which has moved: FiLM and biases start at zero."""
+    rate = recipe.config.optimiser.model_copy(update={"learning_rate": 0.05})
+    config = coarse_to_fine(recipe.config).model_copy(update={"optimiser": rate})
+    run = tmp_path_factory.mktemp("run")
+    return Trainer(replace(recipe, config=config), demonstrations, run).train()
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(checkpoint, tmp_path_factory.mktemp("bundles") / "tiny", precision="fp32")
+
+
+def test_every_weight_of_a_bundle_comes_back(checkpoint: Path, bundle: Path) -> None:
+    trained, recipe = load_policy(checkpoint)
+    found = recipe_of(bundle, recipe.config)
+    assert found.vocabulary == recipe.vocabulary
+    assert not found.statistics.difference(recipe.statistics, 1e-4)
+    network = found.network()
+    restore_bundle(network, bundle)
+    restored = network.state_dict()
+    for name, weight in trained.state_dict().items():
+        if "layer_scale" in name or "pwconv2" in name:
+            continue  # only their product is in the bundle; see the next test
+        if not any(part in name for part in FRESH):
+            torch.testing.assert_close(restored[name], weight, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_a_restored_network_plans_as_its_bundle_does(checkpoint: Path, bundle: Path) -> None:
+    recipe = read_recipe(checkpoint)
+    network = recipe.network()
+    restore_bundle(network, bundle)
+    graphs = network.stage_graphs()
+    files = [bundle / stage.file for stage in read_manifest(bundle).stages]
+    _, largest = compare(graphs, files, observations(recipe.config, recipe.tokenizer()))
+    assert largest < 1e-3
+
+
+def test_the_shipped_bundle_plans_the_same_restored() -> None:
+    shipped = share_file("models", "magma-nano")
+    config = load_config(share_file("models", "magma-nano.train.yaml"))
+    recipe = recipe_of(shipped, config)
+    network = recipe.network()
+    restore_bundle(network, shipped)
+    files = [shipped / stage.file for stage in read_manifest(shipped).stages]
+    scenes = observations(config, recipe.tokenizer())[1::8]
+    deviations, _ = compare(network.stage_graphs(), files, scenes)
+    assert len(deviations) == 6
+    # As far as the int8 bundle was from the network that it was made from; see its card.
+    assert max(deviation.mean for deviation in deviations) < 4e-3
+
+
+def test_training_starts_from_the_bundle_that_the_recipe_names(
+    checkpoint: Path, bundle: Path, demonstrations: Demonstrations, tmp_path: Path
+) -> None:
+    trained, recipe = load_policy(checkpoint)
+    start = recipe.config.model_copy(update={"start": StartConfig(bundle=bundle)})
+    trainer = Trainer(recipe_of(bundle, start), demonstrations, tmp_path)
+    for network in (trainer.state.network, trainer.state.average):
+        found = network.state_dict()["stages.1.exit.bins.weight"]
+        torch.testing.assert_close(found, trained.state_dict()["stages.1.exit.bins.weight"])
+
+
+def test_new_words_come_after_those_of_the_bundle(checkpoint: Path, bundle: Path) -> None:
+    trained, recipe = load_policy(checkpoint)
+    more = recipe_of(bundle, recipe.config, ("aardvark", *recipe.vocabulary))
+    assert more.vocabulary == (*recipe.vocabulary, "aardvark")
+    network = more.network()
+    restore_bundle(network, bundle)
+    name = "stages.0.instruction.embedding.weight"
+    words = network.state_dict()[name]
+    torch.testing.assert_close(words[:-1], trained.state_dict()[name])
+    assert words[-1].abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"width": 32}, "x 16 instead of 1 x 4 x 32"),
+        ({"chunk_length": 8}, "plans of 4 steps"),
+        ({"proprioception": ("ee_x",)}, "other measured values"),
+        ({"trace": None}, None),
+    ],
+)
+def test_a_bundle_of_another_network_is_refused_in_one_sentence(
+    checkpoint: Path, bundle: Path, change: dict[str, object], reason: str | None
+) -> None:
+    config = read_recipe(checkpoint).config
+    network = config.network.model_copy(update=change)
+    config = config.model_copy(update={"network": network})
+    if reason is None:  # a head that the recipe does not want is left out
+        restore_bundle(recipe_of(bundle, config).network(), bundle)
+        return
+    with pytest.raises(BundleError, match=f"does not fit the recipe's network .*{reason}"):
+        restore_bundle(recipe_of(bundle, config).network(), bundle)
+
+
+def test_a_bundle_with_other_stages_is_refused(recipe: Recipe, bundle: Path) -> None:
+    shallow = MagmaPolicy(recipe.config.network, len(recipe.vocabulary) + 2)
+    with pytest.raises(BundleError, match="its stages look_0, think_1, look_2, think_3"):
+        restore_bundle(shallow, bundle)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"cut short")])
+def test_a_damaged_bundle_is_refused(
+    checkpoint: Path, bundle: Path, tmp_path: Path, harm: object
+) -> None:
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    harm(copy / "think_1.onnx")  # type: ignore[operator]
+    with pytest.raises(BundleError, match=r"think_1\.onnx is missing or altered"):
+        recipe_of(copy, read_recipe(checkpoint).config)
+
+
+def test_weights_in_another_file_are_refused(bundle: Path, tmp_path: Path) -> None:
+    import onnx
+
+    from magma_ros.models.training.graph_weights import graph_weights
+
+    path = tmp_path / "think_1.onnx"
+    model = onnx.load(bundle / "think_1.onnx")
+    onnx.save_model(model, path, save_as_external_data=True, location="weights.bin")
+    with pytest.raises(BundleError, match="keeps its weights in another file"):
+        graph_weights(path)
