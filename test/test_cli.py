@@ -71,6 +71,10 @@ from magma_ros.cli import main
             ["launch", "robot.launch.yaml", "robot:=franka_fr3", "servo:=my servo"],
             "'my servo/delta_twist_cmds' is not the name of a topic",
         ),
+        (["console", "--patience", "0.1"], "no guard answers on /guard/get_parameters"),
+        (["console", "--robot", "nope"], "config/robots/nope.yaml is not among the shared files"),
+        (["console", "--domain", "233"], "a DDS domain lies between 0 and 232, not at 233"),
+        (["console", "--config", "nowhere.yaml"], "there is no file nowhere.yaml"),
         (["launch", "demo.launch.yaml", "task"], "name:=value"),
         (["launch", "demo.launch.yaml", "colour:=red"], "colour"),
     ],
@@ -79,6 +83,8 @@ from magma_ros.cli import main
 def test_wrong_request_gets_one_sentence(words, sentence, needs, capsys, tmp_path, monkeypatch):
     if words[0] in {"demo", "eval", "bench", "calibrate"}:
         needs("embedded", "sim")
+    if words[0] == "console":
+        needs("embedded", "console")
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     complaint = capsys.readouterr().err
@@ -92,6 +98,8 @@ def test_wrong_request_gets_one_sentence(words, sentence, needs, capsys, tmp_pat
     [
         (["demo"], "'.[embedded,sim]'"),
         (["launch", "demo.launch.yaml"], "'.[embedded]'"),
+        (["demo", "--console"], "'.[embedded,sim,console]'"),
+        (["console"], "'.[embedded,console]'"),
         (["eval"], "'.[sim]'"),
         (["bench", "gate"], "'.[sim]'"),
         (["train", "--config", "models/magma-nano.train.yaml"], "'.[sim,train]'"),

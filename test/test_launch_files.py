@@ -97,6 +97,23 @@ def test_a_demo_keeps_even_frames_and_clock_to_itself(planned):
         assert {"__ns:=/demo", "/tf:=tf", "/tf_static:=tf_static", "/clock:=clock"} <= set(rules)
 
 
+def test_a_console_is_started_on_request_alone_and_knows_the_robot_and_its_cameras(planned):
+    assert "console_node" not in planned(ROBOT, robot="franka_fr3")
+    asked = {"console": "true", "console_port": "8081", "console_token": "0123456789abcdef"}
+    console = planned(ROBOT, robot="franka_fr3", cameras="top=/rgb", **asked)["console_node"]
+    given = parameters(console)
+    assert (given["port"], given["token"], given["host"]) == (8081, "0123456789abcdef", "127.0.0.1")
+    assert (given["camera_topics"], given["base_frame"]) == ("top=/rgb", "fr3_link0")
+    assert console.respawn
+    assert not console.required
+
+
+def test_a_demo_with_a_console_asks_nobody_but_its_operator_to_hand_over(planned):
+    nodes = planned(DEMO, console="true")
+    assert "console_node" in nodes
+    assert "report_node" not in nodes  # which would ask for it, and end the demo
+
+
 def test_policy_and_guard_come_back_a_few_times_and_the_simulation_not_at_all(planned):
     nodes = planned(DEMO)
     for name in ("policy_node", "guard_node"):

@@ -29,6 +29,7 @@ from magma_ros.cli.data import data_app
 from magma_ros.cli.episodes import episodes_app
 from magma_ros.cli.evaluation import eval_app
 from magma_ros.cli.machine import doctor
+from magma_ros.cli.operator import console
 from magma_ros.cli.run import demo, launch
 from magma_ros.cli.training import export, train
 from magma_ros.types import MagmaError
@@ -41,6 +42,7 @@ app = App(
 for command in (
     demo,
     launch,
+    console,
     eval_app,
     data_app,
     train,

@@ -13,11 +13,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console
+from magma_ros.cli.common import Bundle, JsonFile, complaints
+from magma_ros.cli.common import console as said
 from magma_ros.doctor import require
 from magma_ros.files import json_mapping, make_folder, write_json
 from magma_ros.share import find_bundle, share_file
 from magma_ros.types import MagmaError
+
+WAITS_FOR_A_PERSON = (
+    "the arm waits for a person: open the console's page in a browser (its address follows), then "
+    "hand back to let the policy work, or take over; Ctrl-C ends the demo"
+)
 
 MAX_SEED = 2**31 - 1
 """The last seed of a scene."""
@@ -34,9 +40,14 @@ def demo(
     gate: str = "adaptive",
     run_dir: Path | None = None,
     domain: int | None = None,
+    console: Annotated[bool, Parameter(name="--console", negative="")] = False,
+    console_port: int = 8080,
     json_file: JsonFile = None,
 ) -> int:
     """Carry out one instruction on a simulated robot, every node its own process.
+
+    With --console the arm waits for a person at the operator's console, who takes over or hands it
+    to the policy; then there is no report, and all goes on until Ctrl-C.
 
     Args:
         task: Task of the suite.
@@ -49,6 +60,8 @@ def demo(
         run_dir: Folder for the report and the recording; runs/<time> by default.
         domain: DDS domain to be in, whoever else may be in it. By default the demo takes one that
             nobody on this machine is in, ROS_DOMAIN_ID if that is one, and stays on this machine.
+        console: Wait for a person at the operator's console.
+        console_port: Port of its page.
         json_file: Also write the summary there.
     """
     from magma_ros.agent.tuned_gate import GATE_OPTIONS
@@ -56,7 +69,7 @@ def demo(
     from magma_ros.policy.manifest import read_manifest
     from magma_ros.sim.suite import load_suite
 
-    require("embedded", "sim")
+    require("embedded", "sim", *(["console"] if console else []))
     # A wrong request fails here with one sentence, not in five processes.
     load_suite(suite).task(task)
     if gate not in GATE_OPTIONS:
@@ -75,17 +88,24 @@ def demo(
         "gate": gate,
         "namespace": "",
         "run_dir": str(folder.absolute()),
+        "console": str(console).lower(),
+        "console_port": str(console_port),
     }
     file = share_file("launch", "demo.launch.yaml")
     with _demo_environment(domain) as environment:
         make_folder(folder)
+        if console:
+            said.print(WAITS_FOR_A_PERSON)
         status = run_launch(file, arguments, environment=environment)
+    if console:
+        said.print(f"the episodes are in {folder}", highlight=False)
+        return status
     summary_file = folder / "summary.json"
     if not summary_file.is_file():
         complaints.print(f"the run ended (status {status}) before it had an outcome; see above")
         return 1
     summary = json_mapping(summary_file)
-    console.print(f"{summary['outcome']}: {summary['instruction']!r}; report in {folder}")
+    said.print(f"{summary['outcome']}: {summary['instruction']!r}; report in {folder}")
     if json_file is not None:
         write_json(summary, json_file)
     return 0 if summary["success"] else 1
@@ -109,7 +129,7 @@ def launch(
     require("embedded")
     path = Path(file) if Path(file).is_file() else share_file("launch", file)
     if show_args:
-        console.print(describe_arguments(path), markup=False, highlight=False, soft_wrap=True)
+        said.print(describe_arguments(path), markup=False, highlight=False, soft_wrap=True)
         return 0
     return run_launch(path, parse_arguments(arguments))
 
@@ -127,7 +147,7 @@ def _demo_environment(domain: int | None) -> Iterator[dict[str, str]]:
     given = os.environ.get("ROS_DOMAIN_ID", "")
     usable = given.isdecimal() and int(given) <= MAX_DOMAIN_ID
     with own_domain([int(given)] if usable else []) as number:
-        console.print(
+        said.print(
             f"the demo is in DDS domain {number}; to look into it: export ROS_DOMAIN_ID={number}",
             highlight=False,
         )

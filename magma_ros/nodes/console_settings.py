@@ -53,14 +53,19 @@ def console_config(settings: Settings) -> ConsoleConfig:
     return config
 
 
-CONSOLE_SETTINGS = (
-    BASE_FRAME,
-    LINEAR_SPEED,
-    *POSE_SETTINGS,
-    *GRIPPER_SETTINGS,
-    Setting("cameras", ["front", "wrist"], "Cameras to show, where camera_topics names none."),
+FRAMES_OF_CONSOLE = (BASE_FRAME, LINEAR_SPEED, *POSE_SETTINGS, *GRIPPER_SETTINGS)
+"""Parameters of the robot that a console must know; the guard has them too."""
+
+CAMERAS_OF_CONSOLE = (
     CAMERA_TOPICS,
     Setting("transport", "raw", "Pictures to receive.", choices=("raw", "compressed")),
+)
+"""Parameters of the cameras that a console shares with the policy."""
+
+CONSOLE_SETTINGS = (
+    *FRAMES_OF_CONSOLE,
+    *CAMERAS_OF_CONSOLE,
+    Setting("cameras", ["front", "wrist"], "Cameras to show, where camera_topics names none."),
     Setting("picture_rate", 10.0, "Greatest rate of pictures on the page [Hz].", 0.5, 60.0),
     Setting("picture_width", 640, "Width to which wider pictures are reduced [px].", 64, 3840),
 )

@@ -32,6 +32,8 @@ SERVICES = {
     names.GUARD_STOP,
     names.GUARD_RESET,
     names.RECORDER_RECORD,
+    names.GUARD_PARAMETERS,
+    names.POLICY_PARAMETERS,
     names.SERVO_PARAMETERS,
 }
 DERIVED = {names.POINTS, names.OBSTACLE_MARKERS, names.OVERLAY}
