@@ -40,6 +40,7 @@ GUARD_HOLD = "guard/hold"
 GUARD_STOP = "guard/stop"
 GUARD_RESET = "guard/reset"
 
+DETECTIONS = "detections"
 MARKS = "marks"
 OVERLAY = "overlay/image"
 

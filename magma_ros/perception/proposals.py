@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from magma_ros.perception.error import PerceptionError
 from magma_ros.types import TRACE_GRID, DepthArray, FloatArray, ImageArray
 
 Mask = npt.NDArray[np.bool_]
@@ -67,6 +68,9 @@ class ProposalConfig:
         depth_step: Jump of depth between neighbouring pixels that parts two things [m].
         colour_step: Change in the share of red or green that parts two things, 0..1; 1 for none.
         least_area: Least visible surface of a thing, seen from the camera [m^2].
+
+    Raises:
+        PerceptionError: The area in which things are looked for has no corners, or no size.
     """
 
     worktop: float = 0.0
@@ -78,6 +82,14 @@ class ProposalConfig:
     depth_step: float = 0.02
     colour_step: float = 0.1
     least_area: float = 2e-4
+
+    def __post_init__(self) -> None:
+        corners = self.lower, self.upper
+        if any(len(corner) != 2 for corner in corners) or not np.less(*corners).all():
+            raise PerceptionError(
+                f"things are marked from {list(self.lower)} to {list(self.upper)}; give the least "
+                "x and y, and greater ones"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from magma_ros.perception.error import PerceptionError
 from magma_ros.perception.proposals import ProposalConfig, View, proposal_of, propose
 
 HEIGHT, WIDTH, FOCAL = 120, 160, 200.0
@@ -96,6 +97,12 @@ def test_what_was_not_measured_is_nothing(unknown):
     assert len(propose(view, CONFIG)) == 1
     view.depth[:] = unknown
     assert propose(view, CONFIG) == []
+
+
+@pytest.mark.parametrize("area", [{"lower": (1.0,)}, {"lower": (0.5, 0.0), "upper": (0.4, 1.0)}])
+def test_an_area_without_corners_or_size_is_refused(area):
+    with pytest.raises(PerceptionError, match="give the least x and y, and greater ones"):
+        ProposalConfig(**area)
 
 
 def test_what_others_found_is_marked_inside_its_outline_as_far_as_it_is_in_the_picture():
