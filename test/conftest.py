@@ -30,7 +30,15 @@ embedded.install()
 BRINGS = {"core": CORE, **{name: extra.modules for name, extra in EXTRAS.items()}}
 BRINGS["sim"] += ("PIL",)  # matplotlib brings it
 BRINGS["console"] += ("fastapi", "httpx", "starlette", "uvicorn")  # nicegui brings them
-BRINGS["dev"] = ("hypothesis", "importlinter", "mypy", "pytest_benchmark", "ruff", "setuptools")
+BRINGS["dev"] = (
+    "hypothesis",
+    "importlinter",
+    "mypy",
+    "playwright",
+    "pytest_benchmark",
+    "ruff",
+    "setuptools",
+)
 """The modules that each extra brings; those of ``core`` have none."""
 
 OUTDATED = outdated()

@@ -10,6 +10,7 @@ page can say by itself that it hears nothing. What is pressed goes through the m
 from __future__ import annotations
 
 from fastapi import FastAPI
+from nicegui import app as nicegui_app
 from nicegui import ui
 
 from magma_ros.console.page import layout
@@ -21,8 +22,7 @@ from magma_ros.console.robot import Robot
 def mount(app: FastAPI, robot: Robot) -> None:
     """Serve the page at ``/`` of an app, and what it shows.
 
-    To be called once in a process, after every other route of the app: NiceGUI takes all that is
-    left.
+    To be called after every other route of the app, as NiceGUI takes all that is left.
 
     Args:
         app: The console's web application, which lets only those in who may watch and serves the
@@ -30,6 +30,9 @@ def mount(app: FastAPI, robot: Robot) -> None:
         robot: What is shown.
     """
     serve(app, Telemetry(robot))
+    # NiceGUI is made to run once in a process; a console may be deactivated and activated again.
+    nicegui_app.middleware_stack = None
+    nicegui_app.user_middleware.clear()
     ui.page("/", title="magma console")(layout.page)
     ui.run_with(
         app,
