@@ -61,7 +61,7 @@ class ConsoleServer:
     Args:
         robot: What is shown and moved.
         config: Settings.
-        mount: Adds the page. NiceGUI can serve one page in a process's life.
+        mount: Adds the page.
 
     Raises:
         ConsoleError: The settings cannot work.

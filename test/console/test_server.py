@@ -27,7 +27,7 @@ CERTIFICATE = str(Path(__file__).with_name("localhost.pem"))
 
 
 def no_page(app, robot) -> None:
-    """NiceGUI serves one page in a process's life; these tests start many servers."""
+    """These tests start many servers, and NiceGUI takes long to start."""
 
     @app.get("/")
     def root() -> dict:
@@ -175,6 +175,18 @@ def test_it_ends_within_a_second_and_releases_with_browsers_connected(serve, rob
         assert caught.value.rcvd.code == 1001
     silent.close()
     assert not [t for t in threading.enumerate() if t.name == "console"]
+
+
+def test_the_whole_console_can_be_started_again(robot):
+    """As a node is that is deactivated and activated again."""
+    for _ in range(2):
+        server = ConsoleServer(robot, ConsoleConfig(port=0))
+        server.start()
+        page = WEB.get(server.url)
+        server.stop()
+        assert page.status_code == 200
+        assert "/static/console.js" in page.text
+        assert page.headers["cache-control"] == "no-store"
 
 
 # The link
