@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from magma_ros.policy.marks import named_marks
+from magma_ros.policy.marks import mentions_marks, named_marks
 from magma_ros.types import TRACE_GRID
 
 OVERLAP = 2.0
@@ -97,7 +97,8 @@ class Pointing:
             frame_id: Frame of the camera in whose pictures the policy takes points.
         """
         if not self._marks:
-            return ""
+            unclear = self._camera is not None and mentions_marks(self._instruction)
+            return "waiting to be told which mark, as in 'the one marked 3'" if unclear else ""
         mark = f"mark {self._marks[0]}"
         if self._camera is None:
             return f"the policy takes no marks: name the object instead of {mark}"

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import re
 
-_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_MARK = re.compile(
-    rf"\bmark(?:ed)?\s+(?:number\s+)?#?(\d{{1,4}}|{'|'.join(_WORDS)})\b", re.IGNORECASE
-)
+# Digits alone: in "the marked one", one is no number.
+_MARK = re.compile(r"\bmark(?:ed)?\s+(?:number\s+)?#?(\d{1,4})\b", re.IGNORECASE)
+_ANY_MARK = re.compile(r"\bmark(?:s|ed)?\b", re.IGNORECASE)
+
+
+def mentions_marks(instruction: str) -> bool:
+    """Whether an instruction speaks of marks at all, as "the marked one" does."""
+    return _ANY_MARK.search(instruction) is not None
 
 
 def named_marks(instruction: str) -> tuple[int, ...]:
-    """The numbers of the marks that an instruction names, each once, in its order.
-
-    Numbers are digits, or words from one to ten.
-    """
-    found = (match[1].lower() for match in _MARK.finditer(instruction))
-    numbers = (_WORDS.index(word) + 1 if word in _WORDS else int(word) for word in found)
+    """The numbers of the marks that an instruction names, each once, in its order."""
+    numbers = (int(match[1]) for match in _MARK.finditer(instruction))
     return tuple(dict.fromkeys(numbers))

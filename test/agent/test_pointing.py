@@ -93,3 +93,12 @@ def test_a_policy_without_points_says_that_it_takes_no_marks():
     pointing.tell("pick the one marked 3", 10.0)
     pointing.see(point())
     assert "takes no marks: name the object instead of mark 3" in pointing.problem("")
+
+
+def test_a_mark_without_a_number_is_asked_for_where_the_policy_takes_marks(pointing):
+    pointing.tell("pick the marked one", 10.0)
+    pointing.see(point())
+    assert pointing.problem(FRAME).startswith("waiting to be told which mark")
+    blind = Pointing(None)
+    blind.tell("follow the marks on the floor", 10.0)
+    assert blind.problem("") == ""

@@ -4,7 +4,7 @@
 
 import pytest
 
-from magma_ros.policy.marks import named_marks
+from magma_ros.policy.marks import mentions_marks, named_marks
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from magma_ros.policy.marks import named_marks
         ("Push Mark 12 to the zone", (12,)),
         ("reach mark number 4.", (4,)),
         ("pick the one marked #7", (7,)),
-        ("pick the one marked three", (3,)),
+        ("pick the marked one", ()),
         ("put mark 2 on mark 5, not on mark 2", (2, 5)),
         ("pick the red cube", ()),
         ("pick 3 cubes", ()),
@@ -26,5 +26,20 @@ from magma_ros.policy.marks import named_marks
         ("", ()),
     ],
 )
-def test_marks_are_named_by_word_and_number(instruction, marks):
+def test_a_mark_is_named_by_a_word_and_its_number(instruction, marks):
     assert named_marks(instruction) == marks
+
+
+@pytest.mark.parametrize(
+    ("instruction", "spoken_of"),
+    [
+        ("pick the marked one", True),
+        ("Mark 3", True),
+        ("the things with the marks 3 and 4", True),
+        ("push the marker", False),
+        ("go to the market", False),
+        ("", False),
+    ],
+)
+def test_speaking_of_marks_is_told_from_other_words(instruction, spoken_of):
+    assert mentions_marks(instruction) == spoken_of
