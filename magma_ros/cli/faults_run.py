@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -107,9 +108,13 @@ def _try(fault: Fault, folder: Path) -> Trial:
 
     with own_domain() as domain, _environment(ROS_DOMAIN_ID=str(domain)):
         wire = FaultWire()
-        arguments = dict(fault.arguments) | {"run_dir": str((folder / fault.name).absolute())}
+        port = _free_port()
+        arguments = dict(fault.arguments) | {
+            "run_dir": str((folder / fault.name).absolute()),
+            "console_port": str(port),
+        }
         robot = Robot(arguments, folder / f"{fault.name}.log")
-        scene = Scene(wire, robot)
+        scene = Scene(wire, robot, port)
         try:
             drive(fault.driver, scene, START_TIME)
             time.sleep(LEAD_IN)
@@ -123,6 +128,12 @@ def _try(fault: Fault, folder: Path) -> Trial:
             scene.close()
             robot.close()
             wire.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,9 +19,12 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 
+from magma_ros.console.operator import Operator, OperatorError
+from magma_ros.console.robot import Verb
+from magma_ros.console.stalling_proxy import StallingProxy
 from magma_ros.evaluation.bench.faults import Fault, Outcome, Trial
 from magma_ros.nodes import convert, names, qos
-from magma_ros.nodes.fault_wire import CAMERAS, CLOCK, Change, FaultWire
+from magma_ros.nodes.fault_wire import CAMERAS, CLOCK, Change, FaultWire, Said
 
 SHIFT = 5.0
 """By how much stamps are wrong [s]."""
@@ -34,6 +37,9 @@ FLOOD = 10
 
 PLAYED_SPEED = 0.05
 """Speed of the arm where the bench plays the policy [m/s]."""
+
+JOG = (0.0, 0.3, 0.0, 0.0, 0.0, 0.0)
+"""What a person holds: shares of the top speeds."""
 
 PLAYED_PERIOD = 0.02
 """Time between two twists where the bench plays the policy [s]."""
@@ -62,22 +68,34 @@ class Scene:
     Attributes:
         wire: Through which its messages go.
         robot: Its processes.
+        console_port: Where the console is.
         policy: What plays the policy, if the bench does.
+        proxy: Between the first operator and the console.
+        operators: People at the console, played by the bench.
+        heard: What people were told elsewhere than by the guard and in diagnostics.
     """
 
     wire: FaultWire
     robot: Processes
+    console_port: int = 0
     policy: PlayedPolicy | None = None
+    proxy: StallingProxy | None = None
+    operators: list[Operator] = field(default_factory=list)
+    heard: list[Said] = field(default_factory=list)
 
     def close(self) -> None:
         """End what the bench plays."""
         if self.policy is not None:
             self.policy.close()
+        if self.proxy is not None:
+            self.proxy.close()
+        for operator in self.operators:
+            operator.close()
 
     def trial(self, fault: Fault, began: float) -> Trial:
         """What followed a fault made at ``began`` [s, monotonic]."""
         wire = self.wire
-        said = wire.told(began)
+        said = next(iter(self.heard), None) or wire.told(began)
         still = wire.arm_still(began)
         if fault.outcome is Outcome.GOES_ON and wire.moving():
             still = math.inf
@@ -126,6 +144,9 @@ def drive(driver: str, scene: Scene, patience: float) -> None:
         TimeoutError: It does not within ``patience`` [s].
     """
     end = time.monotonic() + patience
+    if driver == "person":
+        _take_over(scene, end)
+        return
     if driver == "bench":
         scene.policy = PlayedPolicy(scene.wire)
     said = "no guard answers"
@@ -138,6 +159,29 @@ def drive(driver: str, scene: Scene, patience: float) -> None:
     while not scene.wire.moving():
         if time.monotonic() > end:
             raise TimeoutError("the arm did not move")
+        time.sleep(0.01)
+
+
+def _take_over(scene: Scene, end: float) -> None:
+    scene.proxy = StallingProxy(scene.console_port)
+    while not scene.operators:
+        try:
+            scene.operators.append(Operator(f"http://127.0.0.1:{scene.proxy.port}", "Ada"))
+        except OperatorError:
+            if time.monotonic() > end:
+                raise TimeoutError("the console does not answer") from None
+            time.sleep(0.2)
+    operator = scene.operators[0]
+    answers = operator.take_lease(), operator.request(Verb.TAKE_OVER)
+    while not all(answer.accepted for answer in answers):
+        if time.monotonic() > end:
+            raise TimeoutError(f"nobody could take over: {answers}")
+        time.sleep(0.2)
+        answers = operator.take_lease(), operator.request(Verb.TAKE_OVER)
+    operator.hold(JOG)
+    while not scene.wire.moving():
+        if time.monotonic() > end:
+            raise TimeoutError("the arm does not follow the operator")
         time.sleep(0.01)
 
 
@@ -242,6 +286,24 @@ def _terminate(scene: Scene) -> None:
     scene.robot.terminate()
 
 
+def _second_operator(scene: Scene) -> None:
+    second = Operator(f"http://127.0.0.1:{scene.console_port}", "Bob")
+    scene.operators.append(second)
+    second.hold([-share for share in JOG])
+    answer = second.request(Verb.TAKE_OVER)
+    scene.heard.append(Said(time.monotonic(), 1, f"to the second operator: {answer.sentence}"))
+
+
+def _lose_page(scene: Scene) -> None:
+    assert scene.proxy is not None
+    scene.proxy.close()
+
+
+def _stall_page(scene: Scene) -> None:
+    assert scene.proxy is not None
+    scene.proxy.stall()
+
+
 INJECTIONS: dict[str, Callable[[Scene], None]] = {
     "policy-killed": _signal("policy_node", signal.SIGKILL),
     "policy-hung": _signal("policy_node", signal.SIGSTOP),
@@ -260,6 +322,11 @@ INJECTIONS: dict[str, Callable[[Scene], None]] = {
     "twist-huge": _say(1e6),
     "foreign-policy": _foreign(names.POLICY_TWIST),
     "foreign-robot": _foreign(names.ROBOT_TWIST),
+    "console-killed": _signal("console_node", signal.SIGKILL),
+    "console-hung": _signal("console_node", signal.SIGSTOP),
+    "page-lost": _lose_page,
+    "page-stalled": _stall_page,
+    "two-operators": _second_operator,
     "flood": _flood_all,
     "disk-full": _fill_disk,
     "terminated": _terminate,

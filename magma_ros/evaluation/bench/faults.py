@@ -24,7 +24,7 @@ LIMIT = 0.3
 STILL = 0.005
 """Speed below which the arm counts as still [m/s]."""
 
-WATCHED = 2.5
+WATCHED = 5.0
 """Time for which is watched what follows a fault [s]."""
 
 
@@ -55,6 +55,7 @@ class Fault:
 
 
 _NO_POLICY = (("policy", "false"),)
+_CONSOLE = (("policy", "false"), ("console", "true"))
 
 FAULTS: tuple[Fault, ...] = (
     Fault("policy-killed", "policy killed (SIGKILL)"),
@@ -76,6 +77,26 @@ FAULTS: tuple[Fault, ...] = (
     Fault("twist-huge", "policy sends 1e6 m/s", driver="bench", arguments=_NO_POLICY),
     Fault("foreign-policy", "a second publisher on policy/twist"),
     Fault("foreign-robot", "a second publisher on the robot's commands"),
+    Fault(
+        "console-killed", "console killed mid-jog (SIGKILL)", driver="person", arguments=_CONSOLE
+    ),
+    Fault("console-hung", "console hung mid-jog (SIGSTOP)", driver="person", arguments=_CONSOLE),
+    Fault(
+        "page-lost", "the operator's connection lost mid-jog", driver="person", arguments=_CONSOLE
+    ),
+    Fault(
+        "page-stalled",
+        "the operator's connection stalls mid-jog",
+        driver="person",
+        arguments=_CONSOLE,
+    ),
+    Fault(
+        "two-operators",
+        "a second operator wants to jog",
+        Outcome.GOES_ON,
+        driver="person",
+        arguments=_CONSOLE,
+    ),
     Fault("flood", "every message ten times", Outcome.GOES_ON),
     Fault("disk-full", "the recorder can write no more", Outcome.GOES_ON),
     Fault("terminated", "SIGTERM of everything"),
