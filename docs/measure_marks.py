@@ -49,7 +49,7 @@ def marked(simulation: Simulation, view: View, proposal: Proposal) -> str:
     shown = view.points()[row, column]
     away = {
         name: float(np.linalg.norm(shown[:2] - simulation.object_position(name)[:2]))
-        for name in simulation.object_names
+        for name in simulation.world.object_names
     }
     nearest = min(away, key=lambda name: away[name])
     return nearest if away[nearest] <= FOOTPRINT else ""
@@ -64,8 +64,8 @@ def measure(task: str, split: str, seed: int) -> tuple[int, int, int, float]:
         proposals = propose(view, CONFIG)
         spent = time.perf_counter() - begun
         marks = Counter(marked(simulation, view, proposal) for proposal in proposals)
-        once = sum(marks[name] == 1 for name in simulation.object_names)
-        return len(simulation.object_names), once, marks[""], spent
+        once = sum(marks[name] == 1 for name in simulation.world.object_names)
+        return len(simulation.world.object_names), once, marks[""], spent
     finally:
         simulation.close()
 

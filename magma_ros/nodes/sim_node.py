@@ -25,6 +25,7 @@ from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
 from magma_ros.nodes.sim_cameras import SIM_CAMERA_SETTINGS, SimCameras
+from magma_ros.policy.marks import named_marks
 from magma_ros.types import FloatArray, Source
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class SimNode(ManagedNode):
             self.create_timer(PERIOD, self._publish_diagnostics, clock=steady),
         ]
         text = self.settings["instruction"] or self._world.instruction
+        self._wanted = about(self._world, text)
         self._instruction_publisher.publish(String(data=text))
         self._publish_task("RUNNING", f"Task {self._world.task_name}: {text}")
 
@@ -213,7 +215,7 @@ class SimNode(ManagedNode):
         if self._outcome is not None or self._moved_at is None:
             return
         elapsed = self._world.time - self._moved_at
-        if self._world.succeeded():
+        if self._world.served(self._wanted):
             self._publish_task("SUCCEEDED", f"Done after {elapsed:.1f} s.", elapsed)
         elif elapsed > self.settings["time_limit"]:
             self._publish_task("TIMED_OUT", f"Not done after {elapsed:.1f} s.", elapsed)
@@ -231,6 +233,17 @@ class SimNode(ManagedNode):
         }
         self._task_publisher.publish(convert.status_message(level, "task", text, values))
         self.get_logger().info(text)
+
+
+def about(world: Simulation, instruction: str) -> str:
+    """Which thing an instruction is about: the scene's target, or what the mark that it names is on.
+
+    At the start things are numbered from left to right in the picture of the first camera.
+    """
+    order = world.from_left(next(iter(world.cameras)))
+    numbers = named_marks(instruction)
+    marked = order[numbers[0] - 1 : numbers[0]] if len(numbers) == 1 else ()
+    return next((name for name in marked if name in world.object_names), world.target_name)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -119,6 +119,18 @@ class Simulation:
         """Colours of what the task can be done to, the target first."""
         return tuple(self._held_steps)
 
+    def from_left(self, camera: str) -> tuple[str, ...]:
+        """The loose objects in the order of their columns in a camera's picture.
+
+        Raises:
+            SimulationError: There is no such camera.
+        """
+
+        def column(name: str) -> float:
+            return float(self.project(camera, self.object_position(name))[0])
+
+        return tuple(sorted(self.world.object_names, key=column))
+
     def swapped_instruction(self) -> str:
         """The same sentence about ``swapped_target_name``: the instruction of a control."""
         return self._sentence.about(self.swapped_target_name, self.world.base_name)

@@ -113,6 +113,11 @@ class World:
             self._intruder.advance(now, duration)
         self.monitor.measure()
 
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """Colours of all loose objects."""
+        return tuple(self._objects)
+
     def tool_position(self) -> Vector:
         """Measured tool centre, (3,) [m]."""
         return self.arm.tool_position()

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
-from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes import convert, names, qos, sim_node
 from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_from_message
@@ -222,3 +222,13 @@ def test_an_area_without_corners_is_refused_in_one_sentence(capfd):
     assert "Traceback" not in said
     node.destroy_node()
     rclpy.shutdown()
+
+
+def test_the_simulated_task_is_about_what_the_named_mark_is_on():
+    simulation = Simulation("pick", seed=3)
+    order = simulation.from_left("front")
+    for number, name in enumerate(order, 1):
+        assert sim_node.about(simulation, f"pick the one marked {number}") == name
+    for words in ("pick the red cube", "pick the one marked 9", "put mark 1 on mark 2", ""):
+        assert sim_node.about(simulation, words) == simulation.target_name
+    simulation.close()

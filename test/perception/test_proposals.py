@@ -11,6 +11,7 @@ import pytest
 
 from magma_ros.perception.error import PerceptionError
 from magma_ros.perception.proposals import ProposalConfig, View, proposal_of, propose
+from magma_ros.sim.simulation import Simulation
 
 HEIGHT, WIDTH, FOCAL = 120, 160, 200.0
 CAMERA = np.array([[FOCAL, 0.0, 79.5], [0.0, FOCAL, 59.5], [0.0, 0.0, 1.0]])
@@ -115,12 +116,26 @@ def test_what_others_found_is_marked_inside_its_outline_as_far_as_it_is_in_the_p
     assert proposal_of(corners - [100.0, 0.0], (160, 120)) is None
 
 
-def test_in_simulated_scenes_nearly_every_object_gets_exactly_one_mark(request):
+@pytest.fixture
+def script(request):
+    """The functions of the script that measures this for docs/marks.md."""
+    return runpy.run_path(str(Path(request.config.rootpath) / "docs" / "measure_marks.py"))
+
+
+def test_in_simulated_scenes_nearly_every_object_gets_exactly_one_mark(script):
     """Of 300 scenes all do (docs/marks.md); a few are enough to notice that something broke."""
-    script = runpy.run_path(str(Path(request.config.rootpath) / "docs" / "measure_marks.py"))
-    counts = [
-        script["measure"]("pick", split, seed) for split in ("seen", "shift") for seed in range(6)
-    ]
+    scenes = [(split, seed) for split in ("seen", "shift") for seed in range(6)]
+    counts = [script["measure"]("pick", split, seed) for split, seed in scenes]
     objects, once, stray = (sum(column) for column in list(zip(*counts, strict=True))[:3])
     assert once >= 0.95 * objects
     assert stray == 0
+
+
+def test_the_simulation_counts_its_objects_as_they_are_numbered(script):
+    for task in ("pick", "stack"):
+        simulation = Simulation(task, seed=7)
+        view = script["look"](simulation)
+        found = propose(view, script["CONFIG"])
+        marked = [script["marked"](simulation, view, proposal) for proposal in found]
+        assert tuple(marked) == simulation.from_left("front")
+        simulation.close()
