@@ -236,7 +236,7 @@ class SimNode(ManagedNode):
 
 
 def about(world: Simulation, instruction: str) -> str:
-    """Which thing an instruction is about: the scene's target, or what the mark that it names is on.
+    """Which thing an instruction is about: the scene's target, or what the named mark is on.
 
     At the start things are numbered from left to right in the picture of the first camera.
     """
