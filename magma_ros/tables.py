@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -16,6 +17,7 @@ from magma_ros.types import ACTION_DIMS
 if TYPE_CHECKING:
     from magma_ros.doctor.finding import Finding
     from magma_ros.episodes.catalogue import EpisodeSummary
+    from magma_ros.episodes.overview import Report
     from magma_ros.models.data.card import DataSummary
     from magma_ros.policy.report import BundleSummary
 
@@ -31,21 +33,55 @@ def doctor_table(findings: Sequence[Finding]) -> Table:
 
 def episodes_table(episodes: Sequence[EpisodeSummary], title: str) -> Table:
     """One row for each recording."""
-    columns = ("recording", "begins (UTC)", "seconds", "topics", "messages", "MB", "state")
-    table = Table(*columns, title=f"episodes in {title}")
+    table = Table(title=f"episodes in {title}")
+    for column in ("recording", "begins (UTC)", "s", "MB"):
+        table.add_column(column, no_wrap=True, overflow="fold")
+    for column in ("instruction", "policy/human/guard", "take-overs", "outcome", "state"):
+        table.add_column(column)
     for episode in episodes:
         begins, seconds = "", ""
         if episode.start is not None and episode.duration is not None:
             begins = f"{datetime.fromtimestamp(episode.start, UTC):%Y-%m-%d %H:%M:%S}"
             seconds = f"{episode.duration:.1f}"
-        counts = ("" if n is None else str(n) for n in (episode.topics, episode.messages))
-        size, state = (
-            f"{episode.size / 1e6:.1f}",
-            escape(episode.problem.partition(";")[0] or "whole"),
-        )
-        name = str(episode.path.relative_to(title))
-        table.add_row(escape(name), begins, seconds, *counts, size, state)
+        told = ("",) * 4
+        if (happened := episode.happened) is not None:
+            told = (
+                escape(printable(happened.instruction)),
+                shares(happened.shares),
+                str(len(happened.interventions)),
+                escape(", ".join(filter(None, (happened.outcome.task, happened.outcome.label)))),
+            )
+        path = episode.path.relative_to(title)
+        name = escape(str(path if path.parent == Path() else path.parent))
+        state = escape(episode.problem.partition(";")[0] or "whole")
+        table.add_row(name, begins, seconds, f"{episode.size / 1e6:.1f}", *told, state)
     return table
+
+
+def episode_tables(report: Report) -> list[Table]:
+    """What was recorded, and what happened when."""
+    recorded = Table("topic", "type", "messages", "rate [Hz]", "longest gap [s]")
+    recorded.title = escape(str(report.path))
+    for topic in report.topics:
+        figures = str(topic.messages), f"{topic.rate:.1f}", f"{topic.longest_gap:.2f}"
+        recorded.add_row(escape(topic.name), escape(topic.type), *figures)
+    events = Table("second", "what", "", title="what happened")
+    for event in report.overview.events:
+        events.add_row(f"{event.time:.2f}", event.kind, escape(printable(event.text)))
+    return [recorded, events]
+
+
+def shares(by_source: Mapping[str, float]) -> str:
+    """Who drove for how much of the time."""
+    if not by_source:
+        return ""
+    percent = (f"{100 * by_source.get(n, 0.0):.0f}" for n in ("policy", "human", "guard"))
+    return f"{'/'.join(percent)} %"
+
+
+def printable(text: str) -> str:
+    """Text from outside without characters that move a terminal's cursor."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def data_tables(summary: DataSummary, title: str) -> list[Table]:

@@ -13,6 +13,8 @@ from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
 from magma_ros.episodes.bag import METADATA, EpisodeError
+from magma_ros.episodes.messages import Bag
+from magma_ros.episodes.overview import Overview, overview
 
 SECOND = 1_000_000_000
 
@@ -29,6 +31,7 @@ class EpisodeSummary:
         duration: Time from the first to the last message [s], or None.
         messages: Number of messages, or None.
         topics: Number of topics with messages, or None.
+        happened: What happened in it, or None if that cannot be read.
     """
 
     path: Path
@@ -38,6 +41,7 @@ class EpisodeSummary:
     duration: float | None = None
     messages: int | None = None
     topics: int | None = None
+    happened: Overview | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -52,11 +56,11 @@ def episodes(directory: Path) -> tuple[EpisodeSummary, ...]:
     """
     if not directory.is_dir():
         raise EpisodeError(f"{directory} is no folder; name the one that the recorder writes into")
-    return tuple(_summary(path) for path in sorted(directory.rglob("*.mcap"), key=_natural))
+    return tuple(_summary(path) for path in sorted(directory.rglob("*.mcap"), key=natural))
 
 
 def _summary(path: Path) -> EpisodeSummary:
-    """Read from the index; the messages are not read."""
+    """Read from the index, and from the few messages that say what happened."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -78,10 +82,18 @@ def _summary(path: Path) -> EpisodeSummary:
         duration=(statistics.message_end_time - statistics.message_start_time) / SECOND,
         messages=statistics.message_count,
         topics=sum(count > 0 for count in counts),
+        happened=_happened(path),
     )
 
 
-def _natural(path: Path) -> tuple[tuple[bool, int, str], ...]:
+def _happened(path: Path) -> Overview | None:
+    try:
+        return overview(Bag(path))
+    except EpisodeError:  # such as several robots in one recording; show says it
+        return None
+
+
+def natural(path: Path) -> tuple[tuple[bool, int, str], ...]:
     """Sorts ``episode_10`` after ``episode_9``."""
     words = str(path).replace("/", "_").replace(".", "_").split("_")
     return tuple((w.isdecimal(), int(w) if w.isdecimal() else 0, w) for w in words)

@@ -12,10 +12,16 @@ import numpy.typing as npt
 
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.events import Event, Outcome
-from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray
+from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray, Source
 
 HUMAN, POLICY, GUARD = "human", "policy", "guard"
 """Who drove in a row; the guard is named where it let nobody, or where nobody knows."""
+
+
+def driver(source: str) -> str:
+    """Who drove, from the guard's word for it (:class:`magma_ros.types.Source`)."""
+    return {Source.TELEOP.value: HUMAN, Source.POLICY.value: POLICY}.get(source, GUARD)
+
 
 Look = Callable[[str, Sequence[int]], Iterator[tuple[int, ImageArray]]]
 """Reads a camera's pictures in some rows, in the order given, which increases."""

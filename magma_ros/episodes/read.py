@@ -13,7 +13,7 @@ import numpy as np
 
 from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
-from magma_ros.episodes.episode import GUARD, HUMAN, POLICY, Episode
+from magma_ros.episodes.episode import POLICY, Episode, driver
 from magma_ros.episodes.messages import Bag, Message
 from magma_ros.episodes.pictures import pixels
 from magma_ros.episodes.tracks import Camera, GripperEnds, Tracks, collect
@@ -63,7 +63,7 @@ def read_episode(
     times, methods = _clock(tracks, bag.path, period)
     fields, state = _proprioception(tracks, times)
     modes = tracks.modes.at(times + 0.5 * period)
-    sources = tuple(_source(source) for source in tracks.sources.at(times + 0.5 * period))
+    sources = tuple(driver(source) for source in tracks.sources.at(times + 0.5 * period))
     depths = [int(depth or 0) for depth in tracks.depths.at(times + 0.5 * period)]
     ages = {
         name: times - camera.times[resample.newest(camera.times, times)]
@@ -189,10 +189,6 @@ def _actions(tracks: Tracks, times: FloatArray, period: float, command_hold: flo
         chosen = resample.newest(asked, times + period - 5e-10)
         gripper = np.where(chosen >= 0, tracks.targets.values[chosen], gripper)
     return np.column_stack([moved, np.clip(gripper, 0.0, 1.0)]).astype(np.float32)
-
-
-def _source(source: str) -> str:
-    return {"teleop": HUMAN, "policy": POLICY}.get(source, GUARD)
 
 
 def _stills(times: FloatArray, ages: Mapping[str, FloatArray]) -> Iterator[str]:

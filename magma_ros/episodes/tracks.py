@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -14,9 +13,10 @@ import numpy as np
 
 from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
+from magma_ros.episodes.collector import Collector
 from magma_ros.episodes.events import Event, Outcome, labelled
 from magma_ros.episodes.labels import read_label
-from magma_ros.episodes.messages import Bag, DecodeError, Message
+from magma_ros.episodes.messages import Bag
 from magma_ros.types import FloatArray
 
 Value = TypeVar("Value")
@@ -157,106 +157,6 @@ class Tracks:
         return np.array(named, np.float32).reshape(len(ticks), 2)
 
 
-class _Collector:
-    """Decodes messages one by one, and keeps what is needed of them."""
-
-    def __init__(self, bag: Bag, namespace: str, cameras: Mapping[str, str]) -> None:
-        self.found: dict[str, list[tuple[float, Any]]] = defaultdict(list)
-        self.offsets: dict[str, list[float]] = defaultdict(list)
-        self.events: list[Event] = []
-        self.labels: list[str] = []
-        self.task = ""
-        self.point_camera = ""
-        self.damaged: Counter[str] = Counter()
-        self._cameras = set(cameras.values())
-        take: Mapping[str, Callable[[Message, Any], None]] = {
-            topics.EE_POSE: self._pose,
-            topics.JOINT_STATES: self._joints,
-            topics.ROBOT_TWIST: self._twist,
-            topics.ROBOT_GRIPPER: self._joints,
-            topics.INSTRUCTION: self._text,
-            topics.GUARD_INSTRUCTION: self._text,
-            topics.INSTRUCTION_POINT: self._point,
-            topics.GUARD_MODE: self._mode,
-            topics.POLICY_STATUS: self._status,
-            topics.POLICY_HELP: self._help,
-            topics.TASK_STATUS: self._task,
-            topics.EPISODE_LABEL: self._label,
-        }
-        self.places = {name: topics.place(bag.types, namespace, name) for name in take}
-        self._take = {self.places[name]: use for name, use in take.items()}
-
-    @property
-    def wanted(self) -> list[str]:
-        """The topics to read."""
-        return [*self._cameras, *self._take]
-
-    def add(self, message: Message) -> None:
-        """Take one message; a damaged one is counted."""
-        self.offsets[message.topic].append(message.logged - message.sent)
-        if message.topic in self._cameras:
-            self.found[message.topic].append((message.logged, message.sent))
-            return
-        try:
-            self._take[message.topic](message, message.decode())
-        except (DecodeError, AttributeError, ValueError, TypeError):
-            self.damaged[message.topic] += 1
-
-    def _keep(self, message: Message, value: Any) -> None:
-        self.found[message.topic].append((message.logged, (message.sent, value)))
-
-    def _pose(self, message: Message, decoded: Any) -> None:
-        p, q = decoded.pose.position, decoded.pose.orientation
-        values = np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
-        if not np.isfinite(values).all() or np.linalg.norm(values[3:]) < 0.5:
-            raise ValueError
-        self._keep(message, values)
-
-    def _twist(self, message: Message, decoded: Any) -> None:
-        v, w = decoded.twist.linear, decoded.twist.angular
-        values = np.array([v.x, v.y, v.z, w.x, w.y, w.z])
-        if not np.isfinite(values).all():
-            raise ValueError
-        self._keep(message, values)
-
-    def _joints(self, message: Message, decoded: Any) -> None:
-        pairs = zip(decoded.name, map(float, decoded.position), strict=False)
-        self._keep(message, {name: p for name, p in pairs if math.isfinite(p)})
-
-    def _text(self, message: Message, decoded: Any) -> None:
-        self._keep(message, str(decoded.data))
-        if message.topic == self.places[topics.INSTRUCTION]:
-            self.events.append(Event(message.logged, "instruction", str(decoded.data)))
-
-    def _point(self, message: Message, decoded: Any) -> None:
-        self._keep(message, (message.logged, float(decoded.point.x), float(decoded.point.y)))
-        self.point_camera = str(decoded.header.frame_id).removesuffix("_camera_optical")
-
-    def _mode(self, message: Message, decoded: Any) -> None:
-        values = {pair.key: pair.value for pair in decoded.values}
-        mode, reason = values.get("mode", ""), values.get("reason", "")
-        before = self.found[message.topic][-1][1][1] if self.found[message.topic] else None
-        self._keep(message, (mode, values.get("source", ""), reason))
-        if before is None or (before[0], before[2]) != (mode, reason):
-            text = f"{mode} ({reason}): {decoded.message}" if reason else mode
-            self.events.append(Event(message.logged, "mode", text))
-
-    def _status(self, message: Message, decoded: Any) -> None:
-        values = {pair.key: pair.value for pair in decoded.values}
-        self._keep(message, int(values.get("depth", 0)))
-
-    def _help(self, message: Message, decoded: Any) -> None:
-        self.events.append(Event(message.logged, "help", str(decoded.data)))
-
-    def _task(self, message: Message, decoded: Any) -> None:
-        self.task = {pair.key: pair.value for pair in decoded.values}.get("state", "")
-        self.events.append(Event(message.logged, "task", f"{self.task}: {decoded.message}"))
-
-    def _label(self, message: Message, decoded: Any) -> None:
-        self.labels.append(str(decoded.data))
-        self.events.append(Event(message.logged, "label", str(decoded.data)))
-
-
 def collect(bag: Bag, namespace: str, gripper: GripperEnds | None = None) -> Tracks:
     """Read all that an episode is made of; pictures are only looked up.
 
@@ -269,7 +169,7 @@ def collect(bag: Bag, namespace: str, gripper: GripperEnds | None = None) -> Tra
         EpisodeError: The file is damaged.
     """
     cameras = topics.find_cameras(bag.types, namespace)
-    collector = _Collector(bag, namespace, cameras)
+    collector = Collector(bag, namespace, cameras)
     for message in bag.messages(collector.wanted):
         collector.add(message)
     warnings = [
@@ -281,7 +181,7 @@ def collect(bag: Bag, namespace: str, gripper: GripperEnds | None = None) -> Tra
 
 def _sorted_out(
     bag: Bag,
-    collector: _Collector,
+    collector: Collector,
     cameras: Mapping[str, str],
     gripper: GripperEnds | None,
     warnings: list[str],
@@ -330,7 +230,7 @@ _STEPS = (
 class _Stamped:
     """Gives samples their times: their stamps, or when they were heard if those are no use."""
 
-    def __init__(self, collector: _Collector, warnings: list[str]) -> None:
+    def __init__(self, collector: Collector, warnings: list[str]) -> None:
         self._collector = collector
         self._wrong = set()
         for topic, offsets in collector.offsets.items():

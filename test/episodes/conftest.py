@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Topics and messages to record."""
 
+import json
 import math
 import struct
 from dataclasses import dataclass, field
@@ -180,3 +181,202 @@ class Scene:
 def scene(tmp_path):
     """Make an episode message by message."""
     return lambda name="episode_0", **settings: Scene(tmp_path / "runs" / name, **settings)
+
+
+CAMERA = "observation.images.cam_high"
+
+
+def write_video(path, pictures, *, fps=30, encoder="libsvtav1"):
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=fps, options={"crf": "20", "g": "2"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def grey(value, size=(64, 64)):
+    return np.full((*size, 3), value, np.uint8)
+
+
+@dataclass
+class Elsewhere:
+    """A LeRobot data set as others write it, straight from the layout's description.
+
+    Change what is written, then write it.
+
+    Picture k of episode e is grey, of value 10 * e + 4 * k + 20.
+    """
+
+    folder: Path
+    version: str = "v2.1"
+    lengths: tuple = (5, 4)
+    fps: int = 10
+    size: int = 26
+    state: str = "observation.state"
+    action: str = "action"
+    camera: str = CAMERA
+    videos: str = "videos"
+    encoder: str = "libsvtav1"
+    info: dict = field(default_factory=dict)
+    tasks: tuple = ("Pick up the yellow bottle.", "Räume die Flasche weg, 瓶子")
+    extra: dict = field(default_factory=dict)
+
+    def columns(self, episode):
+        length = self.lengths[episode]
+        rows = np.arange(length)
+        values = (episode + rows[:, None] / 10 + np.arange(self.size)).astype(np.float32)
+        return {
+            self.state: values,
+            self.action: -values,
+            **{name: make(episode, rows) for name, make in self.extra.items()},
+            "timestamp": (rows / self.fps).astype(np.float32),
+            "frame_index": rows,
+            "episode_index": np.full(length, episode),
+            "index": sum(self.lengths[:episode]) + rows,
+            "task_index": np.full(length, episode % len(self.tasks)),
+        }
+
+    def table(self, columns):
+        import pyarrow as pa
+
+        arrays = []
+        for values in columns.values():
+            if values.ndim == 2:
+                flat = pa.array(values.ravel())
+                arrays.append(pa.FixedSizeListArray.from_arrays(flat, values.shape[1]))
+            else:
+                arrays.append(pa.array(values))
+        return pa.table(arrays, names=list(columns))
+
+    def pictures(self, episode):
+        return [grey(20 + 10 * episode + 4 * k) for k in range(self.lengths[episode])]
+
+    def features(self):
+        names = [[f"joint_{number}" for number in range(self.size)]]
+        vector = {"dtype": "float32", "shape": [self.size], "names": names}
+        scalar = {"shape": [1], "names": None}
+        video = {
+            "dtype": "video",
+            "shape": [64, 64, 3],
+            "names": ["height", "width", "channel"],
+            "info": {"video.codec": "av1", "video.fps": self.fps, "has_audio": False},
+        }
+        extra = {
+            name: {"dtype": str(make(0, np.arange(1)).dtype), **scalar}
+            for name, make in self.extra.items()
+        }
+        counters = ("frame_index", "episode_index", "index", "task_index")
+        return {
+            self.state: vector,
+            self.action: vector,
+            self.camera: video,
+            **extra,
+            "timestamp": {"dtype": "float32", **scalar},
+            **{name: {"dtype": "int64", **scalar} for name in counters},
+        }
+
+    def write(self):
+        (self.folder / "meta").mkdir(parents=True)
+        (self._write_v3 if self.version == "v3.0" else self._write_v21)()
+        return self.folder
+
+    def _info(self, **paths):
+        content = {
+            "codebase_version": self.version,
+            "robot_type": "Unitree_G1",
+            "total_episodes": len(self.lengths),
+            "total_frames": sum(self.lengths),
+            "total_tasks": len(self.tasks),
+            "chunks_size": 1000,
+            "fps": self.fps,
+            "splits": {"train": f"0:{len(self.lengths)}"},
+            "features": self.features(),
+            **paths,
+            **self.info,
+        }
+        (self.folder / "meta" / "info.json").write_text(json.dumps(content))
+
+    def _write_v21(self):
+        import pyarrow.parquet as pq
+
+        self._info(
+            data_path="data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
+            video_path="videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
+        )
+        meta = self.folder / "meta"
+        tasks = [{"task_index": n, "task": text} for n, text in enumerate(self.tasks)]
+        self._lines(meta / "tasks.jsonl", tasks)
+        told = [
+            {"episode_index": n, "tasks": [self.tasks[n % len(self.tasks)]], "length": length}
+            for n, length in enumerate(self.lengths)
+        ]
+        self._lines(meta / "episodes.jsonl", told)
+        for episode in range(len(self.lengths)):
+            data = self.data(episode)
+            data.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(self.table(self.columns(episode)), data)
+            pictures = self.pictures(episode)
+            write_video(self.video(episode), pictures, fps=self.fps, encoder=self.encoder)
+
+    def data(self, episode):
+        return self.folder / "data" / "chunk-000" / f"episode_{episode:06d}.parquet"
+
+    def video(self, episode):
+        chunk = self.folder / self.videos / "chunk-000"
+        return chunk / self.camera / f"episode_{episode:06d}.mp4"
+
+    @staticmethod
+    def _lines(path, objects):
+        path.write_text("".join(json.dumps(o, ensure_ascii=False) + "\n" for o in objects))
+
+    def _write_v3(self):
+        import pyarrow as pa
+
+        file = "chunk-{chunk_index:03d}/file-{file_index:03d}"
+        self._info(data_path=f"data/{file}.parquet", video_path=f"videos/{{video_key}}/{file}.mp4")
+        count = len(self.lengths)
+        table = pa.concat_tables([self.table(self.columns(e)) for e in range(count)])
+        self._parquet(table, "data/chunk-000/file-000.parquet")
+        pictures = [p for e in range(count) for p in self.pictures(e)]
+        video = self.folder / self.videos / self.camera / "chunk-000" / "file-000.mp4"
+        write_video(video, pictures, fps=self.fps, encoder=self.encoder)
+        tasks = pa.table({"task_index": range(len(self.tasks)), "task": list(self.tasks)})
+        self._parquet(tasks, "meta/tasks.parquet")
+        rows, begin = [], 0
+        for episode, length in enumerate(self.lengths):
+            key = f"videos/{self.camera}"
+            rows.append(
+                {
+                    "episode_index": episode,
+                    "tasks": [self.tasks[episode % len(self.tasks)]],
+                    "length": length,
+                    "data/chunk_index": 0,
+                    "data/file_index": 0,
+                    "dataset_from_index": begin,
+                    "dataset_to_index": begin + length,
+                    f"{key}/chunk_index": 0,
+                    f"{key}/file_index": 0,
+                    f"{key}/from_timestamp": begin / self.fps,
+                    f"{key}/to_timestamp": (begin + length) / self.fps,
+                }
+            )
+            begin += length
+        self._parquet(pa.Table.from_pylist(rows), "meta/episodes/chunk-000/file-000.parquet")
+
+    def _parquet(self, table, name):
+        import pyarrow.parquet as pq
+
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Make a LeRobot data set as others write it."""
+    return lambda name="set", **settings: Elsewhere(tmp_path / name, **settings)
