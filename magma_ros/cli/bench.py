@@ -261,3 +261,31 @@ def faults(
     return (
         1 if any(trial.failure(f.outcome) for trial, f in zip(trials, chosen, strict=True)) else 0
     )
+
+
+@bench_app.command
+def handovers(
+    *,
+    count: int = 200,
+    seed: int = 0,
+    out: Path = Path("runs/handovers"),
+    json_file: JsonFile = None,
+) -> int:
+    """Hand a moving simulated arm between policy and person; exits with 1 if it is jolted.
+
+    Args:
+        count: Hand-overs, both ways together.
+        seed: Of the random moments and motions.
+        out: Folder for what the processes say and record.
+        json_file: Also write the result there.
+    """
+    require("embedded", "sim", "console")
+    from magma_ros.cli.faults_run import run_handovers
+    from magma_ros.evaluation.bench.handovers import handovers_grid, handovers_json
+
+    make_folder(out)
+    handed = run_handovers(count, seed, out, console=complaints)
+    console.print(handovers_grid(handed))
+    if json_file is not None:
+        write_json(handovers_json(handed), json_file)
+    return 1 if any(each.jump > 1.0 for each in handed) else 0

@@ -21,7 +21,9 @@ from rich.progress import Progress
 
 from magma_ros.embedded.domains import own_domain
 from magma_ros.evaluation.bench.faults import WATCHED, Fault, Trial
+from magma_ros.evaluation.bench.handovers import HandOver
 from magma_ros.share import share_file
+from magma_ros.types import MagmaError
 
 START_TIME = 60.0
 """Longest wait for the arm to move [s]."""
@@ -128,6 +130,57 @@ def _try(fault: Fault, folder: Path) -> Trial:
             scene.close()
             robot.close()
             wire.close()
+
+
+def run_handovers(
+    count: int, seed: int, folder: Path, *, console: Console | None = None
+) -> list[HandOver]:
+    """Let a person at the console take the arm from the policy and give it back.
+
+    Args:
+        count: Hand-overs, both ways together.
+        seed: Of the random moments and motions.
+        folder: For the logs and recordings.
+        console: Where to draw a progress bar, or None for none.
+
+    Raises:
+        MagmaError: They could not be made.
+    """
+    from magma_ros.console.operator import Operator
+    from magma_ros.nodes.fault_injection import Scene, drive
+    from magma_ros.nodes.fault_wire import FaultWire
+    from magma_ros.nodes.handover_trial import HandOvers
+
+    port = _free_port()
+    arguments = {
+        "run_dir": str((folder / "handovers").absolute()),
+        "console": "true",
+        "console_port": str(port),
+    }
+    handed: list[HandOver] = []
+    with own_domain() as domain, _environment(ROS_DOMAIN_ID=str(domain)):
+        wire = FaultWire()
+        robot = Robot(arguments, folder / "handovers.log")
+        operator: Operator | None = None
+        try:
+            drive("policy", Scene(wire, robot, port), START_TIME)
+            operator = Operator(f"http://127.0.0.1:{port}", "bench")
+            operator.take_lease()
+            trial = HandOvers(wire, operator, seed)
+            with Progress(console=console, disable=console is None) as progress:
+                bar = progress.add_task("hand-overs", total=count)
+                while len(handed) < count:
+                    handed += trial.both_ways()
+                    progress.update(bar, completed=len(handed))
+        except (TimeoutError, LookupError) as error:
+            log = folder / "handovers.log"
+            raise MagmaError(f"no hand-over after {len(handed)}: {error}; see {log}") from error
+        finally:
+            if operator is not None:
+                operator.close()
+            robot.close()
+            wire.close()
+    return handed
 
 
 def _free_port() -> int:

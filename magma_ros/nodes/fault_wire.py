@@ -69,6 +69,7 @@ class FaultWire:
         self.changes: dict[str, Change] = {}
         self._lock = threading.Lock()
         self._commands: list[tuple[float, float]] = []
+        self._twists: list[tuple[float, FloatArray]] = []
         self._places: list[tuple[float, FloatArray]] = []
         self._said: list[Said] = []
         self._known: dict[str, str] = {}
@@ -107,6 +108,12 @@ class FaultWire:
         """The guard's mode as last heard."""
         with self._lock:
             return next((said.mode for said in reversed(self._said) if said.mode), "")
+
+    def take_twists(self) -> list[tuple[float, FloatArray]]:
+        """Stamp [s] and twist (6,) of each command since the last call."""
+        with self._lock:
+            taken, self._twists = self._twists, []
+        return taken
 
     def moving(self) -> bool:
         """Whether the newest command moves the arm, and it moves."""
@@ -180,6 +187,7 @@ class FaultWire:
         twist = convert.twist_from_message(message, Source.GUARD).twist
         with self._lock:
             self._commands.append((time.monotonic(), float(np.max(np.abs(twist)))))
+            self._twists.append((convert.seconds(message.header.stamp), twist))
 
     def _on_pose(self, message: PoseStamped) -> None:
         position = convert.pose_from_message(message).position
