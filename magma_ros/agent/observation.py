@@ -212,15 +212,17 @@ class ObservationBuffer:
     def problems(self, now: float) -> dict[str, str]:
         """All that keeps an observation from being made at ``now`` [s]: what, and a sentence."""
         found = self.missing(now)
-        if not found and not now - self.newest_stamp <= self._max_age:
-            found[SYNCHRONY] = self._apart()
-        if not found:
-            try:
-                self._proprioception(self.newest_stamp)
-            except NotKnownError as error:
-                found[SYNCHRONY] = str(error)
-        if not found and (why := self._pointing.problem(self._point_frame)):
+        if found:
+            return found
+        if why := self._pointing.problem(self._point_frame):
             found[POINT] = why
+        if not now - self.newest_stamp <= self._max_age:
+            found[SYNCHRONY] = self._apart()
+            return found
+        try:
+            self._proprioception(self.newest_stamp)
+        except NotKnownError as error:
+            found[SYNCHRONY] = str(error)
         return found
 
     def missing(self, now: float) -> dict[str, str]:

@@ -149,7 +149,16 @@ def test_a_bundle_that_takes_no_marks_says_so(rig):
     rig.drive()
 
 
-def test_nothing_moves_towards_the_old_place_after_a_new_instruction(rig):
+@pytest.mark.parametrize("thinking", [0.0, 0.2])
+def test_nothing_moves_towards_the_old_place_after_a_new_instruction(rig, monkeypatch, thinking):
+    """Neither by the plan in force, nor by one that was being made."""
+    start = rig.policy._policy.start
+
+    def think(observation):
+        time.sleep(thinking)
+        return start(observation)
+
+    monkeypatch.setattr(rig.policy._policy, "start", think)
     rig.tell("push the one marked 3")
     rig.point(3, 64.0)
     rig.drive()
