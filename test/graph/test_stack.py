@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,10 @@ import pytest
 from geometry_msgs.msg import PoseStamped
 from rosbags.highlevel import AnyReader
 
+from magma_ros.episodes.lerobot.export import export
+from magma_ros.episodes.lerobot.read import open_dataset
+from magma_ros.episodes.messages import Bag
+from magma_ros.episodes.read import read_episode
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.managed_node import UNUSABLE
 
@@ -131,6 +136,31 @@ def test_demo_does_the_task_and_leaves_a_report_and_a_readable_recording(tmp_pat
         "/ee_pose",
     ):
         assert counts[topic] > 0, topic
+    assert_episode_can_be_learnt_from(run / "episode_0", tmp_path / "set")
+    assert_foxglove_finds_its_keys(run / "episode_0")
+
+
+def assert_episode_can_be_learnt_from(folder, out):
+    episode = read_episode(folder)
+    assert not episode.warnings
+    assert episode.share("policy") > 0.1
+    assert episode.outcome.verdict == "good"
+    assert export([episode], out).episodes == 1
+    (again,) = open_dataset(out)
+    assert set(again.cameras) == {"front", "wrist"}
+    assert set(again.instructions) == {episode.instruction}
+
+
+def assert_foxglove_finds_its_keys(folder):
+    text = (Path(__file__).parents[2] / "config" / "foxglove" / "magma_ros.json").read_text()
+    wanted = set(re.findall(r'"(/[\w/]+)\.values\[:\]\{key==\\"(\w+)\\"\}\.value"', text))
+    assert len(wanted) > 10
+    found = {
+        (message.topic, pair.key)
+        for message in Bag(folder).messages({topic for topic, _ in wanted})
+        for pair in message.decode().values
+    }
+    assert wanted - found == set()
 
 
 def test_unusable_network_interface_is_named_in_one_sentence(tmp_path):
