@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -15,6 +15,9 @@ from magma_ros.doctor import require
 from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
 from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from magma_ros.evaluation.bench.nodes_wall import NodesSpec
 
 bench_app = App(
     name="bench",
@@ -89,6 +92,7 @@ def wall(
     out: Path = Path("runs/wall"),
     ticks: int = 10_000,
     hog: bool = True,
+    browsers: int = 0,
     rates: str | None = None,
     block: int | None = None,
     period: float | None = None,
@@ -111,6 +115,8 @@ def wall(
         out: Folder for the report.
         ticks: Observations of each contender. Through a process, a fifth as many without the hog.
         hog: Whether to repeat everything beside the hog.
+        browsers: Nodes: how many browsers, on the same cores, watch the console while everything
+            is repeated.
         rates: Nodes: pictures a second, separated by commas [Hz]; the deadline is one period. 10
             and 50 by default.
         block: Nodes: observations of one contender before it is the other one's turn; 1000 by
@@ -128,8 +134,11 @@ def wall(
     if through == "nodes":
         _refuse("process", period=period, deadline=deadline)
         shown = _numbers("10,50" if rates is None else rates)
-        return _through_nodes(folder, out, ticks, shown, 1000 if block is None else block, hog=hog)
-    _refuse("nodes", rates=rates, block=block)
+        from magma_ros.evaluation.bench.nodes_wall import NodesSpec
+
+        asked = NodesSpec(ticks, shown, 1000 if block is None else block, hog, browsers)
+        return _through_nodes(folder, out, asked)
+    _refuse("nodes", rates=rates, block=block, browsers=browsers or None)
     period = 0.02 if period is None else period
     spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
     make_folder(out)  # fail now, not after minutes
@@ -151,15 +160,11 @@ def _refuse(through: str, **options: object) -> None:
             raise MagmaError(f"--{name} belongs to --through {through}; leave it out, or give both")
 
 
-def _through_nodes(
-    bundle: Path, out: Path, ticks: int, rates: tuple[float, ...], block: int, *, hog: bool
-) -> int:
+def _through_nodes(bundle: Path, out: Path, spec: NodesSpec) -> int:
     from magma_ros.cli.latency_run import run_nodes_bench
-    from magma_ros.evaluation.bench.nodes_wall import NodesSpec
     from magma_ros.evaluation.bench.nodes_wall_report import nodes_table, write_nodes_bench
 
-    require("embedded")
-    spec = NodesSpec(ticks, rates, block, hog)
+    require("embedded", *(["console"] if spec.browsers else []))
     make_folder(out)
     measured = run_nodes_bench(spec, bundle, out, console=complaints)
     write_nodes_bench(measured, out)

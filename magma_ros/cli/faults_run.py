@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from magma_ros.cli.common import free_port
 from magma_ros.embedded.domains import own_domain
 from magma_ros.evaluation.bench.faults import WATCHED, Fault, Trial
 from magma_ros.evaluation.bench.handovers import HandOver
@@ -110,7 +110,7 @@ def _try(fault: Fault, folder: Path) -> Trial:
 
     with own_domain() as domain, _environment(ROS_DOMAIN_ID=str(domain)):
         wire = FaultWire()
-        port = _free_port()
+        port = free_port()
         arguments = dict(fault.arguments) | {
             "run_dir": str((folder / fault.name).absolute()),
             "console_port": str(port),
@@ -151,7 +151,7 @@ def run_handovers(
     from magma_ros.nodes.fault_wire import FaultWire
     from magma_ros.nodes.handover_trial import HandOvers
 
-    port = _free_port()
+    port = free_port()
     arguments = {
         "run_dir": str((folder / "handovers").absolute()),
         "console": "true",
@@ -181,12 +181,6 @@ def run_handovers(
             robot.close()
             wire.close()
     return handed
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
+from magma_ros.cli.common import free_port
 from magma_ros.embedded.domains import own_domain
 from magma_ros.evaluation.bench.nodes_wall import (
     Block,
@@ -22,7 +24,8 @@ from magma_ros.evaluation.bench.nodes_wall import (
     read_record,
     save_pictures,
 )
-from magma_ros.evaluation.bench.wall import HOG
+from magma_ros.evaluation.bench.wall import HOG, WATCHED
+from magma_ros.evaluation.computers.browsers import browsers
 from magma_ros.evaluation.computers.hog import cpu_hog
 from magma_ros.share import share_file
 
@@ -51,21 +54,42 @@ def run_nodes_bench(
             pictures = folder / f"pictures_{rate:g}hz.npz"
             save_pictures(pictures, 1.0 / rate)
             for condition in spec.conditions:
-                planned = list(blocks(spec, rate, exits))
+                planned = list(blocks(spec, rate, condition, exits))
                 bar = progress.add_task(f"{rate:g} Hz, {condition}", total=len(planned))
                 longest = sum(map(_longest, planned))
-                with cpu_hog(longest) if condition == HOG else nullcontext():
+                with _condition(spec, condition, longest) as show:
                     for number, block in enumerate(planned):
                         name = f"{rate:g}hz_{condition}_{number}_{block.contender.gate}"
                         record = folder / f"{name}.json"
-                        _play(block, bundle, pictures, record)
+                        _play(block, bundle, pictures, record, show)
                         bench.add(block, condition, read_record(record))
                         progress.update(bar, advance=1, refresh=True)
     return bench
 
 
-def _play(block: Block, bundle: Path, pictures: Path, record: Path) -> None:
-    """Run policy, guard and probe until the probe has seen enough.
+@contextmanager
+def _condition(
+    spec: NodesSpec, condition: str, longest: float
+) -> Iterator[Callable[[str], None] | None]:
+    """What else goes on; yields what lets browsers show an address, if there are any."""
+    if condition == HOG:
+        with cpu_hog(longest):
+            yield None
+    elif condition == WATCHED:
+        with browsers(spec.browsers) as show:
+            yield show
+    else:
+        yield None
+
+
+def _play(
+    block: Block,
+    bundle: Path,
+    pictures: Path,
+    record: Path,
+    show: Callable[[str], None] | None,
+) -> None:
+    """Run policy, guard and probe until the probe has seen enough, and a console if it is watched.
 
     They are in a domain in which no robot listens, because they command an arm.
     """
@@ -75,6 +99,9 @@ def _play(block: Block, bundle: Path, pictures: Path, record: Path) -> None:
         "pictures": str(pictures.absolute()),
         "record": str(record.absolute()),
     }
+    if show is not None:
+        port = free_port()
+        arguments |= {"console": "true", "console_port": str(port)}
     words = [f"{name}:={value}" for name, value in arguments.items()]
     launch = share_file("launch", "latency.launch.yaml")
     command = [sys.executable, "-m", "magma_ros.cli", "launch", str(launch), *words]
@@ -84,6 +111,8 @@ def _play(block: Block, bundle: Path, pictures: Path, record: Path) -> None:
             command, stdout=log, stderr=subprocess.STDOUT, env=environment
         )
         try:
+            if show is not None:
+                show(f"http://127.0.0.1:{port}")
             process.wait(_longest(block))
         except subprocess.TimeoutExpired:
             pass  # there will be no record

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from magma_ros.evaluation.bench.nodes_wall import (
+    PAGE_TIME,
     Block,
     NodesBench,
     NodesSpec,
@@ -20,7 +21,7 @@ from magma_ros.evaluation.bench.nodes_wall import (
     ticks_of,
 )
 from magma_ros.evaluation.bench.nodes_wall_report import nodes_rows, nodes_table, write_nodes_bench
-from magma_ros.evaluation.bench.wall import QUIET, WallBenchError
+from magma_ros.evaluation.bench.wall import QUIET, WATCHED, WallBenchError
 from magma_ros.types import Reason
 
 MS = 1_000_000
@@ -99,9 +100,19 @@ def test_pictures_that_came_late_are_told():
 
 def test_contenders_take_turns_until_each_has_all_its_ticks():
     spec = NodesSpec(ticks=25, rates=(10.0, 50.0), block=10, hog=False)
-    planned = list(blocks(spec, 10.0, exits=6))
+    planned = list(blocks(spec, 10.0, QUIET, exits=6))
     assert [block.contender.family for block in planned] == ["adaptive", "full depth"] * 3
     assert [block.ticks for block in planned] == [10, 10, 10, 10, 5, 5]
+
+
+def test_browsers_have_time_to_show_the_page_before_pictures_count(monkeypatch):
+    monkeypatch.setattr("magma_ros.evaluation.bench.nodes_wall.find_browser", lambda: "chromium")
+    spec = NodesSpec(ticks=10, hog=False, browsers=3)
+    assert spec.conditions == (QUIET, WATCHED)
+    (quiet, _), (watched, _) = (blocks(spec, 10.0, each, exits=6) for each in spec.conditions)
+    assert (quiet.warm_up, watched.warm_up) == (10, round(10 * PAGE_TIME))
+    with pytest.raises(WallBenchError, match="browsers must not be negative"):
+        NodesSpec(browsers=-1, hog=False)
 
 
 @pytest.mark.parametrize("rate", [1.0, 10.0, 50.0, 100.0])
@@ -143,7 +154,7 @@ def test_the_report_holds_every_rate_condition_and_contender(tiny_bundle, tmp_pa
     bench = NodesBench.of(spec, tiny_bundle)
     heard = record(plans=(plan(0, 10),), follows=follows((18, 10)), holds=("no pose",))
     for rate in spec.rates:
-        for block in blocks(spec, rate, bench.manifest.exits):
+        for block in blocks(spec, rate, QUIET, bench.manifest.exits):
             bench.add(block, QUIET, heard)
     write_nodes_bench(bench, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "camera_to_guard.json").read_text())

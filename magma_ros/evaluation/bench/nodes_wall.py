@@ -24,12 +24,14 @@ from magma_ros.evaluation.bench.gate_plan import ADAPTIVE, Contender, full_depth
 from magma_ros.evaluation.bench.wall import (
     HOG,
     QUIET,
+    WATCHED,
     Machine,
     Tick,
     WallBenchError,
     example_clips,
     this_machine,
 )
+from magma_ros.evaluation.computers.browsers import find_browser
 from magma_ros.evaluation.computers.hog import find_hog
 from magma_ros.files import json_mapping
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
@@ -40,6 +42,9 @@ RESERVE = 0.002
 
 NO_DEADLINE = 10.0
 """Deadline of a contender without a clock [s]."""
+
+PAGE_TIME = 8.0
+"""Time that browsers are given to show the console's page before pictures count [s]."""
 
 TOOL_DOWN = (1.0, 0.0, 0.0, 0.0)
 """Orientation of the tool while the bench plays, as a quaternion x y z w."""
@@ -55,16 +60,19 @@ class NodesSpec:
         block: Ticks of one contender before it is the next one's turn; with each block all
             processes are started anew.
         hog: Whether to repeat everything with every core kept busy.
+        browsers: How many watch the console while everything is repeated; 0 for not at all.
 
     Raises:
         WallBenchError: A number is out of range.
         HogError: The hog is asked for, but not installed.
+        BrowserError: Browsers are asked for, but not installed.
     """
 
     ticks: int = 10_000
     rates: tuple[float, ...] = (10.0, 50.0)
     block: int = 1000
     hog: bool = True
+    browsers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("ticks", "block"):
@@ -76,11 +84,16 @@ class NodesSpec:
             )
         if self.hog:
             find_hog()  # fail now, not after minutes
+        if self.browsers < 0:
+            raise WallBenchError(f"browsers must not be negative, but are {self.browsers}")
+        if self.browsers:
+            find_browser()
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """What else the machine does."""
-        return (QUIET, HOG) if self.hog else (QUIET,)
+        watched = (WATCHED,) if self.browsers else ()
+        return (QUIET, *watched, HOG) if self.hog else (QUIET, *watched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +104,13 @@ class Block:
         rate: Pictures a second [Hz].
         contender: How the policy decides.
         ticks: Pictures that count.
+        lead: Time for which pictures are shown before those that count [s].
     """
 
     rate: float
     contender: Contender
     ticks: int
+    lead: float = 1.0
 
     @property
     def deadline(self) -> float:
@@ -117,7 +132,7 @@ class Block:
     @property
     def warm_up(self) -> int:
         """Pictures shown before those that count."""
-        return math.ceil(self.rate)
+        return math.ceil(self.lead * self.rate)
 
     def arguments(self) -> dict[str, str]:
         """Those of ``launch/latency.launch.yaml`` that depend on the block."""
@@ -214,11 +229,12 @@ def contenders(exits: int) -> tuple[Contender, ...]:
     return ADAPTIVE, full_depth(exits)
 
 
-def blocks(spec: NodesSpec, rate: float, exits: int) -> Iterator[Block]:
+def blocks(spec: NodesSpec, rate: float, condition: str, exits: int) -> Iterator[Block]:
     """All blocks of one rate under one condition: contenders take turns."""
+    lead = PAGE_TIME if condition == WATCHED else 1.0
     for first in range(0, spec.ticks, spec.block):
         for contender in contenders(exits):
-            yield Block(rate, contender, min(spec.block, spec.ticks - first))
+            yield Block(rate, contender, min(spec.block, spec.ticks - first), lead)
 
 
 def read_record(path: Path) -> Record:

@@ -122,6 +122,9 @@ class WallSpec:
 QUIET = "quiet"
 """The condition without other load."""
 
+WATCHED = "watched"
+"""While browsers show the console, on the same cores."""
+
 HOG = "hog"
 """The condition under which every core is kept busy."""
 
