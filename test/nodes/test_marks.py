@@ -21,7 +21,8 @@ from magma_ros.nodes import convert, names, qos, sim_node
 from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_from_message
-from magma_ros.nodes.marks import MARKS_SETTINGS, Marks
+from magma_ros.nodes.mark_settings import MARKS_SETTINGS
+from magma_ros.nodes.marks import Marks
 from magma_ros.nodes.settings import Setting
 from magma_ros.sim.simulation import Simulation
 
@@ -83,13 +84,14 @@ class Rig:
         status = convert.status_message(DiagnosticStatus.OK, "guard", mode, {"mode": mode})
         self._mode.publish(status)
 
-    def see(self) -> float:
+    def see(self, *, calibrated=True) -> float:
         """Send a picture, wait until it was heard, and hand over its depth image."""
         simulation, stamp = self.simulation, self.world.get_clock().now().to_msg()
         image = convert.image_to_message(simulation.image("front"), FRAME, stamp)
         self._images.publish(image)
         matrix, size = simulation.camera_matrix("front"), (image.width, image.height)
-        self._infos.publish(convert.camera_info_message(matrix, size, image.header))
+        if calibrated:
+            self._infos.publish(convert.camera_info_message(matrix, size, image.header))
         self.spin(0.1)
         if self.marks.wants_depth:
             pose, mount = np.eye(4), simulation.mount("front")
@@ -211,6 +213,17 @@ def test_what_another_detector_found_is_marked(rig):
     assert [marker.id for marker in rig.newest] == [1, 2]
     columns = [marker.pose.position.x for marker in rig.newest]
     assert columns == pytest.approx([26.0 * 256 / 96, 66.0 * 256 / 96], abs=2.0)
+
+
+def test_what_keeps_things_from_being_marked_is_named(rig):
+    rig = rig()
+    assert "nothing is heard of camera 'front'" in rig.marks.status()[0]
+    rig.see(calibrated=False)
+    assert "camera 'front' publishes no usable camera_info" in rig.marks.status()[0]
+    rig.until(lambda: rig.newest)
+    problem, values = rig.marks.status()
+    assert problem == ""
+    assert values["marks"] == len(rig.newest)
 
 
 def test_an_area_without_corners_is_refused_in_one_sentence(capfd):
