@@ -134,10 +134,11 @@ export class Episode {
     const count = figure(recorder.messages).replace(/\B(?=(\d{3})+$)/g, "\u202f");
     const state = recorder.recording ? `● ${count} messages` : "Not recording";
     say(part("episode-state"), heard ? state : "No recorder heard");
-    const name = recorder.path.split("/").filter(Boolean).at(-1) ?? "";
-    say(part("episode-path"), name);
+    const names = recorder.path.split("/").filter((name) => name && !name.endsWith(".mcap"));
+    say(part("episode-path"), names.at(-1) ?? "");
     part("episode-path").title = recorder.path;
     say(part("episode-problem"), recorder.problem);
+    part("episode-problem").title = recorder.problem;
     for (const verdict of ["good", "bad"]) {
       mark(this.button(verdict), "aria-pressed", recorder.label === verdict);
     }

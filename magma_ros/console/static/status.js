@@ -21,6 +21,7 @@ export class Status {
     say(part("mode-name"), guard.mode ?? "—");
     say(part("mode-sentence"), silent ? `The guard has been silent for ${ago(guard.age)}.` : sentence(guard));
     say(part("mode-detail"), detail(guard));
+    part("mode").title = `${sentence(guard)} ${detail(guard)}`; // what does not fit
     this.callForHelp(policy.help, guard.mode);
     const fault = policy.fault || (policy.waiting_for && `The policy waits for ${policy.waiting_for}.`);
     say(part("fault"), fault);
@@ -57,8 +58,10 @@ export class Status {
   }
 }
 
-function sentence({ mode, sentence: words }) {
-  return words || (mode === null ? "The guard has not been heard yet." : "");
+// The sentence may end with the detail, which has a line of its own.
+function sentence({ mode, sentence: words, detail: why }) {
+  if (mode === null) return "The guard has not been heard yet.";
+  return why && words.endsWith(why) ? words.slice(0, -why.length).trim() : words;
 }
 
 function detail({ detail: why, scale, mode }) {
