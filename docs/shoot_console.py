@@ -30,7 +30,7 @@ from urllib.request import urlopen
 
 import yaml
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from magma_ros.embedded.domains import own_domain
 
@@ -42,14 +42,17 @@ TABLET = {"width": 820, "height": 1180}
 START_TIME = 120.0
 """Longest time until the page shows a robot that is ready [s]."""
 
-FILMED = (800, 500)
+FILMED = (720, 450)
 """Size of the clip [px]."""
 
-FRAME_TIME = 0.2
+FRAME_TIME = 0.25
 """Time between two frames of the clip [s]."""
 
-COLOURS = 96
-"""Colours of the clip, which keep it below 3 MB."""
+COLOURS = (96, 64, 48, 32)
+"""Colours of the clip: as many as keep it small."""
+
+LARGEST_CLIP = 3_000_000
+"""Size that a clip may have [bytes]."""
 
 LAUNCH = """
 launch:
@@ -89,8 +92,8 @@ def main() -> None:
         page = ready_page(browser, url, LAPTOP)
         page.wait_for_timeout(25_000)  # the plots fill
         drive(page, "hand_back", "AUTO")
-        page.wait_for_selector(".path-end")
         page.wait_for_timeout(2_500)
+        expect(page.locator('[data-mode="AUTO"] .path-end').first).to_be_visible()
         page.screenshot(path=chosen.out / "console.png")
         film_takeover(page, chosen.out / "takeover.gif")
         drive(page, "hold", "HOLD")
@@ -119,7 +122,7 @@ def demo(task: str, seed: int) -> Iterator[str]:
         shutil.copytree(CONFIG, folder / "config")
         sim = folder / "config" / "sim.yaml"
         settings = yaml.safe_load(sim.read_text())
-        settings["sim"]["ros__parameters"]["depth_rate"] = 10.0
+        settings["/**"]["ros__parameters"]["depth_rate"] = 10.0
         sim.write_text(yaml.safe_dump(settings))
         file = folder / "demo.launch.yaml"
         file.write_text(LAUNCH.format(port=port, task=task, seed=seed, folder=folder))
@@ -201,16 +204,19 @@ def film_takeover(page: Page, path: Path) -> None:
 def write_clip(shots: list[tuple[float, bytes]], path: Path) -> None:
     """Pictures with their times [s] as a GIF of even pace."""
     ends = itertools.chain((later for later, _ in shots[1:]), (shots[-1][0] + FRAME_TIME,))
-    pictures = []
+    frames: list[Image.Image] = []
     due = shots[0][0]
     for (_, jpeg), end in zip(shots, ends, strict=True):
         while due < end:
-            picture = Image.open(io.BytesIO(jpeg)).resize(FILMED, Image.Resampling.LANCZOS)
-            pictures.append(picture.quantize(COLOURS, dither=Image.Dither.NONE))
+            picture = Image.open(io.BytesIO(jpeg))
+            frames.append(picture.resize(FILMED, Image.Resampling.LANCZOS))
             due += FRAME_TIME
-    first, *rest = pictures
     pace = round(1000 * FRAME_TIME)
-    first.save(path, save_all=True, append_images=rest, duration=pace, loop=0, optimize=True)
+    for colours in COLOURS:
+        first, *rest = (frame.quantize(colours, dither=Image.Dither.NONE) for frame in frames)
+        first.save(path, save_all=True, append_images=rest, duration=pace, loop=0)
+        if path.stat().st_size <= LARGEST_CLIP:
+            break
 
 
 if __name__ == "__main__":

@@ -94,11 +94,11 @@ def _header() -> None:
                 _text("p", "Waiting for the robot.", "mode-sentence", part="mode-sentence")
                 _text("p", "", "mode-detail", part="mode-detail")
         with _part("div", "tools"):
-            _text("span", "Connecting", "connection", part="connection")
             with _part("div", "lease"):
                 _text("span", "", "lease-words", part="lease-words")
                 _button("Ask for control", "small", do="lease", part="lease-button")
             with _part("div", "switches"):
+                _text("span", "Connecting", "connection", part="connection")
                 _button("Sound", "icon", do="sound", part="sound", aria_pressed="false")
                 _button("Theme", "icon", do="theme", part="theme")
         _button("STOP", "stop", verb=Verb.STOP.value, part="stop")
@@ -195,8 +195,9 @@ def _episode_panel() -> None:
     with _panel("Episode", "episode"):
         with _part("div", "episode-row"):
             _button("Record", "record", do="record", part="record", aria_pressed="false")
-            _text("span", "", "episode-state", part="episode-state")
-        _text("p", "", "episode-path", part="episode-path")
+            with _part("div", "episode-words"):
+                _text("p", "", "episode-state", part="episode-state")
+                _text("p", "", "episode-path", part="episode-path")
         _text("p", "", "problem", part="episode-problem", role="alert")
         with _part("div", "labels", role="group", aria_label="Label of the episode"):
             _button("Good", "label good", do="good", aria_pressed="false")
