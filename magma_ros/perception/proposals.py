@@ -3,15 +3,14 @@
 """Finds the things that stand on a worktop, each once, in a depth image and a picture of it.
 
 What rises above the worktop is cut where depth jumps and where the colour changes, so that things
-that touch come apart; each piece that is left is a proposal for a mark. Cutting is done on the
-image grid, which takes a few milliseconds; clustering the points in space (DBSCAN) cannot part
-things that touch, and takes ten times as long.
+that touch come apart; each piece that is left is a proposal for a mark. Clustering the points in
+space (DBSCAN) would leave what touches in one piece.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -114,12 +113,21 @@ class View:
 
     def points(self) -> FloatArray:
         """(H, W, 3) of what each depth pixel shows, in the base frame [m]; nan where unknown."""
-        rows, columns = np.indices(self.depth.shape, np.float32)
+        height, width = self.depth.shape
         fx, fy, cx, cy = self.depth_matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
+        rays = np.ones((height, width, 3), np.float32)
+        rays[..., 0] = (np.arange(width) - cx) / fx
+        rays[..., 1] = ((np.arange(height) - cy) / fy)[:, None]
         depth = np.where(np.isfinite(self.depth) & (self.depth > 0.0), self.depth, np.nan)
-        rays = np.stack([(columns - cx) / fx, (rows - cy) / fy, np.ones_like(rows)], axis=-1)
-        turned = rays @ np.asarray(self.rotation, np.float32).T
-        return np.asarray(depth[..., None] * turned + self.position, np.float32)
+        turned = rays.reshape(-1, 3) @ np.asarray(self.rotation, np.float32).T
+        points = depth.reshape(-1, 1) * turned + np.asarray(self.position, np.float32)
+        return np.asarray(points.reshape(height, width, 3), np.float32)
+
+    def part(self, rows: slice, columns: slice) -> View:
+        """The view of some rows and columns of the depth image alone."""
+        matrix = np.array(self.depth_matrix, float)
+        matrix[:2, 2] -= columns.start, rows.start
+        return replace(self, depth=self.depth[rows, columns], depth_matrix=matrix)
 
     def in_picture(self, pixels: FloatArray) -> FloatArray:
         """(N, 2) columns and rows of the depth image as columns and rows of the picture [px]."""
@@ -146,39 +154,60 @@ def propose(
         robot: Tells which of some points (N, 3) in the base frame are of the robot itself. Where
             that is not known, whatever meets the robot in the image is left out.
     """
-    points, colours = view.points(), _chromaticity(view)
-    labels = _parted(view, points, colours, config, robot)
+    points = view.points()
+    standing, seams = _standing(view, points, config, robot)
+    rows, columns = (np.flatnonzero(standing.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    view, points, standing = view.part(*box), points[box], standing[box]
+    colours = _chromaticity(view)
+    raised = standing & (points[..., 2] - config.worktop >= config.least_height)
+    cores = _cores(view, colours, raised, raised & ~seams[box], config)
+    labels = _grown(cores, standing, view, colours, config)
     numbers = range(1, int(labels.max()) + 1)
     found = [_proposal(view, points, colours, labels == number) for number in numbers]
     inside = [p for p in found if all(0.0 <= v <= TRACE_GRID for v in p.point)]
     return sorted(inside, key=lambda proposal: proposal.point)
 
 
-def _parted(
+def _standing(
     view: View,
     points: FloatArray,
-    colours: FloatArray,
     config: ProposalConfig,
     robot: Callable[[FloatArray], Mask] | None,
-) -> Labels:
-    """(H, W) number of the thing that each pixel shows, 0 for none."""
+) -> tuple[Mask, Mask]:
+    """(H, W) pixels of what is on the worktop, and those of them in which depth jumps."""
     height = points[..., 2] - config.worktop
     above = height >= config.clear_of
     if robot is not None:
         above[above] = ~robot(points[above])
-    steps = _range_within(view.depth, above) > config.depth_step
+    seams = _range_within(view.depth, above) > config.depth_step
     # Fingers that a jump of depth parts from the hand must not pass for things on the table.
-    parted = above if robot is None else above & ~steps
+    parted = above if robot is None else above & ~seams
     standing = above & ~_tall(parted, height, config)
     for axis in range(2):
         place = points[..., axis]
         standing &= (place >= config.lower[axis]) & (place <= config.upper[axis])
-    raised = standing & (height >= config.least_height)
+    return standing, seams
+
+
+def _cores(
+    view: View, colours: FloatArray, raised: Mask, smooth: Mask, config: ProposalConfig
+) -> Labels:
+    """(H, W) number of the thing that each pixel is well inside of, 0 for none.
+
+    Args:
+        view: The view.
+        colours: Of each pixel.
+        raised: What rises far enough.
+        smooth: Those of ``raised`` in which depth does not jump.
+        config: What counts as a thing.
+    """
     for share in cv2.split(colours):
-        steps |= _range_within(share, raised) > config.colour_step
-    count, cores = cv2.connectedComponents((raised & ~steps).astype(np.uint8), connectivity=4)
-    cores = _without_small(cores, count, view, config)
-    return _grown(cores, standing, view, colours, config)
+        smooth &= _range_within(share, raised) <= config.colour_step
+    count, cores = cv2.connectedComponents(smooth.astype(np.uint8), connectivity=4)
+    return _without_small(cores, count, view, config)
 
 
 def _tall(parted: Mask, height: FloatArray, config: ProposalConfig) -> Mask:
