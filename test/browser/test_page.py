@@ -91,10 +91,10 @@ def change(robot, group: str, **values) -> None:
     robot.shown = replace(robot.shown, **{group: replace(getattr(robot.shown, group), **values)})
 
 
-def wait_for_ask(robot, what) -> None:
+def wait_until(happened) -> None:
     deadline = time.monotonic() + 5.0
-    while what not in robot.asked:
-        assert time.monotonic() < deadline, robot.asked
+    while not happened():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -128,11 +128,10 @@ def test_an_operator_takes_over_jogs_by_a_pad_and_hands_back(page, robot):
     page.wait_for_timeout(300)
     page.mouse.up()
     expect(pad).to_have_class("pad")
-    page.wait_for_timeout(100)
+    wait_until(lambda: robot.asked[-1] == "release")
     jogs = [jog for jog in robot.asked if hasattr(jog, "twist")]
     assert len(jogs) > 3
     assert all(jog.twist[0] > 0.0 and not jog.twist[1:].any() for jog in jogs)
-    assert robot.asked[-1] == "release"
     verb(page, "hand_back").click()
     expect(part(page, "mode-name")).to_have_text("AUTO")
 
@@ -144,6 +143,33 @@ def test_what_a_key_holds_is_lit_on_its_pad(page, robot):
     expect(page.locator('[data-axis="+x"]')).to_have_class("pad held")
     page.keyboard.up("w")
     expect(page.locator('[data-axis="+x"]')).to_have_class("pad")
+
+
+def test_a_finger_on_a_pad_moves_the_arm_until_it_is_lifted(pages, url, robot):
+    page = pages(url, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
+    verb(page, "take_over").tap()
+    expect(part(page, "mode-name")).to_have_text("TELEOP")
+    pad = page.locator('[data-axis="-z"]')
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    finger = page.context.new_cdp_session(page)
+    at = [{"x": box["x"] + 20, "y": box["y"] + 20}]
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
+    expect(pad).to_have_class("pad held")
+    wait_until(lambda: any(getattr(jog, "twist", [0] * 3)[2] < 0.0 for jog in robot.asked))
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(pad).to_have_class("pad")
+    wait_until(lambda: robot.asked[-1] == "release")
+
+
+def test_an_operator_has_a_name_that_others_see(pages, url, robot, page):
+    part(page, "name").click()
+    page.locator("#name").fill("Ada <b>")
+    page.get_by_role("button", name="Save name").click()
+    expect(part(page, "name")).to_have_text("Ada <b>")
+    part(page, "lease-button").click()
+    expect(part(page, "lease-words")).to_have_text("You have control")
+    expect(part(pages(url), "lease-words")).to_have_text("Ada <b> has control")
 
 
 def test_a_pad_says_why_it_does_not_move_the_arm(page, robot):
@@ -230,7 +256,7 @@ def test_an_instruction_is_sent_by_enter_kept_and_leafed_back_to(page, robot):
     box = page.locator("#instruction")
     box.fill(ATTACK)
     box.press("Enter")
-    wait_for_ask(robot, ATTACK)
+    wait_until(lambda: ATTACK in robot.asked)
     expect(part(page, "instruction-now")).to_have_text(f"Now: {ATTACK}")
     expect(box).to_have_value("")
     page.reload()
@@ -280,7 +306,7 @@ def test_an_episode_is_recorded_and_labelled(page, robot):
     page.locator('[data-do="note"]').click()
     page.locator("#note").fill("missed <b>twice</b>")
     page.get_by_role("button", name="Save note").click()
-    wait_for_ask(robot, ("", "missed <b>twice</b>"))
+    wait_until(lambda: ("", "missed <b>twice</b>") in robot.asked)
     assert ("record", False) in robot.asked
     assert ("good", "") in robot.asked
 
@@ -326,7 +352,7 @@ def test_everything_can_be_reached_and_used_by_keys_alone(page, robot):
         page.keyboard.press("Tab")
         reached |= page.evaluate(FOCUSED)
     wanted = {"stop", "take_over", "hand_back", "hold", "reset", "+x", "-yaw", "open", "frame"}
-    wanted |= {"record", "good", "note", "instruction", "1", "2", "sound", "theme", "lease"}
+    wanted |= {"record", "good", "note", "instruction", "1", "2", "sound", "theme", "lease", "name"}
     assert wanted <= reached.keys()
     assert [name for name, seen in reached.items() if not seen] == []
     verb(page, "take_over").focus()

@@ -9,7 +9,8 @@ can be pressed).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from nicegui import ui
 from nicegui.element import Element
@@ -83,7 +84,7 @@ def page() -> None:
                 _mode_panel()
                 _jog_panel()
                 _diagnostics_panel()
-    _note_dialog()
+    _dialogs()
 
 
 def _header() -> None:
@@ -95,13 +96,16 @@ def _header() -> None:
                 _text("p", "", "mode-detail", part="mode-detail")
         with _part("div", "tools"):
             with _part("div", "lease"):
+                _button("", "icon", do="name", part="name", title="Your name, as others see it")
                 _text("span", "", "lease-words", part="lease-words")
                 _button("Ask for control", "small", do="lease", part="lease-button")
             with _part("div", "switches"):
                 _text("span", "Connecting", "connection", part="connection")
                 _button("Sound", "icon", do="sound", part="sound", aria_pressed="false")
                 _button("Theme", "icon", do="theme", part="theme")
-        _button("STOP", "stop", verb=Verb.STOP.value, part="stop")
+        with _button("", "stop", verb=Verb.STOP.value, part="stop"):
+            _text("b", "STOP")
+            _text("small", "Space or Esc", "key-hint")
 
 
 def _alarms() -> None:
@@ -211,16 +215,24 @@ def _diagnostics_panel() -> None:
         _part("div", "diagnostic-list", part="diagnostics")
 
 
-def _note_dialog() -> None:
+def _dialogs() -> None:
+    with _dialog("note", "Note on the episode", "Save note"):
+        _part("textarea", id="note", rows=4, maxlength=500)
+    with _dialog("name", "Your name, as others see it", "Save name"):
+        _part("input", id="name", type="text", maxlength=32, autocomplete="name")
+
+
+@contextmanager
+def _dialog(name: str, title: str, words: str) -> Iterator[None]:
     with (
-        _part("dialog", "note", part="note-dialog", aria_label="Note on the episode"),
-        _part("form", part="note-form", method="dialog"),
+        _part("dialog", part=f"{name}-dialog", label=title),
+        _part("form", part=f"{name}-form", method="dialog"),
     ):
-        _text("label", "Note on the episode", for_="note")
-        _part("textarea", id="note", rows=4, maxlength=1000)
+        _text("label", title, for_=name)
+        yield
         with _part("div", "dialog-buttons"):
-            _button("Cancel", do="note-cancel")
-            _button("Save note", "primary", type="submit")
+            _button("Cancel", do="cancel")
+            _button(words, "primary", type="submit")
 
 
 def _panel(title: str, name: str, **attributes: object) -> Element:

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an operator asks of the guard and of the arm, all of it through the motion link.
 
-import { answer, figure, make, mark, part, say, show } from "./parts.js";
+import { answer, bindDialog, figure, make, mark, part, say, show } from "./parts.js";
 
 const NOT_CONNECTED = "Not connected to the robot; use its own emergency stop.";
 
@@ -13,6 +13,7 @@ export class Drive {
     this.silent = true;
     document.addEventListener("click", (event) => this.click(event));
     for (const pad of document.querySelectorAll("[data-axis]")) this.bindPad(pad);
+    bindDialog("name", (name) => link.setName(name), () => link.state.name);
     link.onchange(() => this.refresh());
   }
 
@@ -120,16 +121,18 @@ export class Drive {
     this.showJog(state);
   }
 
-  showLease({ mine, holder, waiting }) {
+  showLease({ mine, holder, asking, waiting, left, name }) {
+    const passes = left === null ? "" : ` It passes on in ${Math.ceil(left)}\u202fs.`;
     const words = mine ? "You have control" : holder ? `${holder} has control` : "Nobody has control";
-    say(part("lease-words"), words);
+    say(part("name"), name || "…");
+    say(part("lease-words"), asking ? `${words}.${passes}` : words);
     mark(part("lease-words"), "data-mine", mine);
-    say(part("lease-button"), mine ? "Give up" : holder ? "Ask for control" : "Take control");
+    say(part("lease-button"), mine ? "Give up" : asking ? "Asked" : holder ? "Ask for control" : "Take control");
     show(part("asked"), mine && waiting.length > 0);
-    if (mine && waiting.length > 0) say(part("asked-who"), `${waiting[0]} asks for control.`);
+    if (mine && waiting.length > 0) say(part("asked-who"), `${waiting[0]} asks for control.${passes}`);
   }
 
-  showJog({ frame, speed, held, gamepad, over }) {
+  showJog({ frame, speed, held, gamepad, moving, over }) {
     if (over) answer("jog-said", { accepted: false, sentence: over });
     mark(part("jog"), "data-ready", this.jogRefusal() === "");
     const frames = (this.view?.jog_frames ?? ["BASE"]).map((name) => name.toLowerCase());
@@ -138,7 +141,8 @@ export class Drive {
     for (const pad of document.querySelectorAll("[data-axis]")) {
       pad.classList.toggle("held", held.includes(pad.dataset.axis));
     }
-    say(part("gamepad"), gamepad ? `Gamepad: ${gamepad}` : "No gamepad. Press one of its buttons to connect it.");
+    const driven = moving ? "moves the arm" : "ready, hold a shoulder button";
+    say(part("gamepad"), gamepad ? `${gamepad}: ${driven}` : "No gamepad. Press one of its buttons to connect it.");
     if (this.view) say(part("pose"), pose(this.view));
   }
 }

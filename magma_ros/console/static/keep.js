@@ -3,7 +3,7 @@
 // The instruction, the episode being recorded, and the diagnostics.
 
 import { inControl } from "./drive.js";
-import { ago, answer, figure, kept, make, mark, part, say } from "./parts.js";
+import { ago, answer, bindDialog, figure, kept, make, mark, part, say } from "./parts.js";
 
 const REMEMBERED = 20; // instructions kept in this browser
 const RECENT = 3; // of them offered as buttons
@@ -107,23 +107,16 @@ export class Episode {
     for (const [name, act] of Object.entries(actions)) {
       this.button(name).addEventListener("click", async () => answer("episode-said", await inControl(link, act)));
     }
-    this.dialog = part("note-dialog");
-    this.note = document.getElementById("note");
-    this.button("note").addEventListener("click", () => this.dialog.showModal());
-    this.button("note-cancel").addEventListener("click", () => this.dialog.close());
-    part("note-form").addEventListener("submit", () => this.saveNote());
+    bindDialog("note", (note) => this.saveNote(note));
   }
 
   button(name) {
     return document.querySelector(`[data-do="${name}"]`);
   }
 
-  async saveNote() {
-    const note = this.note.value.trim();
-    if (!note) return;
+  async saveNote(note) {
     const said = await inControl(this.link, () => this.link.label("note", note));
     answer("episode-said", said);
-    if (said.accepted) this.note.value = "";
   }
 
   update({ recorder }) {

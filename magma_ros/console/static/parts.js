@@ -76,3 +76,17 @@ export function answer(place, { accepted, sentence }) {
   clearTimeout(fading.get(place));
   fading.set(place, setTimeout(() => (element.textContent = ""), 8000));
 }
+
+// Ask for a text in a dialog; the button that opens it has its name. What is left empty is not told.
+export function bindDialog(name, onsave, before = () => "") {
+  const dialog = part(`${name}-dialog`);
+  const box = document.getElementById(name);
+  document.querySelector(`[data-do="${name}"]`).addEventListener("click", () => {
+    box.value = before();
+    dialog.showModal();
+  });
+  dialog.querySelector('[data-do="cancel"]').addEventListener("click", () => dialog.close());
+  part(`${name}-form`).addEventListener("submit", () => {
+    if (box.value.trim()) onsave(box.value.trim());
+  });
+}
