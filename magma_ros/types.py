@@ -292,6 +292,36 @@ class Pose:
     quaternion: FloatArray = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0]))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DepthView:
+    """A depth image and where it was taken.
+
+    Attributes:
+        depth: (H, W) along the optical axis [m].
+        matrix: The camera's intrinsic matrix, (3, 3) [px].
+        pose: (4, 4) from its optical frame (REP 103) to the base frame.
+    """
+
+    depth: DepthArray
+    matrix: FloatArray
+    pose: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class RobotDescription:
+    """The body of a robot.
+
+    Attributes:
+        urdf: Its description, as text.
+        base: Link whose frame is the base frame.
+        tool: Link at the tool centre.
+    """
+
+    urdf: str
+    base: str
+    tool: str
+
+
 class Mode(Enum):
     """Who drives the arm."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 bench_app = App(
     name="bench",
-    help="Time policies, compare gates where nothing waits, and try to get past the guard.",
+    help="Time policies, compare gates where nothing waits, try to get past guard and eyes.",
 )
 
 
@@ -294,3 +294,42 @@ def handovers(
     if json_file is not None:
         write_json(handovers_json(handed), json_file)
     return 1 if any(each.jump > 1.0 for each in handed) else 0
+
+
+@bench_app.command
+def obstacles(
+    *,
+    bundle: Bundle = "magma-nano",
+    episodes: int = 100,
+    seed: int = 800_000,
+    workers: int = 0,
+    json_file: JsonFile = None,
+) -> int:
+    """Let a policy work beside obstacles, with braking and without, and count what it touches.
+
+    Exits with 1 if the arm touched anything while it braked, or if too little of the success is
+    left beside obstacles.
+
+    Args:
+        bundle: Policy bundle.
+        episodes: Episodes of each condition; the same scenes in all.
+        seed: Seed of the first one.
+        workers: Parallel processes; 0 for one a core.
+        json_file: Also write the result there.
+    """
+    require("sim")
+    from magma_ros.evaluation.bench.obstacles import obstacle_table, run_obstacle_bench
+
+    bench = run_obstacle_bench(
+        episodes,
+        seed,
+        find_bundle(bundle),
+        workers=workers or os.cpu_count() or 1,
+        console=complaints,
+    )
+    console.print(obstacle_table(bench))
+    for shortfall in bench.shortfalls:
+        complaints.print(shortfall)
+    if json_file is not None:
+        write_json(bench.to_json(), json_file)
+    return 1 if bench.shortfalls else 0

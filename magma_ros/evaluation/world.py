@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
-from magma_ros.types import FloatArray, ImageArray, Observation
+from magma_ros.types import DepthView, FloatArray, ImageArray, Observation, Pose, RobotDescription
 
 INSTANT = 1e-6
 """Two simulated times closer than this are the same [s]."""
@@ -156,6 +156,32 @@ class CountsContacts(Protocol):
     @property
     def nearest(self) -> float:
         """How near any part of it came so far [m]; inf where there is nothing to touch."""
+        ...
+
+
+@runtime_checkable
+class SeesDepth(Protocol):
+    """A world whose robot has a depth camera, and knows its own body."""
+
+    @property
+    def robot(self) -> RobotDescription:
+        """Its body."""
+        ...
+
+    def depth_view(self, camera: str, width: int, height: int) -> DepthView:
+        """What a camera sees now, in so many pixels."""
+        ...
+
+    def joint_positions(self) -> Mapping[str, float]:
+        """Measured, by the names of the description [rad or m]."""
+        ...
+
+    def tool_pose(self) -> Pose:
+        """Measured pose of the tool centre in the base frame."""
+        ...
+
+    def gripper_opening(self) -> float:
+        """Measured, 0 (closed) to 1 (open)."""
         ...
 
 

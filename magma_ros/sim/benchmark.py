@@ -17,8 +17,19 @@ from magma_ros.sim.expert import Expert
 from magma_ros.sim.failures import Failure, FailureMonitor
 from magma_ros.sim.schema import SimulationError
 from magma_ros.sim.simulation import ENV_STEP, TRAINING_SEEDS, Simulation
-from magma_ros.sim.suite import Suite, load_suite, suite_names
-from magma_ros.types import TRACE_GRID, FloatArray, ImageArray, Observation
+from magma_ros.sim.suite import Suite, load_arm, load_suite, suite_names
+from magma_ros.types import (
+    TRACE_GRID,
+    DepthView,
+    FloatArray,
+    ImageArray,
+    Observation,
+    Pose,
+    RobotDescription,
+)
+
+BASE_LINK = "base_link"
+"""Link of every simulated robot whose frame is the base frame."""
 
 SAME_TIME = 1e-6
 """Two simulated times closer than this are the same [s]."""
@@ -94,6 +105,33 @@ class SimulatedWorld:
     def swapped_done(self) -> bool:
         """Whether the task has been done to that other object."""
         return self.simulation.served(self.simulation.swapped_target_name)
+
+    @property
+    def robot(self) -> RobotDescription:
+        """The arm, as its URDF describes it."""
+        spec, path = load_arm(load_suite(self._suite).robot)
+        return RobotDescription(path.read_text(), BASE_LINK, spec.tool_link)
+
+    def depth_view(self, camera: str, width: int, height: int) -> DepthView:
+        """What a camera sees now, in so many pixels."""
+        simulation = self.simulation
+        matrix = simulation.camera_matrix(camera, (width, height))
+        pose = simulation.camera_pose(camera)
+        return DepthView(simulation.depth(camera, width, height), matrix, pose)
+
+    def joint_positions(self) -> dict[str, float]:
+        """Measured, by name [rad or m]."""
+        simulation = self.simulation
+        positions = simulation.joint_positions().tolist()
+        return dict(zip(simulation.joint_names, positions, strict=True))
+
+    def tool_pose(self) -> Pose:
+        """Measured pose of the tool centre."""
+        return self.simulation.ee_pose()
+
+    def gripper_opening(self) -> float:
+        """Measured, 0 (closed) to 1 (open)."""
+        return self.simulation.gripper_opening()
 
     @property
     def contacts(self) -> int:

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from magma_ros.sim.bullet import Bullet
 from magma_ros.sim.layout import Layout
@@ -14,7 +17,8 @@ from magma_ros.sim.rehearsal import FAR, straight_way
 from magma_ros.sim.schema import Colour
 from magma_ros.sim.suite import Suite
 from magma_ros.sim.tasks import Task
-from magma_ros.types import FloatArray
+
+Vector = npt.NDArray[np.float64]
 
 HAND = (0.17, 0.085, 0.035)
 """Length, width and thickness of the hand [m]: of an adult's, fingers stretched."""
@@ -43,8 +47,8 @@ class Visit:
         colour: Of hand and sleeve.
     """
 
-    tip: FloatArray
-    direction: FloatArray
+    tip: Vector
+    direction: Vector
     length: float
     speed: float
     arrival: float
@@ -90,9 +94,9 @@ def draw_visit(suite: Suite, task: Task, layout: Layout, rng: np.random.Generato
 class Intruder:
     """The hand and forearm in one physics server.
 
-    They move as a person would who sees the arm: on their way in and out they wait rather than
-    come nearer to it than ``visit.keep``. From there on only the arm's own motion brings the two
-    together.
+    They move as a person would who sees the arm: on their way in they wait rather than come nearer
+    to it than ``visit.keep``, and on their way out they go round it. From there on only the arm's
+    own motion brings the two together.
 
     Args:
         bullet: The physics server.
@@ -107,6 +111,7 @@ class Intruder:
     def __init__(self, bullet: Bullet, visit: Visit, arm: int) -> None:
         self.visit = visit
         self.inside = 0.0
+        self._aside = np.zeros(3)
         self._bullet = bullet
         self._arm = arm
         self._turn = bullet.getQuaternionFromEuler(
@@ -135,29 +140,41 @@ class Intruder:
         step = visit.speed * duration / visit.length
         if self.inside == 0.0 and not 0.0 <= visit.arrival - now <= visit.length / visit.speed:
             return
-        wanted = self.inside + (step if now < visit.departure else -step)
-        wanted = float(np.clip(wanted, 0.0, 1.0))
-        if wanted != self.inside:
-            self._go(wanted)
+        leaves = now >= visit.departure
+        wanted = float(np.clip(self.inside + (-step if leaves else step), 0.0, 1.0))
+        if wanted == self.inside or self._goes(wanted, self._aside) or not leaves:
+            return
+        self._goes(self.inside, self._aside + visit.speed * duration * self._away())
 
-    def _go(self, inside: float) -> None:
-        """Move, unless that brings it too near to the arm."""
-        before, gap = self.inside, self._gap()
-        self.inside = inside
+    def _goes(self, inside: float, aside: Vector) -> bool:
+        """Move, unless that brings it too near to the arm; whether it did."""
+        before, gap = (self.inside, self._aside), self._gap()
+        self.inside, self._aside = inside, aside
         self._show()
-        after = self._gap()
-        if after < min(self.visit.keep, gap):
-            self.inside = before
-            self._show()
+        if self._gap() >= min(self.visit.keep, gap):
+            return True
+        self.inside, self._aside = before
+        self._show()
+        return False
 
     def _gap(self) -> float:
         """Distance from the arm [m], at most FAR."""
-        near = [
-            point[8]
+        return min((point[8] for point in self._near()), default=FAR)
+
+    def _away(self) -> Vector:
+        """Horizontal unit vector (3,) away from the nearest point of the arm."""
+        point = min(self._near(), key=lambda near: float(near[8]))
+        away = np.array(point[6]) - np.array(point[5])
+        away[2] = 0.0
+        return np.asarray(away / max(float(np.linalg.norm(away)), 1e-6))
+
+    def _near(self) -> list[Sequence[Any]]:
+        """Bullet's closest points between the arm (A) and the parts (B)."""
+        return [
+            point
             for body in self.bodies
             for point in self._bullet.getClosestPoints(self._arm, body, FAR)
         ]
-        return min(near, default=FAR)
 
     def _part(self, size: tuple[float, float, float]) -> int:
         half = [side / 2 for side in size]
@@ -169,7 +186,7 @@ class Intruder:
     def _show(self) -> None:
         """Put the parts where they are now: the sleeve behind the hand."""
         visit = self.visit
-        tip = visit.tip - (1.0 - self.inside) * visit.length * visit.direction
+        tip = visit.tip - (1.0 - self.inside) * visit.length * visit.direction + self._aside
         for body, back in zip(self.bodies, (HAND[0] / 2, HAND[0] + SLEEVE[0] / 2), strict=True):
             centre = tip - back * visit.direction
             self._bullet.resetBasePositionAndOrientation(body, centre, self._turn)

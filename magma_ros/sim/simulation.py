@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from magma_ros.sim.bullet import PHYSICS_RATE
 from magma_ros.sim.camera import Mount, camera_matrix
@@ -212,6 +213,19 @@ class Simulation:
         """
         return self.world.mount(choose("camera", camera, self.cameras))
 
+    def camera_pose(self, camera: str) -> FloatArray:
+        """Where a camera is now: (4, 4) from its optical frame to the base frame.
+
+        Raises:
+            SimulationError: There is no such camera.
+        """
+        mount = self.mount(camera)
+        pose = _transform(mount.position, mount.quaternion)
+        if not mount.on_tool:
+            return pose
+        tool = self.ee_pose()
+        return np.asarray(_transform(tool.position, tool.quaternion) @ pose)
+
     def picture(self, width: int = 640, height: int = 480) -> ImageArray:
         """The whole scene from the side, for people, (H, W, 3) uint8 RGB."""
         return self.world.render(self._picture.sized(width, height))
@@ -303,6 +317,13 @@ def episode_generator(
         raise SimulationError(f"a seed is 0 or more, not {seed}")
     names = [zlib.crc32(name.encode()) for name in (suite, task, split)]
     return np.random.default_rng([*names, seed, *([zlib.crc32(part.encode())] if part else ())])
+
+
+def _transform(position: FloatArray, quaternion: FloatArray) -> FloatArray:
+    """(4, 4) of a position (3,) and a quaternion (4,)."""
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = Rotation.from_quat(quaternion).as_matrix(), position
+    return pose
 
 
 def _draw(suite: Suite, task: Task, split: SplitSpec, rng: np.random.Generator) -> Layout:

@@ -125,7 +125,9 @@ class WallClock:
             episode.stalls += flowing and sample.state is not StreamState.PLAYING
             flowing = sample.state is StreamState.PLAYING
             ticks += 1
-            episode.follow(sample.twist, sample.gripper, ticks * TICK)
+            sent = episode.follow(sample.twist, sample.gripper, ticks * TICK)
+            if sent is not None:
+                stream.note_sent(sent, episode.time)
             episode.lag = max(episode.lag, self._clock.now() - began - episode.time)
             self._clock.sleep_until(began + ticks * TICK)
 

@@ -115,13 +115,16 @@ class Episode:
             self._drawn.append((verdict.chunk.stamp, verdict.trace))
         self._verdicts.append(replace(verdict, chunk=None, trace=None))
 
-    def follow(self, twist: FloatArray, gripper: float | None, until: float) -> None:
+    def follow(self, twist: FloatArray, gripper: float | None, until: float) -> FloatArray | None:
         """Let the arm follow a command.
 
         Args:
             twist: (6,) linear [m/s] then angular [rad/s] velocity in the base frame.
             gripper: Target opening (1 = open), or None to leave it as it is.
             until: Simulated time up to which the command holds [s].
+
+        Returns:
+            The twist that was sent instead, where something stands between policy and arm.
         """
         self._gripper = self._gripper if gripper is None else gripper
         self.world.command(twist, self._gripper)
@@ -130,6 +133,7 @@ class Episode:
             self._path.append(self.world.tool_position())
             if self._true_paths is not None:
                 self._true_paths.sample()
+        return None
 
     def result(self) -> EpisodeResult:
         """The result of the episode."""

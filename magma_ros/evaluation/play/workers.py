@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -18,6 +20,9 @@ from magma_ros.types import MagmaError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+"""Environment variables that say how many threads numpy's linear algebra uses."""
 
 
 class WorkerError(MagmaError):
@@ -82,8 +87,28 @@ def _outcomes(
     )
     try:
         with pool:
-            yield from pool.map(function, items)
+            with _one_thread_each():
+                found = pool.map(function, items)
+            yield from found
     except BrokenProcessPool:
         raise WorkerError(
             "a worker process ended unexpectedly; check the memory left, or use fewer workers"
         ) from None
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that are started meanwhile do their linear algebra in one thread.
+
+    Those of several processes would wait for each other's cores, which costs more than they win.
+    """
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
