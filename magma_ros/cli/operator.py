@@ -28,8 +28,9 @@ def console(
     config: Path | None = None,
     remap: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     patience: float = 10.0,
+    terminal: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Watch a running robot, take it over and hand it back, on a page in a browser.
+    """Watch a running robot, take it over and hand it back, in a browser or in a terminal.
 
     Args:
         host: Address that the page is served on, 127.0.0.1 by default; all but loopback addresses
@@ -43,6 +44,7 @@ def console(
         config: Further parameters; config/console.yaml by default.
         remap: Where topics have other names, as FROM:=TO.
         patience: Longest wait for the robot's guard [s].
+        terminal: In this terminal instead of a browser, as over SSH.
     """
     from magma_ros import embedded
 
@@ -60,6 +62,10 @@ def console(
     else:
         words += _told(names, patience)
     words += names
+    if terminal:
+        from magma_ros.nodes import terminal_console
+
+        return terminal_console.main(words)
     from magma_ros.nodes import console_node
 
     served = {"host": host, "port": port, "token": token}

@@ -10,6 +10,12 @@ from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.limits import BASE_FRAME, LINEAR_SPEED, POSE_SETTINGS
 from magma_ros.nodes.settings import Setting, Settings
 
+JOG_SETTINGS = (
+    Setting("jog.linear_speed", 0.25, "Greatest speed of jogging [m/s].", 0.001, 5.0),
+    Setting("jog.angular_speed", 0.6, "Greatest angular speed of jogging [rad/s].", 0.001, 5.0),
+)
+"""How fast an operator may jog."""
+
 SERVER_SETTINGS = (
     Setting(
         "host",
@@ -30,8 +36,7 @@ SERVER_SETTINGS = (
         "Names by which browsers reach the page, as name,name, besides addresses and this "
         "machine's own name.",
     ),
-    Setting("jog.linear_speed", 0.25, "Greatest speed of jogging [m/s].", 0.001, 5.0),
-    Setting("jog.angular_speed", 0.6, "Greatest angular speed of jogging [rad/s].", 0.001, 5.0),
+    *JOG_SETTINGS,
 )
 """Parameters of the page and its server."""
 

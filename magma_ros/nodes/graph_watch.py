@@ -12,6 +12,9 @@ from rclpy.node import Node
 from magma_ros.nodes import names
 from magma_ros.types import Source
 
+LEASE = 10.0
+"""Time after which a process that was killed is forgotten by Cyclone DDS [s]."""
+
 OUTPUTS = (names.ROBOT_TWIST, names.ROBOT_GRIPPER)
 """What only the guard publishes."""
 
@@ -65,4 +68,7 @@ def crowd(node: Node, topic: str, *, own: bool = False) -> str:
     if publishers.total() <= (0 if own else 1):
         return ""
     who = " and ".join(sorted(publishers.elements()))
-    return f"On {full}: {who}; end all but one." if not own else f"On {full}: {who}; end it."
+    remedy = "end it" if own else "end all but one"
+    if max(publishers.values()) > 1:  # most likely it was killed, and started anew
+        remedy += f", or wait {LEASE:g} s if one was killed"
+    return f"On {full}: {who}; {remedy}."

@@ -1,0 +1,198 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The terminal console: keys move and ask, and what comes from outside is shown as plain text."""
+
+import asyncio
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from textual.widgets import DataTable, Input, Static
+
+from magma_ros.console.robot import Diagnostic, Jog, JogFrame, RobotView, Verb
+from magma_ros.console.terminal import text
+from magma_ros.console.terminal.app import TerminalConsole
+from magma_ros.types import Mode
+
+
+@pytest.fixture
+def operate():
+    """Run an operator's acts on a terminal console."""
+
+    def run(robot, acts, size=(100, 36)):
+        app = TerminalConsole(robot, linear_speed=0.2, angular_speed=0.6)
+
+        async def main():
+            async with app.run_test(size=size) as pilot:
+                await acts(app, pilot)
+                await app.workers.wait_for_complete()
+                await pilot.pause()
+
+        asyncio.run(main())
+
+    return run
+
+
+def shown(app, name):
+    return str(app.query_one(f"#{name}", Static).content)
+
+
+def jogs(robot):
+    return [what for what in robot.asked if isinstance(what, Jog)]
+
+
+@pytest.mark.parametrize(
+    ("key", "component", "speed"),
+    [("w", 0, 0.05), ("d", 1, -0.05), ("r", 2, 0.05), ("z", 3, 0.15), ("e", 5, -0.15)],
+)
+def test_each_press_of_a_jog_key_moves_once_and_its_way(operate, stand_in, key, component, speed):
+    robot = stand_in.RobotStandIn()
+
+    async def acts(app, pilot):
+        await pilot.press(key)
+
+    operate(robot, acts)
+    (jog,) = jogs(robot)
+    expected = np.zeros(6)
+    expected[component] = speed
+    np.testing.assert_allclose(jog.twist, expected)
+    assert jog.lifetime <= 0.2  # nothing tells of the key's release
+    assert jog.frame is JogFrame.BASE
+
+
+def test_frame_speed_and_gripper_are_chosen_by_keys(operate, stand_in):
+    robot = stand_in.RobotStandIn()
+
+    async def acts(app, pilot):
+        await pilot.press("4", "m", "w", "c")
+
+    operate(robot, acts)
+    moved, closed = jogs(robot)
+    assert (moved.frame, moved.twist[0]) == (JogFrame.TOOL, 0.2)
+    assert closed.gripper == 0.0
+    assert not closed.twist.any()
+
+
+@pytest.mark.parametrize(
+    ("key", "verb"),
+    [("T", Verb.TAKE_OVER), ("B", Verb.HAND_BACK), ("H", Verb.HOLD), ("R", Verb.RESET),
+     ("space", Verb.STOP), ("escape", Verb.STOP)],
+)  # fmt: skip
+def test_each_verb_has_a_key(operate, stand_in, key, verb):
+    robot = stand_in.RobotStandIn()
+
+    async def acts(app, pilot):
+        await pilot.press(key)
+
+    operate(robot, acts)
+    assert [what for what in robot.asked if isinstance(what, Verb)] == [verb]
+
+
+def test_words_are_written_without_moving_and_the_stop_key_works_meanwhile(operate, stand_in):
+    robot = stand_in.RobotStandIn()
+
+    async def acts(app, pilot):
+        await pilot.press("i", *"wax T", "enter")
+        await app.workers.wait_for_complete()
+        await pilot.press("i", *"fads", "up")
+        assert app.query_one(Input).value == "wax T"  # the one before
+        await pilot.press("escape")
+        assert not app.query_one(Input).has_class("asked")
+        await pilot.press("w")
+
+    operate(robot, acts)
+    assert "wax T" in robot.asked
+    assert "fads" not in robot.asked
+    assert [what for what in robot.asked if isinstance(what, Verb)] == [Verb.STOP]
+    assert len(jogs(robot)) == 1  # the last key
+
+
+def test_episodes_are_recorded_and_labelled_by_keys(operate, stand_in):
+    robot = stand_in.RobotStandIn()
+
+    async def acts(app, pilot):
+        await pilot.press("P", "+")
+        await app.workers.wait_for_complete()
+        await pilot.press("n", *"slipped", "enter")
+
+    operate(robot, acts)
+    assert {("record", False), ("good", ""), ("", "slipped")} <= {
+        what for what in robot.asked if isinstance(what, tuple)
+    }
+
+
+def test_operator_who_presses_nothing_in_teleop_is_there(operate, stand_in):
+    robot = stand_in.RobotStandIn()
+    robot.switch.mode = Mode.TELEOP
+
+    async def acts(app, pilot):
+        await pilot.pause(0.5)
+
+    operate(robot, acts)
+    assert "release" in robot.asked
+
+
+def test_mode_figures_and_diagnostics_are_shown_and_markup_is_only_text(operate, stand_in):
+    view = stand_in.a_view(
+        instruction="[red]push[/red] <b>it</b>",
+        diagnostics=(Diagnostic("arm: [bold]x", "ERROR", "[/]", {"a": "[link=x]"}, 0.1),),
+    )
+    robot = stand_in.RobotStandIn(shown=view)
+
+    async def acts(app, pilot):
+        await pilot.pause(0.3)
+        assert shown(app, "mode") == "A U T O"
+        assert Mode.AUTO.sentence in shown(app, "sentence")
+        told = shown(app, "figures")
+        assert "[red]push[/red] <b>it</b>" in told
+        assert "3 of 5 CONFIDENT" in told
+        assert "0.120 m/s of 0.25 m/s" in told
+        table = app.query_one(DataTable)
+        table.focus()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "a: [link=x]" in shown(app, "details")
+
+    operate(robot, acts)
+
+
+@pytest.mark.parametrize("mode", [None, *Mode])
+def test_every_mode_has_its_colour_with_enough_contrast(operate, stand_in, mode):
+    view = RobotView() if mode is None else stand_in.a_view()
+    robot = stand_in.RobotStandIn(shown=view)
+    robot.view = lambda: replace(view, guard=replace(view.guard, mode=mode))
+
+    async def acts(app, pilot):
+        await pilot.pause(0.1)
+        widget = app.query_one("#mode", Static)
+        colour, ground = widget.styles.color, widget.styles.background
+        light, dark = sorted((_luminance(colour), _luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+    operate(robot, acts)
+
+
+def _luminance(colour):
+    """Relative luminance, by WCAG 2.2."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour.normalized]
+    return float(np.dot(parts, (0.2126, 0.7152, 0.0722)))
+
+
+def test_small_terminal_shows_the_mode_and_stops(operate, stand_in):
+    robot = stand_in.RobotStandIn()
+
+    async def acts(app, pilot):
+        await pilot.press("space")
+
+    operate(robot, acts, size=(40, 12))
+    assert Verb.STOP in robot.asked
+
+
+def test_robot_that_is_not_heard_is_not_shown_as_if_it_were(stand_in):
+    assert text.mode_words(RobotView().guard)[0] == "N O   G U A R D"
+    guard = replace(stand_in.a_view().guard, age=7.0)
+    assert "7 s old" in text.mode_words(guard)[0]
+    names = dict(text.figures(RobotView()))
+    assert names["slack"] == names["doubt"] == names["clearance"] == "-"
+    assert text.number(math.inf, "m", 1) == "-"
