@@ -21,8 +21,9 @@ from magma_ros.types import TRACE_GRID
 DEPTH_SIZE = (320, 240)
 """Width and height of the depth image [px]."""
 
-FOOTPRINT = 0.035
-"""Farthest that what a mark's point shows may lie from the middle of the thing, sideways [m]."""
+REACH = 0.04
+"""Farthest that what a mark's point shows may lie from the middle of the thing [m]: its corners are
+no farther."""
 
 CONFIG = ProposalConfig(lower=(0.24, -0.34), upper=(0.68, 0.34))
 
@@ -48,11 +49,11 @@ def marked(simulation: Simulation, view: View, proposal: Proposal) -> str:
     column, row, _ = np.rint(onto @ [*pixel, 1.0]).astype(int)
     shown = view.points()[row, column]
     away = {
-        name: float(np.linalg.norm(shown[:2] - simulation.object_position(name)[:2]))
+        name: float(np.linalg.norm(shown - simulation.object_position(name)))
         for name in simulation.world.object_names
     }
     nearest = min(away, key=lambda name: away[name])
-    return nearest if away[nearest] <= FOOTPRINT else ""
+    return nearest if away[nearest] <= REACH else ""
 
 
 def measure(task: str, split: str, seed: int) -> tuple[int, int, int, float]:
