@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +13,10 @@ import numpy as np
 from magma_ros.episodes import topics
 from magma_ros.episodes.events import Event
 from magma_ros.episodes.messages import Bag, DecodeError, Message
+from magma_ros.types import FloatArray
+
+LARGEST = 1e6
+"""What no position, velocity or joint reaches in SI units; beyond it a number is damage."""
 
 
 class Collector:
@@ -84,20 +87,20 @@ class Collector:
     def _pose(self, message: Message, decoded: Any) -> None:
         p, q = decoded.pose.position, decoded.pose.orientation
         values = np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
-        if not np.isfinite(values).all() or np.linalg.norm(values[3:]) < 0.5:
+        if not _usable(values) or np.linalg.norm(values[3:]) < 0.5:
             raise ValueError
         self._keep(message, values)
 
     def _twist(self, message: Message, decoded: Any) -> None:
         v, w = decoded.twist.linear, decoded.twist.angular
         values = np.array([v.x, v.y, v.z, w.x, w.y, w.z])
-        if not np.isfinite(values).all():
+        if not _usable(values):
             raise ValueError
         self._keep(message, values)
 
     def _joints(self, message: Message, decoded: Any) -> None:
         pairs = zip(decoded.name, map(float, decoded.position), strict=False)
-        self._keep(message, {name: p for name, p in pairs if math.isfinite(p)})
+        self._keep(message, {name: p for name, p in pairs if abs(p) < LARGEST})
 
     def _text(self, message: Message, decoded: Any) -> None:
         self._keep(message, str(decoded.data))
@@ -131,3 +134,7 @@ class Collector:
     def _label(self, message: Message, decoded: Any) -> None:
         self.labels.append(str(decoded.data))
         self.events.append(Event(message.logged, "label", str(decoded.data)))
+
+
+def _usable(values: FloatArray) -> bool:
+    return bool((np.abs(values) < LARGEST).all())  # which nan is not

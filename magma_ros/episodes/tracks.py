@@ -173,7 +173,7 @@ def collect(bag: Bag, namespace: str, gripper: GripperEnds | None = None) -> Tra
     for message in bag.messages(collector.wanted):
         collector.add(message)
     warnings = [
-        f"{count} messages on {topic} are damaged or not finite, and left out"
+        f"{count} messages on {topic} are damaged or no possible numbers, and left out"
         for topic, count in collector.damaged.items()
     ]
     return _sorted_out(bag, collector, cameras, gripper, warnings)

@@ -345,7 +345,9 @@ class Elsewhere:
         pictures = [p for e in range(count) for p in self.pictures(e)]
         video = self.folder / self.videos / self.camera / "chunk-000" / "file-000.mp4"
         write_video(video, pictures, fps=self.fps, encoder=self.encoder)
-        tasks = pa.table({"task_index": range(len(self.tasks)), "task": list(self.tasks)})
+        # As pandas 3 writes an index of texts.
+        words = pa.array(self.tasks, pa.large_string())
+        tasks = pa.table({"task_index": range(len(self.tasks)), "__index_level_0__": words})
         self._parquet(tasks, "meta/tasks.parquet")
         rows, begin = [], 0
         for episode, length in enumerate(self.lengths):

@@ -62,6 +62,19 @@ def test_a_column_of_an_uncommon_name_is_taken_where_a_person_says_so(elsewhere)
         open_dataset(folder, keys={"action": "pose"})
 
 
+def test_entries_without_names_are_numbered_and_names_that_do_not_fit_are_said(elsewhere):
+    made = elsewhere("nameless", size=3)
+    features = made.features()
+    features["action"] = features["action"] | {"names": None}
+    features["observation.state"] = features["observation.state"] | {"names": ["x", "y"]}
+    made.info["features"] = features
+    dataset = open_dataset(made.write())
+    assert dataset.action_names == ("action_0", "action_1", "action_2")
+    assert dataset.fields == ("state_0", "state_1", "state_2")
+    (notice,) = dataset.notices
+    assert notice.startswith("the names of observation.state do not fit its shape")
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_unknown_columns_are_kept(elsewhere, version):
     reward = {"next.reward": lambda episode, rows: (episode + rows).astype(np.float32)}

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """An episode becomes rows of one clock: nothing from the future, nothing made up."""
 
+import itertools
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -243,9 +245,12 @@ def test_stamps_of_another_clock_are_not_believed(scene):
 def test_damaged_and_infinite_messages_are_counted_and_left_out(scene):
     made = scene().usual()
     made.pose(1.001, math.nan)
+    made.pose(1.0015, 1e300)  # finite, but not as a float32
     made.add("ee_pose", "geometry_msgs/msg/PoseStamped", 1.002, raw=b"\0\1\0\0\7")
     episode = read_episode(made.write(), gripper=FINGER)
-    assert episode.warnings == ("2 messages on /ee_pose are damaged or not finite, and left out",)
+    assert episode.warnings == (
+        "2 messages on /ee_pose are damaged or no possible numbers, and left out",
+    )
     assert np.isfinite(episode.proprioception).all()
 
 
@@ -269,6 +274,40 @@ def test_an_empty_or_foreign_or_broken_recording_is_one_sentence(scene, tmp_path
         read_episode(tmp_path / "nowhere")
     with pytest.raises(EpisodeError, match="period"):
         read_episode(whole, period=0.0)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    spoilt=st.lists(
+        st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.binary(max_size=12)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_no_content_of_a_message_ends_the_reading_with_anything_but_a_sentence(scene, spoilt):
+    made = scene(f"episode_{next(NUMBERS)}").usual(seconds=0.5)
+    made.mode(0.2, "TELEOP", "teleop")
+    made.point(0.1, 3.0, 4.0)
+    made.text("episode/label", 0.3, "good")
+    for which, where, data in spoilt:
+        heard, topic, kind, content = made.messages[which % len(made.messages)]
+        at = where % (len(content) + 1)
+        made.messages[which % len(made.messages)] = (
+            heard,
+            topic,
+            kind,
+            content[:at] + data + content[at + len(data) :],
+        )
+    with suppress(EpisodeError):
+        episode = read_episode(made.write())
+        assert np.isfinite(episode.proprioception).all()
+        assert np.isfinite(episode.actions).all()
+        for camera in episode.cameras:
+            for _, picture in episode.pictures(camera):
+                assert picture.dtype == np.uint8
+
+
+NUMBERS = itertools.count()
 
 
 def test_the_topics_are_those_of_the_nodes():

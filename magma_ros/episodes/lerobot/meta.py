@@ -72,7 +72,8 @@ def read_tasks(folder: Path) -> dict[int, str]:
     """
     if (path := folder / layout.TASKS).is_file():
         table = read_table(path)
-        words = next((n for n in table.column_names if pa.types.is_string(table.field(n).type)), "")
+        # pandas names the column, and its type, as its version pleases.
+        words = next((n for n in table.column_names if is_text(table.field(n).type)), "")
         if not words or "task_index" not in table.column_names:
             raise LeRobotError(f"{path} has no column of words and task_index")
         numbers = table.column("task_index").to_pylist()
@@ -164,6 +165,13 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield line
     except (OSError, ValueError, RecursionError) as error:
         raise LeRobotError(f"{path} cannot be read ({error})") from error
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds texts."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def read_table(path: Path) -> pa.Table:

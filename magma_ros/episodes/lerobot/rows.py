@@ -21,7 +21,7 @@ from magma_ros.episodes.events import BAD, GOOD, Outcome
 from magma_ros.episodes.lerobot import layout
 from magma_ros.episodes.lerobot.keys import Keys
 from magma_ros.episodes.lerobot.layout import Info, LeRobotError
-from magma_ros.episodes.lerobot.meta import Entry
+from magma_ros.episodes.lerobot.meta import Entry, is_text
 from magma_ros.episodes.lerobot.video import frames, probe
 from magma_ros.types import ImageArray
 
@@ -54,7 +54,7 @@ def values(table: pa.Table, key: str) -> Array:
     if column.null_count:
         raise LeRobotError(f"{key} has gaps")
     width = 0
-    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+    if _is_list(column.type):
         lengths = pc.unique(pc.list_value_length(column)).to_pylist()
         if len(lengths) > 1:
             raise LeRobotError(f"{key} has rows of different length")
@@ -62,7 +62,7 @@ def values(table: pa.Table, key: str) -> Array:
     if not _simple(column.type) or column.null_count:
         raise LeRobotError(f"{key} holds {column.type}, not plain numbers or texts")
     flat = np.asarray(column.to_numpy(zero_copy_only=False))
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if is_text(column.type):
         flat = flat.astype(str)
     return flat.reshape(len(table), width) if width else flat
 
@@ -170,7 +170,7 @@ def _decoded(entry: Entry, stored: Any) -> ImageArray:
 
 
 def _texts(table: pa.Table, key: str, default: str) -> tuple[str, ...]:
-    if key not in table.column_names or not pa.types.is_string(table.field(key).type):
+    if key not in table.column_names or not is_text(table.field(key).type):
         return (default,) * len(table)
     return tuple(text or default for text in table.column(key).to_pylist())
 
@@ -181,13 +181,18 @@ def _column(table: pa.Table, keys: Keys, key: str, default: Any) -> Any:
     return values(table, key).astype(default.dtype).reshape(len(table))
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
 def _simple(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_boolean(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
+        or is_text(kind)
     )
 
 
