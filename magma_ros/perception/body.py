@@ -8,12 +8,16 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from magma_ros.perception import shapes
 from magma_ros.perception.error import BodyError
 from magma_ros.perception.shapes import PlacedShapes, Shape
-from magma_ros.perception.urdf import Description
+from magma_ros.perception.urdf import MOVING, Description
 from magma_ros.types import FloatArray
+
+TURNING = ("revolute", "continuous")
+"""Kinds of joints that turn what hangs on them."""
 
 
 class Body:
@@ -27,6 +31,8 @@ class Body:
 
     Attributes:
         joints: Names of the joints whose positions must be known.
+        tool: Link about whose origin a held object is.
+        guarded: Links whose clearance counts.
 
     Raises:
         BodyError: A link is not in the description, or none is guarded.
@@ -35,7 +41,8 @@ class Body:
     def __init__(
         self, description: Description, base: str, tool: str, guarded: Collection[str] = ()
     ) -> None:
-        self._description, self._base, self._tool = description, base, tool
+        self._description, self._base = description, base
+        self.tool = tool
         for link in (base, tool, *guarded):
             if link not in description.links:
                 there = ", ".join(sorted(description.links))
@@ -81,22 +88,33 @@ class Body:
         links: Iterable[str] = self.guarded if guarded else self._description.links
         parts = [(link, shape) for link in links for shape in self._description.links[link]]
         if held > 0.0:
-            parts.append((self._tool, shapes.sphere(np.eye(4), held)))
+            parts.append((self.tool, shapes.sphere(np.eye(4), held)))
         return _placed(parts, poses)
 
     def held(self, poses: Mapping[str, FloatArray], radius: float) -> PlacedShapes:
         """What is in the hand alone: a sphere of ``radius`` [m] about the tool, 0 for nothing."""
-        sphere = (self._tool, shapes.sphere(np.eye(4), radius))
+        sphere = (self.tool, shapes.sphere(np.eye(4), radius))
         return _placed([sphere] if radius > 0.0 else [], poses)
+
+    def turning(self, *, holding: bool) -> npt.NDArray[np.bool_]:
+        """Whether each solid of the guarded links turns as the tool turns.
+
+        Args:
+            holding: Whether a held object is one of them, as in :meth:`solids`.
+        """
+        links = [link for link in self.guarded for _ in self._description.links[link]]
+        with_tool = self._first(self.tool, TURNING)
+        turns = [self._first(link, TURNING) == with_tool for link in links]
+        return np.array([*turns, True] if holding else turns)
 
     def _moves(self, link: str, base: str) -> bool:
         """Whether a joint lies between two links."""
-        return self._rigid(link) != self._rigid(base)
+        return self._first(link, MOVING) != self._first(base, MOVING)
 
-    def _rigid(self, link: str) -> str:
-        """The first link, towards the root, of those that are fixed to each other."""
+    def _first(self, link: str, kinds: Collection[str]) -> str:
+        """The first link, towards the root, that no joint of some kinds parts from ``link``."""
         hangs = {joint.child: joint for joint in self._description.joints}
-        while link in hangs and not hangs[link].moving:
+        while link in hangs and hangs[link].kind not in kinds:
             link = hangs[link].parent
         return link
 
@@ -106,16 +124,3 @@ def _placed(parts: Sequence[tuple[str, Shape]], poses: Mapping[str, FloatArray])
     return PlacedShapes(
         [shape for _, shape in parts], [poses[link] @ shape.pose for link, shape in parts]
     )
-
-
-def joints_at(
-    times: Sequence[float], rows: Sequence[Mapping[str, float]], when: float
-) -> dict[str, float]:
-    """Joint positions at ``when`` [s], between the two readings around it.
-
-    Args:
-        times: Stamps of the readings, increasing [s].
-        rows: Positions by joint of each reading; all of the same joints.
-        when: Beyond the readings, the nearest one counts.
-    """
-    return {name: float(np.interp(when, times, [row[name] for row in rows])) for name in rows[0]}

@@ -111,6 +111,9 @@ class ClearanceReading:
         along: Likewise, of obstacles in the way of the commanded motion; at rest of all.
         vectors: (K, 3) shortest vectors from the guarded body to obstacles [m], the nearest of
             each sector, nearest first.
+        origins: (K, 3) where on the body they begin [m].
+        levers: (K, 3) from the tool to where they begin [m]; zero on links that do not turn with
+            the tool, of whose own motion a command to the tool tells little.
         points: (N, 3) of what is not robot and not work [m].
         body: The robot's solids, with what it holds.
         valid: Share of the image that was measured, 0..1.
@@ -120,6 +123,8 @@ class ClearanceReading:
     distance: float
     along: float
     vectors: FloatArray
+    origins: FloatArray
+    levers: FloatArray
     points: FloatArray
     body: PlacedShapes
     valid: float
@@ -246,14 +251,18 @@ class ClearanceEstimator:
             near, stamp, lambda old: gone(old) | in_hand.holds(old, config.padding)
         )
         points = points[~solids.holds(points, config.padding)]
-        vectors, lengths = guarded.vectors(points, config.reach)
-        nearest = nearest_by_sector(vectors, lengths, self._directions)
-        ahead = _ahead(vectors, lengths, state.velocity, config.cone)
+        found = guarded.vectors(points, config.reach)
+        nearest = nearest_by_sector(found.vectors, found.lengths, self._directions)
+        origins = points[nearest] - found.vectors[nearest]
+        turning = self.body.turning(holding=state.holding)[found.solids[nearest]]
+        ahead = _ahead(found.vectors, found.lengths, state.velocity, config.cone)
         return ClearanceReading(
             stamp=stamp,
-            distance=float(lengths.min(initial=math.inf)),
-            along=float(lengths[ahead].min(initial=math.inf)),
-            vectors=vectors[nearest],
+            distance=float(found.lengths.min(initial=math.inf)),
+            along=float(found.lengths[ahead].min(initial=math.inf)),
+            vectors=found.vectors[nearest],
+            origins=origins,
+            levers=np.where(turning[:, None], origins - poses[self.body.tool][:3, 3], 0.0),
             points=points,
             body=solids,
             valid=valid,

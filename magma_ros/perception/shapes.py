@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,20 @@ def bounding_capsule(vertices: FloatArray) -> Shape:
     return capsule(pose, radius, max(high - low, 0.0))
 
 
+class Shortest(NamedTuple):
+    """The shortest vectors from some solids to points.
+
+    Attributes:
+        vectors: (N, 3) from the nearest solid's surface [m].
+        lengths: (N,) [m]; inf where nothing is within reach.
+        solids: (N,) indices of the nearest solids, -1 where nothing is within reach.
+    """
+
+    vectors: FloatArray
+    lengths: FloatArray
+    solids: npt.NDArray[np.intp]
+
+
 class PlacedShapes:
     """Solids where they are at one moment.
 
@@ -102,7 +117,7 @@ class PlacedShapes:
             within[near] |= np.linalg.norm(gaps, axis=1) <= shape.radius + padding
         return within
 
-    def vectors(self, points: FloatArray, reach: float) -> tuple[FloatArray, FloatArray]:
+    def vectors(self, points: FloatArray, reach: float) -> Shortest:
         """The shortest vectors from the solids to ``points`` (N, 3).
 
         Args:
@@ -110,12 +125,12 @@ class PlacedShapes:
             reach: Distance beyond which nothing is looked for [m].
 
         Returns:
-            The vectors (N, 3) [m] from the nearest solid's surface, and their lengths (N,): inf
-            beyond ``reach``, and 0 with a zero vector inside a solid.
+            One vector a point; of zero length inside a solid.
         """
         shortest = np.full(len(points), np.inf)
+        nearest = np.full(len(points), -1)
         vectors = np.zeros((len(points), 3))
-        for shape, pose in zip(self.shapes, self.poses, strict=True):
+        for index, (shape, pose) in enumerate(zip(self.shapes, self.poses, strict=True)):
             near = self._near(points, shape, pose, reach)
             gaps, turn = _gaps(points[near], shape, pose)
             lengths = np.linalg.norm(gaps, axis=1)
@@ -124,8 +139,9 @@ class PlacedShapes:
             at = near[better]
             share = left[better] / np.maximum(lengths[better], 1e-12)
             shortest[at] = left[better]
+            nearest[at] = index
             vectors[at] = (gaps[better] * share[:, None]) @ turn.T
-        return vectors, shortest
+        return Shortest(vectors, shortest, nearest)
 
     @staticmethod
     def _near(

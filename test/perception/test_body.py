@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from magma_ros.perception import shapes
-from magma_ros.perception.body import Body, joints_at
+from magma_ros.perception.body import Body
 from magma_ros.perception.error import BodyError
 from magma_ros.perception.urdf import mesh_vertices, read_description
 
@@ -96,7 +96,7 @@ def test_the_shortest_way_from_a_solid(shape, point, distance):
     turned[:3, 3] = [1.0, 2.0, 3.0]
     points = np.array([point], float) @ turned[:3, :3].T + turned[:3, 3]
     solids = shapes.PlacedShapes([shape], [turned])
-    vectors, lengths = solids.vectors(points, 10.0)
+    vectors, lengths, _ = solids.vectors(points, 10.0)
     assert lengths[0] == pytest.approx(distance)
     assert np.linalg.norm(vectors[0]) == pytest.approx(distance)
     if distance:
@@ -177,9 +177,3 @@ def test_joint_states_that_cannot_be_used_are_refused_by_name():
         body.poses({"turn": 0.0})
     with pytest.raises(BodyError, match="turn"):
         body.poses({"turn": math.nan, "out": 0.0})
-
-
-def test_joints_are_where_they_were_when_the_picture_was_taken():
-    rows = [{"a": 0.0}, {"a": 1.0}]
-    assert joints_at([1.0, 2.0], rows, 1.25) == {"a": 0.25}
-    assert joints_at([1.0, 2.0], rows, 9.0) == {"a": 1.0}
