@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``magma bench``: how long a policy takes, and what a gate makes of that."""
+"""``magma bench``: what policies, gates, the guard and the eyes cost, and what they stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
 from magma_ros.doctor import require
@@ -234,6 +234,31 @@ def guard(
     if json_file is not None:
         write_json(bench.to_json(), json_file)
     return 1 if bench.fuzz.violations else 0
+
+
+@bench_app.command
+def perception(
+    *,
+    pictures: Annotated[int, Parameter(validator=validators.Number(gte=20))] = 300,
+    width: Annotated[int, Parameter(validator=validators.Number(gte=32, lte=1280))] = 320,
+    height: Annotated[int, Parameter(validator=validators.Number(gte=24, lte=960))] = 240,
+    json_file: JsonFile = None,
+) -> int:
+    """Time how long it takes from a depth image to the clearance.
+
+    Args:
+        pictures: Pictures that are timed.
+        width: Columns of the depth image.
+        height: Its rows.
+        json_file: Also write the result there.
+    """
+    from magma_ros.evaluation.bench.perception import run_perception_bench
+
+    bench = run_perception_bench(pictures, width, height)
+    console.print(bench.grid())
+    if json_file is not None:
+        write_json(bench.to_json(), json_file)
+    return 0
 
 
 @bench_app.command

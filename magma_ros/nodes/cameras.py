@@ -18,6 +18,34 @@ CAMERA_TOPICS = Setting(
 )
 """Parameter of every node that subscribes to cameras."""
 
+DEPTH_TOPICS = Setting(
+    "depth_topics",
+    "front=camera/front/depth/image_raw",
+    "Depth images, as name=topic,name=topic: raw 32FC1 or 16UC1, rectified; camera_info lies "
+    "beside each.",
+)
+"""Parameter of a node that subscribes to depth images."""
+
+CLOUD_TOPICS = Setting(
+    "cloud_topics", "", "Clouds of points (PointCloud2) of depth sensors, as name=topic,name=topic."
+)
+"""Parameter of a node that subscribes to clouds."""
+
+
+def named_topics(setting: Setting, text: str) -> dict[str, str]:
+    """The topics that a parameter of the form name=topic,name=topic gives, by name.
+
+    Raises:
+        SettingError: ``text`` has another form, or names one twice.
+    """
+    return dict(_pairs(text, setting.name))
+
+
+def info_beside(topic: str) -> str:
+    """The topic of the calibration that belongs to an image's topic, by image_transport's rule."""
+    folder, slash, _ = topic.rpartition("/")
+    return folder + slash + "camera_info"
+
 
 class CameraTopics:
     """The topics of each camera.
@@ -33,7 +61,7 @@ class CameraTopics:
     """
 
     def __init__(self, text: str) -> None:
-        self.bases: Mapping[str, str] = dict(_pairs(text))
+        self.bases: Mapping[str, str] = named_topics(CAMERA_TOPICS, text)
 
     def image(self, camera: str, *, compressed: bool = False) -> str:
         """The topic of a camera's pictures, raw or compressed."""
@@ -50,16 +78,16 @@ class CameraTopics:
         return self.bases[camera] + default.removeprefix(f"camera/{camera}")
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
+def _pairs(text: str, parameter: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
         name, sign, topic = (part.strip() for part in word.partition("="))
         if not (name and sign and topic):
             raise SettingError(
-                f"parameter {CAMERA_TOPICS.name} holds {word!r}; write each camera as name=topic, "
+                f"parameter {parameter} holds {word!r}; write each camera as name=topic, "
                 "such as front=camera/camera/color"
             )
         if name in dict(pairs):
-            raise SettingError(f"parameter {CAMERA_TOPICS.name} names the camera {name!r} twice")
+            raise SettingError(f"parameter {parameter} names the camera {name!r} twice")
         pairs.append((name, topic.rstrip("/")))
     return pairs

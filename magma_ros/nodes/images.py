@@ -10,6 +10,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import simplejpeg
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -30,6 +31,9 @@ ENCODINGS = {
 }
 """Raw encodings that are understood: bytes a pixel, and OpenCV's conversion to RGB."""
 
+DEPTH_ENCODINGS = {"32FC1": "f4", "16UC1": "u2"}
+"""Raw encodings of depth images, and what a pixel is."""
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
@@ -44,6 +48,35 @@ def picture_from_message(message: Image | CompressedImage) -> Picture:
     if isinstance(message, CompressedImage):
         return _from_compressed(message)
     return _from_raw(message)
+
+
+def depth_from_message(message: Image) -> npt.NDArray[np.generic]:
+    """A raw depth image (H, W): float32 in metres or uint16 in millimetres (REP 118).
+
+    Raises:
+        MessageError: Size, encoding, step and data contradict each other or are not supported.
+    """
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise MessageError(
+            f"the depth image's encoding is {message.encoding[:40]!r}; configure the camera for "
+            f"{' or '.join(DEPTH_ENCODINGS)}, not compressed"
+        )
+    kind = np.dtype(DEPTH_ENCODINGS[message.encoding])
+    size = kind.itemsize
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if height == 0 or width == 0 or step < size * width or step % size:
+        raise MessageError(
+            f"the depth image is {width} x {height} pixels in rows of {step} bytes, which does not "
+            f"hold pixels of {size} bytes; the camera driver is broken"
+        )
+    if len(message.data) != height * step:
+        raise MessageError(
+            f"the depth image carries {len(message.data)} bytes where {height} rows of {step} are "
+            f"{height * step}; the camera driver is broken"
+        )
+    sent = kind.newbyteorder(">" if message.is_bigendian else "<")
+    rows = np.frombuffer(message.data, sent).reshape(height, -1)
+    return np.ascontiguousarray(rows[:, :width], kind)
 
 
 def _from_raw(message: Image) -> Picture:

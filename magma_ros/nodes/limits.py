@@ -57,6 +57,50 @@ BODY_SETTINGS: tuple[Setting, ...] = (
 )
 """Further bounds on where a robot may be; these have defaults, because not every robot has them."""
 
+SHAPE_SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "body.urdf",
+        "",
+        "Robot description: a file, absolute or below share/magma_ros; empty for the topic "
+        "robot_description.",
+    ),
+    Setting("body.base_link", "", "Its link at base_frame; empty if both have one name."),
+    Setting("body.tool_link", "", "Its link between the fingers; empty for ee_frame."),
+    Setting(
+        "body.guarded_links",
+        [""],
+        "Links that are kept from obstacles; empty for all that move.",
+    ),
+    Setting(
+        "body.padding",
+        0.02,
+        "How far round its description the body is taken to be its own: errors of calibration, "
+        "joint states and depth together. Nothing nearer is seen [m].",
+        0.001,
+        0.2,
+    ),
+    Setting(
+        "body.held_radius",
+        0.045,
+        "Radius about tool_link of what the gripper holds [m].",
+        0.001,
+        0.5,
+    ),
+    Setting(
+        "body.held_opening",
+        [0.03, 0.9],
+        "Least and greatest opening of a gripper that holds something (1 = open).",
+    ),
+    Setting(
+        "worktop.height",
+        0.06,
+        "Height in base_frame below which everything is work, not obstacle [m].",
+        -10.0,
+        10.0,
+    ),
+)
+"""The robot's own body and its worktop, for whoever looks for obstacles."""
+
 SERVO_CHECK = Setting(
     "servo_check", False, "Drive only a MoveIt Servo that reads twists as m/s and rad/s."
 )
@@ -68,6 +112,7 @@ ROBOT_SETTINGS: tuple[Setting, ...] = (
     *LIMIT_SETTINGS,
     *WORKSPACE_SETTINGS,
     *BODY_SETTINGS,
+    *SHAPE_SETTINGS,
     *GRIPPER_SETTINGS,
 )
 """Everything that a robot's file may hold; a node ignores those it does not declare."""

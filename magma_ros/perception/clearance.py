@@ -20,8 +20,8 @@ from magma_ros.perception.body import Body
 from magma_ros.perception.depth import (
     Intrinsics,
     in_metres,
+    in_sight,
     points_of,
-    seen_through,
     without_speckles,
 )
 from magma_ros.perception.error import MeasurementError, PerceptionError, require_positive
@@ -30,13 +30,13 @@ from magma_ros.perception.shapes import PlacedShapes
 from magma_ros.types import FloatArray
 
 Gone = Callable[[FloatArray], npt.NDArray[np.bool_]]
-"""Tells which of some points (N, 3) in the base frame are certainly not there any more."""
+"""Tells which of some points (N, 3) in the base frame need not be remembered any more."""
 
 MOST_SECTORS = 64
 """Most vectors of a reading."""
 
-_BEHIND = 0.02
-"""How far behind a remembered point a camera must see for the point to be gone [m]."""
+_BEFORE = 0.02
+"""How far before a remembered point something must be to hide it [m]."""
 
 _AT_REST = 1e-3
 """Speed below which a commanded motion has no direction [m/s]."""
@@ -202,8 +202,7 @@ class ClearanceEstimator:
         to_camera = np.linalg.inv(camera_pose)
 
         def gone(points: FloatArray) -> npt.NDArray[np.bool_]:
-            inside = _moved(points, to_camera)
-            return seen_through(inside, metres, intrinsics, _BEHIND)
+            return in_sight(_moved(points, to_camera), metres, intrinsics, _BEFORE)
 
         return self._reading(seen, gone, state, stamp, valid)
 

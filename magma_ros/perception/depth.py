@@ -126,23 +126,24 @@ def _rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
     return rays.reshape(-1, 3)
 
 
-def seen_through(
+def in_sight(
     points: FloatArray,
     depth: npt.NDArray[np.float32],
     intrinsics: Intrinsics,
     margin: float,
 ) -> npt.NDArray[np.bool_]:
-    """Which of ``points`` (N, 3) in the optical frame the camera looks past, so nothing is there.
+    """Which of ``points`` (N, 3) in the optical frame nothing hides from the camera.
 
-    A point counts only if the pixel on which it lies and all its neighbours are deeper.
+    If something is still there, the picture shows it. A point counts only if no pixel round the
+    one on which it lies is unknown or clearly nearer.
 
     Args:
         points: Where something was.
         depth: The image (H, W) [m], NaN where nothing was measured.
         intrinsics: The camera.
-        margin: How much deeper the image must be, besides a hundredth of the depth [m].
+        margin: How much nearer a pixel must be to hide it, besides a hundredth of the depth [m].
     """
-    through = np.zeros(len(points), bool)
+    seen = np.zeros(len(points), bool)
     ahead = np.flatnonzero(points[:, 2] > 0.0)
     x, y, z = points[ahead].T
     columns = np.rint(x / z * intrinsics.fx + intrinsics.cx)
@@ -157,5 +158,5 @@ def seen_through(
         borderValue=0.0,
     )
     at = rows[inside].astype(np.intp), columns[inside].astype(np.intp)
-    through[ahead[inside]] = nearest[at] > 1.01 * z[inside] + margin
-    return through
+    seen[ahead[inside]] = nearest[at] > 0.99 * z[inside] - margin
+    return seen

@@ -60,7 +60,7 @@ class PointMemory:
         Args:
             points: Seen now (N, 3) [m].
             stamp: When [s].
-            gone: Tells of points that are remembered which are certainly not there any more.
+            gone: Tells which remembered points need not be any more: nothing hides them now.
         """
         age = stamp - self._seen
         kept = np.abs(age) <= self._duration  # a stamp far ahead is of a clock that was set back

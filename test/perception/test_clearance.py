@@ -17,6 +17,7 @@ from magma_ros.perception.clearance import (
 from magma_ros.perception.depth import Intrinsics
 from magma_ros.perception.error import BodyError, MeasurementError, PerceptionError
 from magma_ros.perception.shapes import box, sphere
+from magma_ros.perception.synthetic import at, looking
 
 hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: pip install '.[dev]'")
 st = hypothesis.strategies
@@ -28,12 +29,12 @@ COMMON = {
 }
 
 
-def ball(at, position, radius=0.05):
-    return at(lambda pose: sphere(pose, radius), position)
+def ball(position, radius=0.05):
+    return at(sphere(np.eye(4), radius), position)
 
 
-def block(at, position, size=(0.06, 0.06, 0.3)):
-    return at(lambda pose: box(pose, size), position)
+def block(position, size=(0.06, 0.06, 0.3)):
+    return at(box(np.eye(4), size), position)
 
 
 @pytest.fixture
@@ -62,9 +63,7 @@ def look(scene, intrinsics, home):
     side=st.floats(0.12, 0.3), up=st.floats(-0.1, 0.2), out=st.floats(-0.1, 0.15), big=st.booleans()
 )
 @hypothesis.settings(max_examples=12, **COMMON)
-def test_a_distance_is_right_within_five_millimetres(
-    scene, at, intrinsics, home, side, up, out, big
-):
+def test_a_distance_is_right_within_five_millimetres(scene, intrinsics, home, side, up, out, big):
     # The camera stands where y is positive: it sees the ball's far side, so the ball stands
     # beyond the hand, and what it turns to the hand is turned to the camera.
     centre, radius = np.array([0.39 + out, -side, 0.36 + up]), 0.06 if big else 0.03
@@ -72,10 +71,10 @@ def test_a_distance_is_right_within_five_millimetres(
     vectors, lengths, _ = solids.vectors(centre[None], 10.0)
     hypothesis.assume(lengths[0] > radius + 0.025)
     touched = centre - vectors[0] * radius / lengths[0]
-    hypothesis.assume(_visible(scene, at, touched, centre, radius))
+    hypothesis.assume(_visible(scene, touched, centre, radius))
     estimator = ClearanceEstimator(ClearanceConfig(), scene.body)
     reading = estimator.update(
-        scene.picture(ball(at, centre, radius)), intrinsics, scene.camera, RobotState(home), 1.0
+        scene.picture(ball(centre, radius)), intrinsics, scene.camera, RobotState(home), 1.0
     )
     assert reading.distance == pytest.approx(lengths[0] - radius, abs=0.005)
     assert np.linalg.norm(reading.vectors[0]) == pytest.approx(reading.distance)
@@ -83,7 +82,7 @@ def test_a_distance_is_right_within_five_millimetres(
     assert cosine > math.cos(math.radians(20.0))
 
 
-def _visible(scene, at, point, centre, radius):
+def _visible(scene, point, centre, radius):
     """Whether the camera has ``point`` of a ball in sight, and not at a grazing angle."""
     sight = scene.camera[:3, 3] - point
     if sight @ (point - centre) < 0.3 * radius * np.linalg.norm(sight):
@@ -118,66 +117,68 @@ def test_the_arm_is_no_obstacle_to_itself(scene, intrinsics, angles):
     assert len(reading.vectors) == len(reading.points) == 0
 
 
-def test_the_arm_leaves_no_ghost_where_it_was(look, scene, home, camera_at):
+def test_the_arm_leaves_no_ghost_where_it_was(look, scene, home):
     """A wrist camera looks away from where the arm was, so that nothing shows it is gone."""
     look.at(scene.picture())
     moved = {**home, "shoulder_pan": 1.0}
-    away = camera_at([1.1, 0.5, 0.7], [2.0, 0.5, 0.0])
+    away = looking([1.1, 0.5, 0.7], [2.0, 0.5, 0.0])
     picture = scene.picture(joints=moved, camera=away)
     assert look.at(picture, joints=moved, camera=away).distance == math.inf
 
 
-def test_what_lies_on_the_worktop_is_work(look, scene, at):
-    low = block(at, [0.45, -0.1, 0.025], (0.05, 0.05, 0.05))
+def test_what_lies_on_the_worktop_is_work(look, scene):
+    low = block([0.45, -0.1, 0.025], (0.05, 0.05, 0.05))
     assert look.at(scene.picture(low)).distance == math.inf
-    high = block(at, [0.45, -0.1, 0.1], (0.05, 0.05, 0.2))
+    high = block([0.45, -0.1, 0.1], (0.05, 0.05, 0.2))
     assert look.at(scene.picture(high)).distance < 0.3
 
 
-def test_what_the_gripper_holds_is_the_robot_s(look, scene, at, home):
+def test_what_the_gripper_holds_is_the_robot_s(look, scene, home):
     tool = scene.body.poses(home)["tcp"][:3, 3]
-    held = block(at, tool, (0.05, 0.02, 0.05))
+    held = block(tool, (0.05, 0.02, 0.05))
     assert look.at(scene.picture(held)).distance < 0.05
     look.fresh()
     assert look.at(scene.picture(held), holding=True).distance == math.inf
 
 
-def test_what_was_seen_before_it_was_grasped_is_forgotten(look, scene, at, home):
+def test_what_was_seen_before_it_was_grasped_is_forgotten(look, scene, home):
     tool = scene.body.poses(home)["tcp"][:3, 3]
-    held = block(at, tool, (0.05, 0.02, 0.05))
+    held = block(tool, (0.05, 0.02, 0.05))
     assert look.at(scene.picture(held)).distance < 0.05
     assert look.at(scene.picture(held), holding=True).distance == math.inf
     lifted = {**home, "shoulder_lift": -0.1}
     assert look.at(scene.picture(joints=lifted), joints=lifted).distance == math.inf
 
 
-def test_an_obstacle_is_remembered_while_something_hides_it(look, scene, at):
-    obstacle = ball(at, [0.4, -0.2, 0.36])
+def test_an_obstacle_is_remembered_while_something_hides_it(look, scene):
+    obstacle = ball([0.4, -0.2, 0.36])
     seen = look.at(scene.picture(obstacle)).distance
-    curtain = ball(at, scene.camera[:3, 3] + 0.2 * _towards(scene, [0.4, -0.2, 0.36]), 0.05)
+    curtain = ball(scene.camera[:3, 3] + 0.2 * _towards(scene, [0.4, -0.2, 0.36]), 0.05)
+    hidden = scene.picture(obstacle, curtain)
     for _ in range(20):
-        reading = look.at(scene.picture(obstacle, curtain))
+        reading = look.at(hidden)
     assert reading.distance == pytest.approx(seen, abs=0.003)
 
 
-def test_a_memory_ends(look, scene, at):
+def test_a_memory_ends(look, scene):
     look.fresh(memory=0.5)
-    obstacle = ball(at, [0.4, -0.2, 0.36])
-    curtain = ball(at, scene.camera[:3, 3] + 0.2 * _towards(scene, [0.4, -0.2, 0.36]), 0.05)
+    obstacle = ball([0.4, -0.2, 0.36])
+    curtain = ball(scene.camera[:3, 3] + 0.2 * _towards(scene, [0.4, -0.2, 0.36]), 0.05)
     assert look.at(scene.picture(obstacle)).distance < 0.3
-    readings = [look.at(scene.picture(obstacle, curtain)).distance for _ in range(12)]
+    hidden = scene.picture(obstacle, curtain)
+    readings = [look.at(hidden).distance for _ in range(12)]
     assert readings[0] < 0.3
     assert readings[-1] == math.inf
 
 
-def test_an_obstacle_that_leaves_is_gone_at_once(look, scene, at):
-    assert look.at(scene.picture(ball(at, [0.4, -0.2, 0.36]))).distance < 0.2
+def test_an_obstacle_that_leaves_is_gone_at_once(look, scene):
+    assert look.at(scene.picture(ball([0.4, -0.2, 0.36]))).distance < 0.2
     assert look.at(scene.picture()).distance == math.inf
 
 
-def test_a_clock_that_is_set_back_is_no_eternal_memory(look, scene, at):
+def test_a_clock_that_is_set_back_is_no_eternal_memory(look, scene):
     look.stamp = 1000.0
-    look.at(scene.picture(ball(at, [0.4, -0.2, 0.36])))
+    look.at(scene.picture(ball([0.4, -0.2, 0.36])))
     look.stamp = 1.0
     nothing = np.full((240, 320), 0.3, np.float32)  # hides everything
     assert look.at(nothing).distance == math.inf
@@ -196,8 +197,8 @@ def test_lone_pixels_are_noise(look, scene):
     assert look.at(picture).distance == math.inf
 
 
-def test_millimetres_are_as_good_as_metres(look, scene, at):
-    picture = scene.picture(ball(at, [0.4, -0.2, 0.36]))
+def test_millimetres_are_as_good_as_metres(look, scene):
+    picture = scene.picture(ball([0.4, -0.2, 0.36]))
     metres = look.at(picture).distance
     millimetres = np.nan_to_num(picture * 1000.0).astype(np.uint16)
     look.fresh()
@@ -223,8 +224,8 @@ def test_joint_states_that_lack_a_joint_are_refused_by_name(look, scene):
         look.at(scene.picture(), joints={"shoulder_pan": 0.0, "shoulder_lift": 0.0})
 
 
-def test_what_is_not_in_the_way_does_not_count_along_the_motion(look, scene, at):
-    picture = scene.picture(ball(at, [0.4, -0.25, 0.36]))
+def test_what_is_not_in_the_way_does_not_count_along_the_motion(look, scene):
+    picture = scene.picture(ball([0.4, -0.25, 0.36]))
     towards = look.at(picture, velocity=np.array([0.0, -0.1, 0.0]))
     away = look.at(picture, velocity=np.array([0.0, 0.1, 0.0]))
     still = look.at(picture)
@@ -233,8 +234,8 @@ def test_what_is_not_in_the_way_does_not_count_along_the_motion(look, scene, at)
     assert away.distance == towards.distance
 
 
-def test_a_cloud_gives_what_its_picture_gives(look, scene, at, intrinsics, home):
-    picture = scene.picture(ball(at, [0.4, -0.2, 0.36]))
+def test_a_cloud_gives_what_its_picture_gives(look, scene, intrinsics, home):
+    picture = scene.picture(ball([0.4, -0.2, 0.36]))
     distance = look.at(picture).distance
     rows, columns = np.mgrid[:240, :320]
     rays = np.stack([(columns - 159.5) / 277.0, (rows - 119.5) / 277.0, np.ones((240, 320))], -1)
@@ -287,16 +288,16 @@ def test_a_calibration_that_is_none_is_refused(numbers):
 
 
 def test_a_lever_leads_to_where_a_vector_begins_and_only_on_what_turns_with_the_tool(
-    look, scene, at, home
+    look, scene, home
 ):
     tool = scene.body.poses(home)["tcp"][:3, 3]
-    beside = look.at(scene.picture(ball(at, np.add(tool, [0.0, -0.15, 0.02]))))
+    beside = look.at(scene.picture(ball(np.add(tool, [0.0, -0.15, 0.02]))))
     at_hand = beside.origins[0] - tool
     assert beside.levers[0] == pytest.approx(at_hand)
     solids = scene.body.solids(scene.body.poses(home), guarded=True)
     assert solids.vectors(beside.origins[:1] + 1e-4 * beside.vectors[:1], 1.0).lengths[0] < 1e-3
     look.fresh()
     forearm = (scene.body.poses(home)["forearm"] @ [0.0, -0.12, 0.22, 1.0])[:3]
-    above = look.at(scene.picture(ball(at, forearm)))
+    above = look.at(scene.picture(ball(forearm)))
     assert above.distance < 0.1
     assert not above.levers[0].any()
