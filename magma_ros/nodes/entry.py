@@ -20,6 +20,8 @@ def start(executable: str, extra: str = "") -> int:
         extra: The extra that brings what it needs besides the core's packages.
     """
     early.end_quietly()
+    # No node multiplies matrices that are worth a second thread, and waiting threads of BLAS spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         module = import_module(f"magma_ros.nodes.{executable}")
     except ModuleNotFoundError as error:
