@@ -285,10 +285,18 @@ def test_a_camera_that_stopped_is_grey_with_its_age_within_a_second(page, robot)
     expect(page.locator(".camera.stale")).to_have_count(0)
 
 
-def test_a_page_that_hears_nothing_says_so_within_a_second(page, robot, monkeypatch):
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_a_page_that_hears_nothing_is_grey_and_says_so_within_a_second(
+    pages, url, robot, monkeypatch, size
+):
+    page = pages(url, viewport=SIZES[size])
+    page.evaluate("scrollTo(0, 400)")
     monkeypatch.setattr(robot, "view", lambda: time.sleep(1.5) or RobotView())
     expect(part(page, "lost")).to_be_visible(timeout=1000)
+    expect(part(page, "lost")).to_be_in_viewport()
     expect(part(page, "lost-title")).to_have_text("DISCONNECTED")
+    for panel in page.locator(".panel, .cameras, .plots").all():
+        expect(panel).to_have_css("filter", "grayscale(1)")
     expect(page.locator(".camera:not(.stale)")).to_have_count(0)
     expect(part(page, "connection")).to_have_text("Disconnected")
     verb(page, "hold").click(force=True)
@@ -386,14 +394,15 @@ def test_a_change_of_mode_is_read_out(page, robot):
     assert robot.switch.mode is Mode.STOPPED
 
 
-def test_the_page_comes_back_when_the_console_is_started_anew(shared, page, robot, served):
-    pages, (_, server) = shared[0], served
-    port = server.port
+def test_the_page_comes_back_when_the_console_is_started_anew(make_pages, robot, served):
+    _, server = served
+    opened = make_pages()  # whose errors, of connections refused meanwhile, are no matter
+    page = opened(server.url)
     server.stop()
     expect(part(page, "lost")).to_be_visible(timeout=1500)
-    again = ConsoleServer(robot, ConsoleConfig(port=port))
+    again = ConsoleServer(robot, ConsoleConfig(port=server.port))
     again.start()
     expect(part(page, "lost")).to_be_hidden(timeout=20_000)
     expect(part(page, "mode-name")).to_have_text("AUTO")
+    opened.close()
     again.stop()
-    pages.errors.clear()  # of connections that were refused meanwhile

@@ -71,8 +71,9 @@ def page() -> None:
         ui.add_head_html(f'<link rel="stylesheet" href="/static/{name}.css">')
     ui.add_body_html('<script type="module" src="/static/console.js"></script>')
     with _part("div", "console", part="console"):
-        _header()
-        _alarms()
+        with _part("div", "top"):
+            _header()
+            _alarms()
         with _part("main", "grid"):
             with _part("div", "watching"):
                 _part("section", "cameras", part="cameras", label="Cameras")
