@@ -27,7 +27,7 @@ from magma_ros.nodes.console_view import ConsoleView, plain
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.pose_input import PoseInput
-from magma_ros.nodes.subscriptions import subscribe_latched
+from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
 from magma_ros.types import Answer, Pose
 
 ANSWER_TIME = 1.0
@@ -202,8 +202,8 @@ class RosRobot:
     def _subscribe(self) -> None:
         node, view = self._node, self._view
         subscribe = node.create_subscription
-        for topic in (names.INSTRUCTION, names.GUARD_INSTRUCTION):
-            subscribe_latched(node, String, topic, view.on_instruction)
+        told = (names.INSTRUCTION, names.GUARD_INSTRUCTION)
+        subscribe_newest(node, String, told, view.on_instruction)
         subscribe_latched(node, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
         subscribe_latched(node, DiagnosticStatus, names.RECORDER_STATUS, view.on_recorder)
         subscribe(TwistStamped, names.ROBOT_TWIST, view.on_twist, qos.STATE)

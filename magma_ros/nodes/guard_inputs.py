@@ -24,7 +24,7 @@ from magma_ros.nodes.graph_watch import crowd
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.pose_input import PoseInput
-from magma_ros.nodes.subscriptions import subscribe_latched
+from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
 from magma_ros.types import Answer, Pose, Source
 
 
@@ -69,7 +69,7 @@ class GuardInputs:
         subscribe(Bool, names.TELEOP_ENABLE, self._on_enable, qos.STATE)
         subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
         subscribe_latched(node, Bool, names.E_STOP, self._on_e_stop)
-        subscribe_latched(node, String, names.INSTRUCTION, on_instruction)
+        subscribe_newest(node, String, [names.INSTRUCTION], on_instruction)
         timeout = node.settings["state_timeout"]
         self._pose = PoseInput(node, timeout, self._on_pose, self._refuse)
         self._clearance = ClearanceInput(node, self._on_clearance)

@@ -16,7 +16,7 @@ from magma_ros.agent.pointing import MarkedPoint
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_to_message
-from magma_ros.nodes.subscriptions import subscribe_latched
+from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
 from magma_ros.perception.marks import Mark
 from magma_ros.types import Mode
 
@@ -35,8 +35,8 @@ class MarkPointer:
         self._stamp, self._frame = -math.inf, ""
         self._driving = False
         self._publisher = node.create_publisher(PointStamped, names.INSTRUCTION_POINT, qos.LATCHED)
-        for topic in (names.INSTRUCTION, names.GUARD_INSTRUCTION):
-            subscribe_latched(node, String, topic, self._on_instruction)
+        told = (names.INSTRUCTION, names.GUARD_INSTRUCTION)
+        subscribe_newest(node, String, told, self._on_instruction)
         subscribe_latched(node, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
 
     def see(self, marks: Sequence[Mark], frame_id: str, stamp: float) -> None:

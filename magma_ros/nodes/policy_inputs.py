@@ -36,7 +36,7 @@ from magma_ros.nodes.images import picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_from_message
 from magma_ros.nodes.pose_input import PoseInput
-from magma_ros.nodes.subscriptions import subscribe_latched
+from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
 from magma_ros.policy.manifest import ObservationContract
 from magma_ros.types import MonotonicClock, Observation, Pose
 
@@ -197,8 +197,8 @@ class PolicyInputs:
         subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
         subscribe(Range, names.CLEARANCE, self._on_clearance, qos.IMAGES)
         subscribe(BatteryState, names.BATTERY, self._on_battery, qos.IMAGES)
-        for topic in (names.INSTRUCTION, names.GUARD_INSTRUCTION):
-            subscribe_latched(self._node, String, topic, self._on_instruction)
+        told = (names.INSTRUCTION, names.GUARD_INSTRUCTION)
+        subscribe_newest(self._node, String, told, self._on_instruction)
         subscribe_latched(self._node, PointStamped, names.INSTRUCTION_POINT, self._on_point)
 
     def _on_image(self, camera: str, message: Image | CompressedImage) -> None:

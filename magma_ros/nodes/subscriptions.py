@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rclpy.node import Node
@@ -27,3 +28,33 @@ def subscribe_latched(node: Node, kind: type, topic: str, callback: Callable[[An
     """
     for profile in (qos.LATCHED, qos.VOLATILE):
         node.create_subscription(kind, topic, callback, profile)
+
+
+def subscribe_newest(
+    node: Node, kind: type, topics: Iterable[str], callback: Callable[[Any], None]
+) -> None:
+    """Receive a fact that several nodes latch, so that the one said last is received last.
+
+    Who subscribes late is given what each of them has latched, in any order. Of that, what is older
+    than something received already is left out, by the time at which DDS says that it was sent.
+
+    Args:
+        node: Node that subscribes.
+        kind: Message type.
+        topics: Topics that carry the fact.
+        callback: Called with each message; must accept receiving one twice.
+    """
+    began, newest = time.time_ns(), 0
+
+    def hear(message: Any, info: Any) -> None:
+        nonlocal newest
+        sent = info["source_timestamp"]
+        if sent < min(newest, began):
+            return
+        newest = max(newest, sent)
+        callback(message)
+
+    for topic in topics:
+        # With room for one message alone, DDS would keep the one that happens to come last.
+        for profile in (qos.LATCHED_BY_MANY, qos.VOLATILE):
+            node.create_subscription(kind, topic, hear, profile)
