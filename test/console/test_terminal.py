@@ -44,7 +44,7 @@ def jogs(robot):
 
 @pytest.mark.parametrize(
     ("key", "component", "speed"),
-    [("w", 0, 0.05), ("d", 1, -0.05), ("r", 2, 0.05), ("z", 3, 0.15), ("e", 5, -0.15)],
+    [("w", 0, 0.1), ("d", 1, -0.1), ("r", 2, 0.1), ("z", 3, 0.3), ("e", 5, -0.3)],
 )
 def test_each_press_of_a_jog_key_moves_once_and_its_way(operate, stand_in, key, component, speed):
     robot = stand_in.RobotStandIn()
@@ -65,7 +65,7 @@ def test_frame_speed_and_gripper_are_chosen_by_keys(operate, stand_in):
     robot = stand_in.RobotStandIn()
 
     async def acts(app, pilot):
-        await pilot.press("4", "m", "w", "c")
+        await pilot.press("3", "m", "w", "c")
 
     operate(robot, acts)
     moved, closed = jogs(robot)

@@ -37,12 +37,12 @@ VERB_KEYS: Mapping[str, Verb] = {
     "space": Verb.STOP,
 }
 
-LEVELS: Mapping[str, float] = {"1": 0.1, "2": 0.25, "3": 0.5, "4": 1.0}
-"""Shares of the greatest speed."""
+LEVELS: Mapping[str, float] = {"1": 0.2, "2": 0.5, "3": 1.0}
+"""Shares of the greatest speed; the page's."""
 
 HELP = (
     "space STOP   T take over   B hand back   H hold   R reset   i instruction\n"
-    "w s a d r f move   z x t g q e turn   o c gripper   m frame   1-4 speed\n"
+    "w s a d r f move   z x t g q e turn   o c gripper   m frame   1-3 speed\n"
     "P record on/off   + good   - bad   n note   tab diagnostics   ctrl+q quit"
 )
 
