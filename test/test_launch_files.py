@@ -128,3 +128,18 @@ def test_every_argument_is_described_and_none_is_internal(file):
     arguments = declared_arguments(file)
     assert all(argument.description != "no description given" for argument in arguments)
     assert not declared_arguments(share_file("launch", "stack.launch.yaml"))
+
+
+@pytest.mark.parametrize("file", [ROBOT, DEMO])
+def test_eyes_for_obstacles_are_opened_on_request_and_then_the_guard_needs_them(planned, file):
+    robot = {"robot": "franka_fr3"} if file == ROBOT else {}
+    blind = planned(file, **robot)
+    assert "perception_node" not in blind
+    assert "source" not in parameters(blind["guard_node"])["proximity"]
+    seeing = planned(file, perception="true", **robot)
+    assert parameters(seeing["guard_node"])["proximity"]["source"] == "vectors"
+    assert parameters(seeing["perception_node"])["body"]["guarded_links"]
+    assert parameters(seeing["perception_node"])["depth_topics"].startswith("front=")
+    if file == DEMO:
+        assert parameters(blind["sim_node"])["depth_rate"] == 0.0
+        assert parameters(seeing["sim_node"])["depth_rate"] == 15.0
