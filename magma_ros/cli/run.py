@@ -42,6 +42,7 @@ def demo(
     domain: int | None = None,
     console: Annotated[bool, Parameter(name="--console", negative="")] = False,
     console_port: int = 8080,
+    perception: Annotated[bool, Parameter(negative="")] = False,
     json_file: JsonFile = None,
 ) -> int:
     """Carry out one instruction on a simulated robot, every node its own process.
@@ -62,6 +63,7 @@ def demo(
             nobody on this machine is in, ROS_DOMAIN_ID if that is one, and stays on this machine.
         console: Wait for a person at the operator's console.
         console_port: Port of its page.
+        perception: Look for obstacles in depth images, and slow down for them.
         json_file: Also write the summary there.
     """
     from magma_ros.agent.tuned_gate import GATE_OPTIONS
@@ -90,6 +92,7 @@ def demo(
         "run_dir": str(folder.absolute()),
         "console": str(console).lower(),
         "console_port": str(console_port),
+        "perception": str(perception).lower(),
     }
     file = share_file("launch", "demo.launch.yaml")
     with _demo_environment(domain) as environment:

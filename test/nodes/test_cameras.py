@@ -4,7 +4,7 @@
 
 import pytest
 
-from magma_ros.nodes.cameras import CameraTopics
+from magma_ros.nodes.cameras import DEPTH_TOPICS, CameraTopics, info_beside, named_topics
 from magma_ros.nodes.settings import SettingError
 
 
@@ -22,3 +22,13 @@ def test_listed_cameras_are_below_their_topic_and_others_below_their_name():
 def test_a_list_that_cannot_be_read_is_refused_in_a_sentence(text):
     with pytest.raises(SettingError, match="parameter camera_topics"):
         CameraTopics(text)
+
+
+def test_a_calibration_lies_beside_its_depth_image():
+    topics = named_topics(DEPTH_TOPICS, "front=/camera/camera/depth/image_rect_raw, top=depth")
+    assert list(map(info_beside, topics.values())) == [
+        "/camera/camera/depth/camera_info",
+        "camera_info",
+    ]
+    with pytest.raises(SettingError, match="parameter depth_topics"):
+        named_topics(DEPTH_TOPICS, "front")

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from magma_ros.agent.picture import PictureError
 from magma_ros.nodes import convert
-from magma_ros.nodes.images import picture_from_message
+from magma_ros.nodes.images import depth_from_message, picture_from_message
 
 PIXELS = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
 
@@ -186,3 +186,42 @@ def test_a_picture_keeps_its_header():
     message.header = Header(stamp=Time(sec=5, nanosec=250_000_000), frame_id="wrist")
     picture = picture_from_message(message)
     assert (picture.stamp, picture.frame_id) == (5.25, "wrist")
+
+
+def depth(**changed):
+    fields = {
+        "height": 2,
+        "width": 3,
+        "step": 12,
+        "encoding": "32FC1",
+        "data": np.arange(6, dtype="<f4").tobytes(),
+    }
+    return Image(**(fields | changed))
+
+
+def test_a_depth_image_is_read_in_either_unit_and_byte_order():
+    np.testing.assert_array_equal(depth_from_message(depth()), np.arange(6.0).reshape(2, 3))
+    swapped = depth(is_bigendian=1, data=np.arange(6, dtype=">f4").tobytes())
+    np.testing.assert_array_equal(depth_from_message(swapped), np.arange(6.0).reshape(2, 3))
+    padded = np.zeros((2, 4), "<u2")
+    padded[:, :3] = [[1, 2, 3], [4, 5, 65535]]
+    read = depth_from_message(depth(encoding="16UC1", step=8, data=padded.tobytes()))
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, padded[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"encoding": "rgb8"}, "32FC1 or 16UC1"),
+        ({"encoding": "compressedDepth"}, "not compressed"),
+        ({"step": 8}, "broken"),
+        ({"step": 13}, "broken"),
+        ({"width": 0}, "broken"),
+        ({"height": 3}, "carries"),
+        ({"data": b""}, "carries"),
+    ],
+)
+def test_a_depth_image_that_contradicts_itself_is_refused(wrong, says):
+    with pytest.raises(convert.MessageError, match=says):
+        depth_from_message(depth(**wrong))
