@@ -12,6 +12,7 @@ import numpy as np
 
 from magma_ros.episodes import topics
 from magma_ros.episodes.events import Event
+from magma_ros.episodes.frames import Frames
 from magma_ros.episodes.messages import Bag, DecodeError, Message
 from magma_ros.types import FloatArray
 
@@ -36,6 +37,8 @@ class Collector:
         labels: What was said on ``episode/label``.
         task: The newest state of the task.
         point_camera: The camera that a named place lies in.
+        frames: Transforms, which are only read where no pose was recorded.
+        base_frame: Frame of the twists sent to the robot.
         damaged: Messages that could not be used, by full name.
     """
 
@@ -46,9 +49,11 @@ class Collector:
         self.labels: list[str] = []
         self.task = ""
         self.point_camera = ""
+        self.frames = Frames()
+        self.base_frame = ""
         self.damaged: Counter[str] = Counter()
         self._cameras = set(cameras.values())
-        take: Mapping[str, Callable[[Message, Any], None]] = {
+        take: dict[str, Callable[[Message, Any], None]] = {
             topics.EE_POSE: self._pose,
             topics.JOINT_STATES: self._joints,
             topics.ROBOT_TWIST: self._twist,
@@ -62,6 +67,8 @@ class Collector:
             topics.TASK_STATUS: self._task,
             topics.EPISODE_LABEL: self._label,
         }
+        if topics.place(bag.types, namespace, topics.EE_POSE) not in bag.types:
+            take |= {topics.TF: self._transforms, topics.TF_STATIC: self._transforms}
         self.places = {name: topics.place(bag.types, namespace, name) for name in take}
         self._take = {self.places[name]: use for name, use in take.items()}
 
@@ -92,11 +99,17 @@ class Collector:
         self._keep(message, values)
 
     def _twist(self, message: Message, decoded: Any) -> None:
+        self.base_frame = str(decoded.header.frame_id)
         v, w = decoded.twist.linear, decoded.twist.angular
         values = np.array([v.x, v.y, v.z, w.x, w.y, w.z])
         if not _usable(values):
             raise ValueError
         self._keep(message, values)
+
+    def _transforms(self, message: Message, decoded: Any) -> None:
+        self.found[message.topic].append((message.logged, (message.sent, None)))
+        for transform in decoded.transforms:
+            self.frames.add(transform)
 
     def _joints(self, message: Message, decoded: Any) -> None:
         pairs = zip(decoded.name, map(float, decoded.position), strict=False)

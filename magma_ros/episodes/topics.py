@@ -21,6 +21,7 @@ POLICY_STATUS = "policy/status"
 POLICY_HELP = "policy/help"
 TASK_STATUS = "task/status"
 EPISODE_LABEL = "episode/label"
+TF, TF_STATIC = "tf", "tf_static"
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 """Types of a camera's pictures."""

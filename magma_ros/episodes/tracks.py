@@ -24,6 +24,9 @@ Value = TypeVar("Value")
 CLOCK_TOLERANCE = 1.0
 """How far a topic's stamps may be from when they were heard, at the median, to be believed [s]."""
 
+EE_FRAME = "tool0"
+"""The end effector's frame where the recorder noted none."""
+
 SHORTEST_RANGE = 1e-4
 """Travel of a gripper joint below which it has not moved [m or rad]."""
 
@@ -194,12 +197,13 @@ def _sorted_out(
         gripper or GripperEnds.from_facts(bag.facts),
         warnings,
     )
+    poses = found[topics.EE_POSE] or _poses_of_frames(collector, bag.facts, warnings)
     steps = {name: stamped.heard(name) for name in _STEPS}
     told = steps[topics.INSTRUCTION] or steps[topics.GUARD_INSTRUCTION]
     modes = steps[topics.GUARD_MODE]
     tracks = Tracks(
         cameras={name: stamped.camera(topic) for name, topic in cameras.items()},
-        poses=Series.of(found[topics.EE_POSE], 7),
+        poses=Series.of(poses, 7),
         openings=openings,
         twists=Series.of(found[topics.ROBOT_TWIST], 6),
         targets=targets,
@@ -264,6 +268,19 @@ class _Stamped:
         return Camera(topic, times, positions.astype(np.int64))
 
 
+def _poses_of_frames(
+    collector: Collector, facts: Mapping[str, str], warnings: list[str]
+) -> list[tuple[float, Any]]:
+    """The end effector's poses by the transforms, where nobody published them."""
+    base = facts.get("base_frame") or collector.base_frame
+    end = facts.get("ee_frame") or EE_FRAME
+    try:
+        return collector.frames.between(base, end)
+    except EpisodeError as error:
+        warnings.append(f"no ee_pose was recorded, and {error}")
+        return []
+
+
 def _gripper(
     states: list[tuple[float, Any]],
     commands: list[tuple[float, Any]],
@@ -299,9 +316,6 @@ def _gripper(
 def _missing(tracks: Tracks) -> list[str]:
     absent = {
         "no camera was recorded, so there are no pictures": not tracks.cameras,
-        "no ee_pose was recorded, so the end effector's place is not known": not len(
-            tracks.poses.times
-        ),
         "the gripper's joint was not recorded, so its opening is not known": not len(
             tracks.openings.times
         ),

@@ -15,6 +15,8 @@ from magma_ros.nodes.settings import Setting
 
 BASE_FRAME = Setting("base_frame", str, "Frame of twists and poses, fixed to the robot's base.")
 
+EE_FRAME = Setting("ee_frame", "tool0", "Frame of the end effector.")
+
 POSE_SETTINGS = (
     Setting(
         "pose_source",
@@ -23,7 +25,7 @@ POSE_SETTINGS = (
         "ee_frame).",
         choices=("topic", "tf"),
     ),
-    Setting("ee_frame", "tool0", "Frame of the end effector."),
+    EE_FRAME,
 )
 """Where a robot's pose is found; parameters of a node with a ``PoseInput``."""
 

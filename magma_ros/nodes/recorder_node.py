@@ -30,7 +30,7 @@ from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
-from magma_ros.nodes.limits import BASE_FRAME
+from magma_ros.nodes.limits import BASE_FRAME, EE_FRAME
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics, source
 from magma_ros.nodes.recorder_status import Labels, losses, recorder_status
@@ -61,6 +61,7 @@ class RecorderNode(ManagedNode):
             choices=("raw", "compressed"),
         ),
         Setting(BASE_FRAME.name, "", "Frame of the robot's file; without one, nothing is noted."),
+        EE_FRAME,
         *GRIPPER_SETTINGS,
     )
 
@@ -166,7 +167,7 @@ class RecorderNode(ManagedNode):
         """What a reader of the episode must know of the robot, if its file was given."""
         if not self.settings[BASE_FRAME.name]:
             return {}
-        known = (BASE_FRAME, *GRIPPER_SETTINGS)
+        known = (BASE_FRAME, EE_FRAME, *GRIPPER_SETTINGS)
         return {setting.name: str(self.settings[setting.name]) for setting in known}
 
     def _on_label(self, message: String) -> None:

@@ -93,6 +93,19 @@ class Scene:
         kind = "geometry_msgs/msg/TwistStamped"
         self.add("servo_node/delta_twist_cmds", kind, time, twist=twist)
 
+    def transform(self, topic, time, parent, child, moved, yaw=0.0):
+        turn = STORE.types["geometry_msgs/msg/Quaternion"](
+            0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2)
+        )
+        transform = STORE.types["geometry_msgs/msg/TransformStamped"](
+            self.header(time, parent),
+            child,
+            STORE.types["geometry_msgs/msg/Transform"](
+                STORE.types["geometry_msgs/msg/Vector3"](*moved), turn
+            ),
+        )
+        self.add(topic, "tf2_msgs/msg/TFMessage", time, transforms=[transform])
+
     def joint(self, time, position, topic="joint_states"):
         self.add(
             topic,
