@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped
+from geometry_msgs.msg import PointStamped, PolygonInstanceStamped, PoseStamped, TwistStamped
 from nav_msgs.msg import Path
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.typesys.store import Typestore
@@ -55,6 +55,7 @@ TOPICS = (
     Recorded(names.JOINT_STATES, JointState, qos.EVERY_READING),
     Recorded(names.CLEARANCE, Range, qos.EVERY_READING),
     Recorded(names.CLEARANCE_VECTORS, PointCloud2, qos.EVERY_READING),
+    Recorded(names.DETECTIONS, PolygonInstanceStamped, qos.EVENTS),
     Recorded(names.MARKS, MarkerArray, qos.EVERY_READING),
     Recorded(names.BATTERY, BatteryState, qos.EVERY_READING),
     Recorded(names.TF, TFMessage, qos.EVERY_READING),
