@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.settings import Setting, Settings
 from magma_ros.perception.proposals import ProposalConfig
 
 _THINGS = ProposalConfig()
 
-MARKS_SETTINGS = (
+MARKS_SETTINGS: tuple[Setting, ...] = (
+    CAMERA_TOPICS,
+    Setting("transport", "raw", "Pictures to receive.", choices=("raw", "compressed")),
     Setting(
         "marks.source",
         "depth",
@@ -47,8 +50,7 @@ MARKS_SETTINGS = (
     ),
     Setting("marks.patience", 10.0, "How long a hidden thing keeps its number [s].", 0.0, 600.0),
 )
-"""Parameters of :class:`~magma_ros.nodes.marks.Marks`, which uses ``camera_topics`` and
-``transport`` as well."""
+"""Parameters of :class:`~magma_ros.nodes.marks.Marks`."""
 
 
 def proposal_config(settings: Settings) -> ProposalConfig:

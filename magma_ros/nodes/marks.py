@@ -22,6 +22,8 @@ from magma_ros.nodes.mark_messages import MOST_THINGS, marks_to_message, outline
 from magma_ros.nodes.mark_overlay import MarkOverlay
 from magma_ros.nodes.mark_pointer import MarkPointer
 from magma_ros.nodes.mark_settings import proposal_config
+from magma_ros.perception.depth import Intrinsics
+from magma_ros.perception.error import MeasurementError
 from magma_ros.perception.marks import Mark, MarkTracker, TrackConfig
 from magma_ros.perception.proposals import Proposal, View, proposal_of, propose
 from magma_ros.types import DepthArray, FloatArray, ImageArray
@@ -150,9 +152,13 @@ class Marks:
             self._mark_detections(picture.stamp)
 
     def _on_info(self, message: CameraInfo) -> None:
-        matrix = np.array(message.k, float).reshape(3, 3)
-        if np.isfinite(matrix).all() and matrix[0, 0] > 0.0 and matrix[1, 1] > 0.0:
-            self._matrix = matrix
+        k = message.k
+        try:
+            camera = Intrinsics(int(message.width), int(message.height), k[0], k[4], k[2], k[5])
+        except MeasurementError:
+            self._matrix = None
+        else:
+            self._matrix = camera.matrix
 
     def _pixels(self, picture: Picture) -> ImageArray | None:
         try:

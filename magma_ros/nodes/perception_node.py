@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 from rclpy.clock import Clock, ClockType
@@ -19,12 +20,14 @@ from magma_ros.nodes.clouds import columns_from_message
 from magma_ros.nodes.diagnosis import PERIOD, Diagnosis
 from magma_ros.nodes.images import depth_from_message
 from magma_ros.nodes.managed_node import ManagedNode, run
+from magma_ros.nodes.marks import Marks
 from magma_ros.nodes.perception_inputs import PerceptionInputs, Sight
 from magma_ros.nodes.perception_outputs import PerceptionOutputs
 from magma_ros.nodes.perception_settings import PERCEPTION_SETTINGS, clearance_config
 from magma_ros.nodes.robot_description import RobotDescription
 from magma_ros.perception.body import Body
 from magma_ros.perception.clearance import ClearanceEstimator, ClearanceReading
+from magma_ros.perception.depth import in_metres
 from magma_ros.perception.joints import JointHistory
 from magma_ros.types import MagmaError
 
@@ -80,6 +83,7 @@ class PerceptionNode(ManagedNode):
         self._outputs = PerceptionOutputs(
             self, settings["base_frame"], self._config, 1.0 / settings["marker_rate"]
         )
+        self._marks = Marks(self)
         self._diagnosis = Diagnosis(self)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="perception")
         self._watch = Watch()
@@ -149,6 +153,23 @@ class PerceptionNode(ManagedNode):
         self._readings.note(now)
         self._ages.note(now, self._now() - reading.stamp)
         self._outputs.publish(reading, now)
+        self._mark(sight)
+
+    def _mark(self, sight: Sight) -> None:
+        """Number the things that a picture shows on the table, if it is time for that."""
+        marks, estimator = self._marks, self._estimator
+        if sight.source.name != marks.camera or sight.intrinsics is None or estimator is None:
+            return
+        if not marks.wants_depth:
+            return
+        try:
+            depth = in_metres(depth_from_message(sight.message))
+            body = estimator.body.solids(estimator.body.poses(sight.state.joints))
+            covers = partial(body.holds, padding=self._config.padding)
+            matrix = sight.intrinsics.matrix
+            marks.see_depth(depth, matrix, sight.camera_pose, sight.stamp, covers)
+        except Exception as error:  # noqa: BLE001 - one picture must not end the node
+            self.get_logger().error(f"nothing is marked: {error!r}", throttle_duration_sec=10.0)
 
     # What is wrong
 
@@ -198,7 +219,11 @@ class PerceptionNode(ManagedNode):
                 "measured_share": self._newest.valid if self._newest is not None else math.nan,
             },
         )
-        self._diagnosis.publish(inputs, clearance)
+        unmarked, values = self._marks.status()
+        marks = check(
+            "perception: marks", "Things are numbered.", {unmarked: bool(unmarked)}, values
+        )
+        self._diagnosis.publish(inputs, clearance, marks)
 
     def _now(self) -> float:
         return convert.seconds(self.get_clock().now().to_msg())

@@ -9,6 +9,7 @@ import math
 from magma_ros.nodes.cameras import CLOUD_TOPICS, DEPTH_TOPICS
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.limits import BASE_FRAME, SHAPE_SETTINGS
+from magma_ros.nodes.mark_settings import MARKS_SETTINGS
 from magma_ros.nodes.settings import Setting, SettingError, Settings
 from magma_ros.perception.clearance import MOST_SECTORS, ClearanceConfig
 
@@ -96,6 +97,7 @@ PERCEPTION_SETTINGS: tuple[Setting, ...] = (
         5.0,
     ),
     *CLEARANCE_SETTINGS,
+    *MARKS_SETTINGS,
     *SHAPE_SETTINGS,
     *GRIPPER_SETTINGS,
 )

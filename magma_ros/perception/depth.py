@@ -63,6 +63,11 @@ class Intrinsics:
                 "camera send 320 x 240 or 640 x 480"
             )
 
+    @property
+    def matrix(self) -> FloatArray:
+        """The intrinsic matrix, (3, 3) [px]."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
 
 def in_metres(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """A depth image in metres, NaN where nothing was measured (REP 118).

@@ -18,12 +18,10 @@ from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from magma_ros.nodes import convert, names, qos, sim_node
-from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_from_message
 from magma_ros.nodes.mark_settings import MARKS_SETTINGS
 from magma_ros.nodes.marks import Marks
-from magma_ros.nodes.settings import Setting
 from magma_ros.sim.simulation import Simulation
 
 FRAME = "front_camera_optical"
@@ -33,7 +31,7 @@ SIZE = (320, 240)
 class Marker(ManagedNode):
     """A node that marks and does nothing else."""
 
-    SETTINGS = (*MARKS_SETTINGS, CAMERA_TOPICS, Setting("transport", "raw", "Of the pictures."))
+    SETTINGS = MARKS_SETTINGS
 
     def setup(self) -> None:
         self.marks = Marks(self)
