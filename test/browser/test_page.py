@@ -178,12 +178,14 @@ def test_a_pad_says_why_it_does_not_move_the_arm(page, robot):
     assert not any(hasattr(asked, "twist") for asked in robot.asked)
 
 
-def test_stop_works_with_or_without_control(pages, url, robot, page):
+def test_stop_and_hold_work_with_or_without_control(pages, url, robot, page):
     verb(page, "take_over").click()
     expect(part(page, "mode-name")).to_have_text("TELEOP")
     watcher = pages(url)
     expect(part(watcher, "lease-button")).to_have_text("Ask for control")
     expect(verb(watcher, "hand_back")).to_have_attribute("aria-disabled", "true")
+    verb(watcher, "hold").click()
+    expect(part(page, "mode-name")).to_have_text("HOLD")
     part(watcher, "stop").click()
     expect(part(page, "mode-name")).to_have_text("STOPPED")
     expect(verb(page, "reset")).to_have_attribute("aria-disabled", "false")

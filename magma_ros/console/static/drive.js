@@ -4,6 +4,7 @@
 
 import { answer, bindDialog, figure, make, mark, part, say, show } from "./parts.js";
 
+const FOR_ALL = ["stop", "hold"]; // what may be asked without control
 const NOT_CONNECTED = "Not connected to the robot; use its own emergency stop.";
 
 export class Drive {
@@ -30,8 +31,7 @@ export class Drive {
   // Why a request would be refused, or an empty text.
   refusal(verb) {
     if (this.silent || this.view === null) return NOT_CONNECTED;
-    if (verb === "stop") return "";
-    return this.view.refusals[verb] ?? this.leaseRefusal();
+    return this.view.refusals[verb] ?? (FOR_ALL.includes(verb) ? "" : this.leaseRefusal());
   }
 
   leaseRefusal() {
@@ -57,7 +57,7 @@ export class Drive {
     const refused = this.refusal(verb);
     // A stop is tried in any case: the link may live while the view does not.
     let said = { accepted: false, sentence: refused };
-    if (verb === "stop") said = await this.link.request(verb);
+    if (verb === "stop" || (!refused && FOR_ALL.includes(verb))) said = await this.link.request(verb);
     else if (!refused) said = await inControl(this.link, () => this.link.request(verb));
     if (verb === "stop") button.classList.toggle("failed", !said.accepted);
     answer("verbs-said", said);
