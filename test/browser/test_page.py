@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from magma_ros.console.config import ConsoleConfig
 from magma_ros.console.robot import RobotView, Verb
 from magma_ros.console.server import ConsoleServer
-from magma_ros.types import Mode
+from magma_ros.types import Answer, Mode
 
 pytestmark = pytest.mark.browser
 
@@ -216,6 +216,29 @@ def test_a_call_for_help_is_shown_heard_and_answered(page, robot):
     expect(banner).to_be_hidden()
 
 
+def test_a_hidden_page_calls_for_help_too(page, robot):
+    page.mouse.click(5, 795)
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    change(robot, "policy", help="Help.")
+    expect(part(page, "help")).to_be_visible()
+    page.wait_for_function("document.title.startsWith('Help!')")
+    page.evaluate("delete document.hidden")
+
+
+def test_a_stop_that_fails_says_so_on_the_button(page, robot, monkeypatch):
+    sentence = "The guard does not answer; use the robot's own emergency stop."
+    monkeypatch.setattr(robot, "request", lambda verb: Answer(accepted=False, sentence=sentence))
+    part(page, "stop").click()
+    expect(part(page, "stop-said")).to_have_text(sentence)
+    expect(part(page, "top-said")).to_have_text(sentence)
+    monkeypatch.undo()
+    part(page, "stop").click()
+    expect(part(page, "stop-said")).to_have_text("")
+
+
 def test_a_muted_page_keeps_quiet_after_a_reload_too(page, robot):
     part(page, "sound").click()
     expect(part(page, "sound")).to_have_text("Sound off")
@@ -250,7 +273,7 @@ def test_html_and_control_characters_are_text_everywhere(page, robot):
     page.locator("details").click()
     expect(page.locator("dt").first).to_have_text(shown)
     expect(page.locator(".diagnostic-name")).to_have_text(shown)
-    assert page.evaluate("document.title") == "magma console"
+    assert page.evaluate("document.title") == "Help! AUTO · magma console"
     assert page.locator("[data-part=console] img").count() == 0
 
 
@@ -303,6 +326,7 @@ def test_a_page_that_hears_nothing_is_grey_and_says_so_within_a_second(
     expect(part(page, "connection")).to_have_text("Disconnected")
     verb(page, "hold").click(force=True)
     expect(part(page, "verbs-said")).to_contain_text("Not connected")
+    assert page.evaluate("document.title") == "Disconnected · magma console"
     monkeypatch.undo()
     expect(part(page, "lost")).to_be_hidden()
 

@@ -107,6 +107,7 @@ def _header() -> None:
         with _button("", "stop", verb=Verb.STOP.value, part="stop"):
             _text("b", "STOP")
             _text("small", "Space or Esc", "key-hint")
+            _text("small", "", part="stop-said", role="alert")
 
 
 def _alarms() -> None:
@@ -124,6 +125,7 @@ def _alarms() -> None:
             _button("Give control", "small", do="grant")
             _button("Keep it", "small", do="refuse")
         _text("div", "", "alarm fault", part="fault", role="alert", hidden=True)
+        _said("top-said")
 
 
 def _instruction() -> None:

@@ -59,8 +59,8 @@ export class Drive {
     let said = { accepted: false, sentence: refused };
     if (verb === "stop" || (!refused && FOR_ALL.includes(verb))) said = await this.link.request(verb);
     else if (!refused) said = await inControl(this.link, () => this.link.request(verb));
-    if (verb === "stop") button.classList.toggle("failed", !said.accepted);
-    answer("verbs-said", said);
+    if (verb === "stop") say(part("stop-said"), said.accepted ? "" : said.sentence);
+    answer(button.closest(".top") ? "top-said" : "verbs-said", said);
   }
 
   actions = {

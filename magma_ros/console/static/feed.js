@@ -38,11 +38,12 @@ export class Feed {
     this.socket = socket;
   }
 
-  // Ask for a view and for every picture that is not asked for yet. A hidden page asks for nothing.
+  // Ask for a view, in which the policy may call for help, and for every picture that is not asked
+  // for yet; a hidden page needs none.
   ask() {
-    if (document.hidden || this.socket.readyState !== WebSocket.OPEN) return;
+    if (this.socket.readyState !== WebSocket.OPEN) return;
     const pictures = {};
-    for (const [name, heard] of this.cameras) {
+    for (const [name, heard] of document.hidden ? [] : this.cameras) {
       if (!this.waiting.has(name)) pictures[name] = heard;
     }
     const view = !this.asked;
@@ -89,7 +90,7 @@ export class Feed {
     const silence = performance.now() - Math.max(this.heardAt, 0);
     this.onsilence(silence > SILENCE ? silence / 1000 : 0);
     const stuck = silence > GIVE_UP && performance.now() - this.openedAt > GIVE_UP;
-    if (stuck && this.socket.readyState <= WebSocket.OPEN && !document.hidden) {
+    if (stuck && this.socket.readyState <= WebSocket.OPEN) {
       this.socket.onclose = null;
       this.socket.close();
       this.connect();

@@ -23,6 +23,7 @@ export class Status {
     say(part("mode-detail"), detail(guard));
     part("mode").title = `${sentence(guard)} ${detail(guard)}`; // what does not fit
     this.callForHelp(policy.help, guard.mode);
+    document.title = `${part("help").hidden ? "" : "Help! "}${guard.mode ?? "—"} · magma console`;
     const fault = policy.fault || (policy.waiting_for && `The policy waits for ${policy.waiting_for}.`);
     say(part("fault"), fault);
     show(part("fault"), fault !== "");
@@ -36,6 +37,7 @@ export class Status {
     if (lost) say(part("lost-title"), heard ? "DISCONNECTED" : "NOT CONNECTED YET");
     if (lost) say(part("lost-age"), ago(seconds));
     if (lost) this.callForHelp("", null);
+    if (lost) document.title = "Disconnected · magma console";
   }
 
   connection(link, silent) {
