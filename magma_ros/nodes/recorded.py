@@ -53,6 +53,7 @@ TOPICS = (
     Recorded(names.INSTRUCTION_POINT, PointStamped, qos.LATCHED),
     Recorded(names.EE_POSE, PoseStamped, qos.EVERY_READING),
     Recorded(names.JOINT_STATES, JointState, qos.EVERY_READING),
+    Recorded(names.DESCRIPTION, String, qos.LATCHED),
     Recorded(names.CLEARANCE, Range, qos.EVERY_READING),
     Recorded(names.CLEARANCE_VECTORS, PointCloud2, qos.EVERY_READING),
     Recorded(names.DETECTIONS, PolygonInstanceStamped, qos.EVENTS),
