@@ -1,13 +1,34 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A real browser, of which every error and every request to elsewhere fails the test."""
+"""A real browser, of which every error and every request to elsewhere fails the test.
 
+And a real robot for it: simulator, policy, guard and console as processes over DDS, with somebody
+who hears what is sent to the arm, and a network that can be cut.
+"""
+
+import asyncio
+import math
+import os
+import re
+import runpy
 import shutil
+import signal
+import subprocess
+import threading
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from playwright.sync_api import Page, sync_playwright
+from rclpy.executors import SingleThreadedExecutor
+
+from magma_ros.nodes import convert, names, qos
 
 LAPTOP = {"width": 1280, "height": 800}
 
@@ -83,3 +104,225 @@ def pages(chromium):
     yield pages
     pages.close()
     pages.check()
+
+
+class Ears:
+    """Hears on a thread of its own what is sent to the arm, where it is, and who drives it."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self.node = rclpy.create_node("ears")
+        self.twists: list[tuple[float, float]] = []  # (heard, greatest component)
+        self.position = np.full(3, np.nan)
+        self.modes: list[str] = []
+        self.reason = ""
+        subscribe = self.node.create_subscription
+        subscribe(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.EVENTS)
+        subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.EVENTS)
+        subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self._thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self._thread.start()
+
+    def _on_twist(self, message: TwistStamped) -> None:
+        linear, angular = message.twist.linear, message.twist.angular
+        parts = (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
+        self.twists.append((time.monotonic(), max(abs(part) for part in parts)))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        at = message.pose.position
+        self.position = np.array([at.x, at.y, at.z])
+
+    def _on_mode(self, message: DiagnosticStatus) -> None:
+        values = convert.status_values(message)
+        self.modes.append(values["mode"])
+        self.reason = values["reason"]
+
+    @property
+    def mode(self) -> str:
+        return self.modes[-1] if self.modes else ""
+
+    @property
+    def moving(self) -> bool:
+        return bool(self.twists) and self.twists[-1][1] > 0.02
+
+    def wait(self, condition, what: str, timeout: float = 10.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
+            time.sleep(0.005)
+
+    def rest_after(self, moment: float) -> float:
+        """Time from a moment to the first of the zeros that have been sent since [s].
+
+        ``inf`` if the arm still moves, 0 if it did not move at all.
+        """
+        time.sleep(max(0.0, moment + 0.6 - time.monotonic()))
+        heard = list(self.twists)
+        moves = [at for at, size in heard if at > moment and size > 0.0]
+        if not moves:
+            return 0.0
+        return next((at for at, _ in heard if at > moves[-1]), math.inf) - moment
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self._thread.join(timeout=5)
+        self.node.destroy_node()
+        rclpy.shutdown()
+
+
+class Network:
+    """A way to a port that can be cut: what is sent then stalls, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self._whole = port, asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
+        self._thread.start()
+        assert self._started.wait(5)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def cut(self) -> None:
+        self._loop.call_soon_threadsafe(self._whole.clear)
+
+    def mend(self) -> None:
+        """Deliver all that was held up, and go on."""
+        self._loop.call_soon_threadsafe(self._whole.set)
+
+    def close(self) -> None:
+        self.mend()
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(timeout=5)
+
+    async def _run(self) -> None:
+        self._whole.set()
+        self._end = asyncio.Event()
+        self._ways: set[asyncio.StreamWriter] = set()
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._started.set()
+        await self._end.wait()
+        server.close()
+        for writer in self._ways:
+            writer.transport.abort()
+        while self._ways:
+            await asyncio.sleep(0.01)
+
+    async def _carry(self, reader, writer) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+
+    async def _pass(self, reader, writer) -> None:
+        self._ways.add(writer)
+        try:
+            while data := await reader.read(65536):
+                await self._whole.wait()
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            self._ways.discard(writer)
+
+
+@dataclass
+class Stack:
+    """The simulated robot with its console.
+
+    Attributes:
+        url: Of the console.
+        ears: Hears the robot.
+    """
+
+    url: str
+    ears: Ears
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """Simulator, policy, guard, recorder and console, in HOLD and ready."""
+    graph = runpy.run_path(str(Path(__file__).parents[1] / "graph" / "conftest.py"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ROS_DOMAIN_ID", str(20 + os.getpid() % 200))
+        words = {"namespace": "", "task": "place", "run_dir": "run", "seed": "3"}
+        console = {"console": "true", "console_port": "0"}
+        launched = graph["Launched"](
+            "launch",
+            "demo.launch.yaml",
+            *(f"{name}:={value}" for name, value in (words | console).items()),
+            cwd=tmp_path_factory.mktemp("stack"),
+        )
+        ears = Ears()
+    address = re.compile(r"console is at (http://\S+)")
+    try:
+        ears.wait(lambda: address.search(launched.text), "the console", 60.0)
+        ears.wait(lambda: ears.mode and np.isfinite(ears.position).all(), "the robot", 60.0)
+        yield Stack(address.search(launched.text)[1], ears)
+    finally:
+        ears.close()
+        launched.end()
+
+
+@pytest.fixture
+def network(stack):
+    network = Network(stack.port)
+    yield network
+    network.close()
+
+
+class Doomed:
+    """A browser of its own, as people start it, which can be killed.
+
+    Args:
+        chromium: Any browser of Playwright's.
+        folder: For its profile.
+    """
+
+    def __init__(self, chromium, folder: Path) -> None:
+        command = [shutil.which("chromium"), "--headless=new", "--no-sandbox", "--disable-gpu"]
+        command += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
+        command += ["--disable-component-update", "--disable-quic", "--remote-debugging-port=0"]
+        self._process = subprocess.Popen(
+            [*command, f"--user-data-dir={folder}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        told = folder / "DevToolsActivePort"
+        deadline = time.monotonic() + 30
+        while not (told.exists() and "\n" in told.read_text()):
+            assert time.monotonic() < deadline, "the browser did not start"
+            time.sleep(0.05)
+        port = told.read_text().splitlines()[0]
+        self._browser = chromium.browser_type.connect_over_cdp(f"http://127.0.0.1:{port}")
+
+    def open(self, url: str) -> Page:
+        """Open a page and wait until it shows the robot."""
+        page = self._browser.contexts[0].new_page()
+        page.goto(url)
+        page.wait_for_selector("html:not(.disconnected) [data-mode]:not([data-mode=UNKNOWN])")
+        return page
+
+    def kill(self) -> None:
+        """End all of its processes, as the kernel does that is out of memory."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(10)
+
+
+@pytest.fixture
+def doomed(chromium, tmp_path):
+    """See :class:`Doomed`."""
+    browser = Doomed(chromium, tmp_path / "profile")
+    yield browser
+    browser.kill()

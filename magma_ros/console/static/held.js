@@ -38,7 +38,8 @@ export class Held {
     this.stick = null; // {twist, gripper} while a gamepad's dead-man is held
     addEventListener("keydown", (event) => this.keydown(event));
     addEventListener("keyup", (event) => this.keyup(event));
-    for (const gone of ["blur", "pagehide", "freeze"]) addEventListener(gone, () => this.clear());
+    for (const gone of ["blur", "pagehide"]) addEventListener(gone, () => this.clear());
+    document.addEventListener("freeze", () => this.clear());
     document.addEventListener("visibilitychange", () => document.hidden && this.clear());
     addEventListener("gamepaddisconnected", () => this.poll());
   }
