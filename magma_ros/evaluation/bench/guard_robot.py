@@ -1,19 +1,22 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A guard with the limits of a known robot, and an arm that carries out what the guard sends."""
+"""Guard and eyes with the settings of a known robot, and an arm that does what the guard sends."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from magma_ros.evaluation.play.guarded import Sight
 from magma_ros.files import yaml_mapping
 from magma_ros.guard import GuardConfig, Limits, Workspace
 from magma_ros.guard.track import matrix
+from magma_ros.perception.clearance import ClearanceConfig
 from magma_ros.share import share_file
 from magma_ros.types import FloatArray, MagmaError, Pose
 
@@ -28,9 +31,8 @@ def robot_config(robot: str = "sim", **changes: Any) -> GuardConfig:
     Raises:
         MagmaError: There is no such robot, or its file does not hold what a guard needs.
     """
-    path = share_file("config", "robots", f"{robot}.yaml")
+    path, given = _robot_file(robot)
     try:
-        given = yaml_mapping(path)["/**"]["ros__parameters"]
         config = GuardConfig(
             base_frame=given["base_frame"],
             limits=Limits(**given["limits"]),
@@ -39,6 +41,46 @@ def robot_config(robot: str = "sim", **changes: Any) -> GuardConfig:
     except (KeyError, TypeError) as error:
         raise MagmaError(f"{path} does not hold a robot's frame, limits and workspace") from error
     return replace(config, **changes)
+
+
+def robot_sight(robot: str = "sim", **changes: Any) -> Sight:
+    """How a robot of ``config/robots`` sees obstacles.
+
+    Args:
+        robot: Name of the robot's file, without its ending.
+        **changes: Settings to have otherwise.
+
+    Raises:
+        MagmaError: There is no such robot, or its file does not describe its body.
+    """
+    path, given = _robot_file(robot)
+    try:
+        body = given["body"]
+        sight = Sight(
+            guarded=tuple(body["guarded_links"]),
+            clearance=ClearanceConfig(
+                padding=body["padding"],
+                held_radius=body["held_radius"],
+                worktop=given["worktop"]["height"],
+            ),
+        )
+    except (KeyError, TypeError) as error:
+        raise MagmaError(f"{path} does not hold a robot's body and worktop") from error
+    return replace(sight, **changes)
+
+
+def _robot_file(robot: str) -> tuple[Path, dict[str, Any]]:
+    """Path and parameters of a robot.
+
+    Raises:
+        MagmaError: There is no such robot, or its file holds no parameters.
+    """
+    path = share_file("config", "robots", f"{robot}.yaml")
+    try:
+        parameters: dict[str, Any] = yaml_mapping(path)["/**"]["ros__parameters"]
+    except (KeyError, TypeError) as error:
+        raise MagmaError(f"{path} does not hold a robot's parameters") from error
+    return path, parameters
 
 
 class IdealArm:

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from magma_ros.evaluation.bench.guard_robot import robot_config
+from magma_ros.evaluation.bench.guard_robot import robot_config, robot_sight
 from magma_ros.evaluation.figures.statistics import PairedCounts, wilson_interval
 from magma_ros.evaluation.play.evaluate import pace_of, require_match, start_clock
-from magma_ros.evaluation.play.guarded import GuardedEpisode, Sight
+from magma_ros.evaluation.play.guarded import GuardedEpisode
 from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
 from magma_ros.evaluation.report.tables import Grid
@@ -194,7 +194,7 @@ def play_case(spec: EvaluationSpec, bundle: Path, case: tuple[Condition, int]) -
     """Play one scene under one condition in this process."""
     condition, seed = case
     scene = Scene(condition.suite, condition.task, spec.split, seed)
-    sight = Sight() if condition.braking else None
+    sight = robot_sight() if condition.braking else None
     with GuardedEpisode(scene, guard_config(braking=condition.braking), sight) as episode:
         start_clock(spec, bundle).play(episode, pace_of(spec, condition.suite))
         result = episode.result()

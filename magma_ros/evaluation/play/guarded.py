@@ -25,9 +25,6 @@ from magma_ros.perception.depth import Intrinsics
 from magma_ros.perception.urdf import read_description
 from magma_ros.types import FloatArray, Mode, Source, StopReason, TwistCommand, Verdict
 
-CLOSED = 0.5
-"""Target opening below which the gripper is taken to hold something."""
-
 FREELY = 0.98
 """Share of the driver's twist from which on the arm is not slowed."""
 
@@ -41,14 +38,20 @@ class Sight:
         size: Width and height of its depth image [px].
         rate: Depth images a second [Hz].
         delay: Time from the image to the guard's knowing what is in it [s].
+        noise: Standard deviation of the measured depth [m].
         clearance: How clearance is measured.
+        guarded: Links that are kept from obstacles; empty for all that move.
+        held: Least and greatest opening of a gripper that holds something (1 = open).
     """
 
     camera: str = "front"
     size: tuple[int, int] = (320, 240)
     rate: float = 15.0
     delay: float = 0.04
+    noise: float = 0.002
     clearance: ClearanceConfig = field(default_factory=ClearanceConfig)
+    guarded: tuple[str, ...] = ()
+    held: tuple[float, float] = (0.03, 0.9)
 
 
 class Eyes:
@@ -58,34 +61,39 @@ class Eyes:
         world: Where they look.
         sight: How they see.
         frame: The guard's base frame.
+        seed: Of the noise.
     """
 
-    def __init__(self, world: SeesDepth, sight: Sight, frame: str) -> None:
+    def __init__(self, world: SeesDepth, sight: Sight, frame: str, seed: int) -> None:
         self._world, self._sight, self._frame = world, sight, frame
         robot = world.robot
-        body = Body(read_description(robot.urdf), robot.base, robot.tool)
+        body = Body(read_description(robot.urdf), robot.base, robot.tool, sight.guarded)
         self._estimator = ClearanceEstimator(sight.clearance, body)
+        self._rng = np.random.default_rng(seed)
         self._due = 0.0
         self._coming: deque[Obstacles] = deque()
 
-    def look(self, now: float, *, holding: bool) -> Obstacles | None:
+    def look(self, now: float) -> Obstacles | None:
         """Take an image if it is time, and return the measurement that is known by now."""
         if now > self._due - INSTANT:
             self._due += 1.0 / self._sight.rate
-            self._coming.append(self._measure(now, holding=holding))
+            self._coming.append(self._measure(now))
         known = None
         while self._coming and self._coming[0].stamp + self._sight.delay < now + INSTANT:
             known = self._coming.popleft()
         return known
 
-    def _measure(self, now: float, *, holding: bool) -> Obstacles:
-        (width, height), world = self._sight.size, self._world
-        view = world.depth_view(self._sight.camera, width, height)
+    def _measure(self, now: float) -> Obstacles:
+        sight, world = self._sight, self._world
+        width, height = sight.size
+        view = world.depth_view(sight.camera, width, height)
+        noise = sight.noise * self._rng.standard_normal(view.depth.shape, np.float32)
         (fx, _, cx), (_, fy, cy) = view.matrix[:2]
         camera = Intrinsics(width, height, float(fx), float(fy), float(cx), float(cy))
+        holding = sight.held[0] < world.gripper_opening() < sight.held[1]
         state = RobotState(world.joint_positions(), holding)
-        reading = self._estimator.update(view.depth, camera, view.pose, state, now)
-        return Obstacles(now, self._frame, reading.vectors)
+        reading = self._estimator.update(view.depth + noise, camera, view.pose, state, now)
+        return Obstacles(now, self._frame, reading.vectors, reading.levers)
 
 
 class GuardedEpisode(Episode):
@@ -115,7 +123,9 @@ class GuardedEpisode(Episode):
         self._config = config
         self._guard = Guard(config)
         self._guard.activate(self.time)
-        self._eyes = None if sight is None else Eyes(self.world, sight, config.base_frame)
+        self._eyes = (
+            None if sight is None else Eyes(self.world, sight, config.base_frame, scene.seed)
+        )
         self._planned = -math.inf  # observation that the newest plan answers [s]
         self._mode = Mode.HOLD
         self.stops: Counter[StopReason] = Counter()
@@ -155,7 +165,7 @@ class GuardedEpisode(Episode):
         guard.report_opening(self._robot.gripper_opening(), now, now)
         guard.report_health(PolicyHealth(now - self._planned), now)
         if self._eyes is not None:
-            seen = self._eyes.look(now, holding=self._gripper < CLOSED)
+            seen = self._eyes.look(now)
             if seen is not None:
                 guard.report_clearance(seen, now)
 
