@@ -37,6 +37,7 @@ def test_a_set_made_elsewhere_is_read_with_its_names_words_and_pictures(elsewher
     np.testing.assert_allclose(greys(second), [30, 34, 38, 42], atol=2)
     assert [row for row, _ in second.pictures("cam_high", [3, 1])] == [1, 3]
     assert set(second.sources) == {"human"}  # data sets are demonstrations
+    assert second.interventions.all()
     assert not dataset.broken
     assert not dataset.notices
 

@@ -79,7 +79,7 @@ def episode_of(
 ) -> Episode:
     """Put the rows of one episode together.
 
-    Without columns for it, every row is a person's: data sets are demonstrations.
+    Without columns for it, every row is a person's, who was driving: data sets are demonstrations.
 
     Args:
         folder: The data set.
@@ -96,6 +96,7 @@ def episode_of(
         state = values(table, keys.state).astype(np.float32).reshape(length, -1)
     verdicts = _texts(table, layout.VERDICT, "")
     named = set(verdicts) & {GOOD, BAD}
+    sources = _texts(table, layout.SOURCE, HUMAN)
     points = np.full((length, 2), np.nan, np.float32)
     if layout.POINT in keys.own:
         points = values(table, layout.POINT).astype(np.float32)
@@ -112,8 +113,8 @@ def episode_of(
         points=points,
         point_camera="",
         actions=values(table, keys.action).astype(np.float32).reshape(length, -1),
-        sources=_texts(table, layout.SOURCE, HUMAN),
-        interventions=_column(table, keys, layout.INTERVENTION, np.zeros(length, bool)),
+        sources=sources,
+        interventions=_column(table, keys, layout.INTERVENTION, np.array(sources) == HUMAN),
         modes=("",) * length,
         depths=_column(table, keys, layout.DEPTH, np.zeros(length, np.int64)),
         outcome=Outcome(label=named.pop() if len(named) == 1 else ""),
