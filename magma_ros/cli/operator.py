@@ -61,7 +61,8 @@ def console(
         words += ["--params-file", str(_robot_file(robot))]
     else:
         words += _told(names, patience)
-    words += names
+    # A name of its own, so that whoever reads who drives knows which console is meant.
+    words += [*names, "-r", f"__node:=console_{os.getpid()}"]
     if terminal:
         from magma_ros.nodes import terminal_console
 

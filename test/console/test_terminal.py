@@ -38,27 +38,28 @@ def shown(app, name):
     return str(app.query_one(f"#{name}", Static).content)
 
 
+def asked(robot):
+    return [what for what in robot.asked if isinstance(what, Verb)]
+
+
 def jogs(robot):
     return [what for what in robot.asked if isinstance(what, Jog)]
 
 
-@pytest.mark.parametrize(
-    ("key", "component", "speed"),
-    [("w", 0, 0.1), ("d", 1, -0.1), ("r", 2, 0.1), ("z", 3, 0.3), ("e", 5, -0.3)],
-)
-def test_each_press_of_a_jog_key_moves_once_and_its_way(operate, stand_in, key, component, speed):
+def test_each_press_of_a_jog_key_moves_once_and_its_way(operate, stand_in):
     robot = stand_in.RobotStandIn()
+    expected = {"w": (0, 0.1), "d": (1, -0.1), "r": (2, 0.1), "z": (3, 0.3), "e": (5, -0.3)}
 
     async def acts(app, pilot):
-        await pilot.press(key)
+        await pilot.press(*expected)
 
     operate(robot, acts)
-    (jog,) = jogs(robot)
-    expected = np.zeros(6)
-    expected[component] = speed
-    np.testing.assert_allclose(jog.twist, expected)
-    assert jog.lifetime <= 0.2  # nothing tells of the key's release
-    assert jog.frame is JogFrame.BASE
+    moved = jogs(robot)
+    assert len(moved) == len(expected)
+    for jog, (component, speed) in zip(moved, expected.values(), strict=True):
+        np.testing.assert_allclose(jog.twist, speed * np.eye(6)[component])
+        assert jog.lifetime <= 0.2  # nothing tells of the key's release
+        assert jog.frame is JogFrame.BASE
 
 
 def test_frame_speed_and_gripper_are_chosen_by_keys(operate, stand_in):
@@ -74,19 +75,30 @@ def test_frame_speed_and_gripper_are_chosen_by_keys(operate, stand_in):
     assert not closed.twist.any()
 
 
-@pytest.mark.parametrize(
-    ("key", "verb"),
-    [("T", Verb.TAKE_OVER), ("B", Verb.HAND_BACK), ("H", Verb.HOLD), ("R", Verb.RESET),
-     ("space", Verb.STOP), ("escape", Verb.STOP)],
-)  # fmt: skip
-def test_each_verb_has_a_key(operate, stand_in, key, verb):
+def test_each_verb_has_a_key(operate, stand_in):
     robot = stand_in.RobotStandIn()
 
     async def acts(app, pilot):
-        await pilot.press(key)
+        for key in ("T", "B", "H", "R", "space", "escape"):
+            await pilot.press(key)
+            await app.workers.wait_for_complete()
 
     operate(robot, acts)
-    assert [what for what in robot.asked if isinstance(what, Verb)] == [verb]
+    assert asked(robot) == [
+        *(Verb.TAKE_OVER, Verb.HAND_BACK, Verb.HOLD, Verb.RESET, Verb.STOP, Verb.STOP)
+    ]
+
+
+def test_keys_move_and_stop_wherever_the_focus_is(operate, stand_in):
+    robot = stand_in.RobotStandIn()
+
+    async def acts(app, pilot):
+        for _ in range(3):
+            await pilot.press("tab", "w", "space")
+
+    operate(robot, acts)
+    assert len(jogs(robot)) == 3
+    assert asked(robot) == [Verb.STOP] * 3
 
 
 def test_words_are_written_without_moving_and_the_stop_key_works_meanwhile(operate, stand_in):
@@ -104,7 +116,7 @@ def test_words_are_written_without_moving_and_the_stop_key_works_meanwhile(opera
     operate(robot, acts)
     assert "wax T" in robot.asked
     assert "fads" not in robot.asked
-    assert [what for what in robot.asked if isinstance(what, Verb)] == [Verb.STOP]
+    assert asked(robot) == [Verb.STOP]
     assert len(jogs(robot)) == 1  # the last key
 
 
@@ -157,18 +169,18 @@ def test_mode_figures_and_diagnostics_are_shown_and_markup_is_only_text(operate,
     operate(robot, acts)
 
 
-@pytest.mark.parametrize("mode", [None, *Mode])
-def test_every_mode_has_its_colour_with_enough_contrast(operate, stand_in, mode):
-    view = RobotView() if mode is None else stand_in.a_view()
-    robot = stand_in.RobotStandIn(shown=view)
-    robot.view = lambda: replace(view, guard=replace(view.guard, mode=mode))
+def test_every_mode_has_its_colour_with_enough_contrast(operate, stand_in):
+    robot = stand_in.RobotStandIn()
+    view = stand_in.a_view()
 
     async def acts(app, pilot):
-        await pilot.pause(0.1)
-        widget = app.query_one("#mode", Static)
-        colour, ground = widget.styles.color, widget.styles.background
-        light, dark = sorted((_luminance(colour), _luminance(ground)), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 4.5
+        for mode in (None, *Mode):
+            robot.view = lambda mode=mode: replace(view, guard=replace(view.guard, mode=mode))
+            app.look()
+            widget = app.query_one("#mode", Static)
+            colour, ground = widget.styles.color, widget.styles.background
+            light, dark = sorted((_luminance(colour), _luminance(ground)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5
 
     operate(robot, acts)
 

@@ -92,12 +92,13 @@ class TerminalConsole(App[None]):
     def on_mount(self) -> None:
         """Begin to look."""
         self.query_one(DataTable).add_columns("level", "name", "message")
-        self._look()
-        self.set_interval(REFRESH, self._look)
+        self.look()
+        self.set_interval(REFRESH, self.look)
 
     # What is seen
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Show how the robot is now."""
         view = self._robot.view()
         words, (colour, ground) = text.mode_words(view.guard)
         mode = self.query_one("#mode", Static)
