@@ -212,6 +212,12 @@ def write_video(path, pictures, *, fps=30, encoder="libsvtav1"):
         container.mux(stream.encode())
 
 
+def as_png(picture):
+    import cv2
+
+    return cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+
+
 def grey(value, size=(64, 64)):
     return np.full((*size, 3), value, np.uint8)
 
@@ -234,6 +240,7 @@ class Elsewhere:
     action: str = "action"
     camera: str = CAMERA
     videos: str = "videos"
+    stored: str = "video"
     encoder: str = "libsvtav1"
     info: dict = field(default_factory=dict)
     tasks: tuple = ("Pick up the yellow bottle.", "Räume die Flasche weg, 瓶子")
@@ -274,7 +281,7 @@ class Elsewhere:
         vector = {"dtype": "float32", "shape": [self.size], "names": names}
         scalar = {"shape": [1], "names": None}
         video = {
-            "dtype": "video",
+            "dtype": self.stored,
             "shape": [64, 64, 3],
             "names": ["height", "width", "channel"],
             "info": {"video.codec": "av1", "video.fps": self.fps, "has_audio": False},
@@ -315,6 +322,7 @@ class Elsewhere:
         (self.folder / "meta" / "info.json").write_text(json.dumps(content))
 
     def _write_v21(self):
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         self._info(
@@ -332,8 +340,13 @@ class Elsewhere:
         for episode in range(len(self.lengths)):
             data = self.data(episode)
             data.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(self.table(self.columns(episode)), data)
             pictures = self.pictures(episode)
+            table = self.table(self.columns(episode))
+            if self.stored == "image":
+                png = [{"bytes": as_png(p), "path": f"{k}.png"} for k, p in enumerate(pictures)]
+                pq.write_table(table.append_column(self.camera, pa.array(png)), data)
+                continue
+            pq.write_table(table, data)
             write_video(self.video(episode), pictures, fps=self.fps, encoder=self.encoder)
 
     def data(self, episode):

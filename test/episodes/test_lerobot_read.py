@@ -4,14 +4,18 @@
 
 import json
 import shutil
+from contextlib import suppress
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from magma_ros.cli import main
 from magma_ros.episodes.lerobot.layout import LeRobotError
 from magma_ros.episodes.lerobot.read import broken_sentence, open_dataset
+from magma_ros.types import MagmaError
 
 VERSIONS = ("v2.1", "v3.0")
 
@@ -83,6 +87,58 @@ def test_unknown_columns_are_kept(elsewhere, version):
     assert "kept as they are: next.reward" in dataset.notices
     _, second = dataset
     np.testing.assert_array_equal(second.extra["next.reward"], [1, 2, 3, 4])
+
+
+def test_pictures_among_the_rows_are_read_as_well(elsewhere):
+    dataset = open_dataset(elsewhere(stored="image").write())
+    first, second = dataset
+    assert greys(first) == [20, 24, 28, 32, 36]
+    assert [row for row, _ in second.pictures("cam_high", [3, 1])] == [1, 3]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**13) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3), st.booleans())
+def test_no_content_of_the_description_ends_with_anything_but_a_sentence(
+    small_set, changes, in_info
+):
+    name = "info.json" if in_info else "episodes.jsonl"
+    path = small_set / "meta" / name
+    whole = path.read_text()
+    lines = [whole] if in_info else whole.splitlines()
+    told = [json.loads(line) for line in lines]
+    for which, value in changes:
+        places = list(leaves(told))
+        holder, key = places[which % len(places)]
+        holder[key] = value
+    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    try:
+        with suppress(MagmaError):
+            for episode in open_dataset(small_set, skip_broken=True):
+                for camera in episode.cameras:
+                    list(episode.pictures(camera, [0]))
+    finally:
+        path.write_text(whole)
+
+
+@pytest.fixture
+def small_set(elsewhere):
+    return elsewhere(lengths=(2, 2), size=2).write()
+
+
+def leaves(value):
+    """Every value below a list or dictionary, as its holder and its key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in list(items):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from leaves(inner)
 
 
 def test_videos_beside_the_place_that_the_info_names_are_found(elsewhere):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from magma_ros.episodes.lerobot.keys import Keys, stored_columns
 from magma_ros.episodes.lerobot.layout import Info, LeRobotError
-from magma_ros.episodes.lerobot.meta import Entry, VideoPart
+from magma_ros.episodes.lerobot.meta import Entry, VideoPart, is_there
 from magma_ros.episodes.lerobot.rows import instructions, read_rows, values
 from magma_ros.episodes.lerobot.video import probe
 
@@ -50,7 +50,7 @@ class Checks:
         return ""
 
     def _rows(self, entry: Entry) -> None:
-        if not entry.data.is_file():
+        if not is_there(entry.data):
             raise LeRobotError("the file of its rows is missing")
         wanted = {*self.keys.cameras.values()} - entry.videos.keys()
         wanted |= {self.keys.action, *filter(None, [self.keys.state]), *self.keys.own}
@@ -92,7 +92,7 @@ class Checks:
             raise LeRobotError(f"its timestamps jump at row {int(np.argmax(late))}")
 
     def _video(self, entry: Entry, key: str, part: VideoPart) -> None:
-        if not part.path.is_file():
+        if not is_there(part.path):
             raise LeRobotError(f"the video of {key} is missing")
         facts = probe(part.path)
         feature = self.info.features[key]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from magma_ros.episodes.lerobot import layout
 from magma_ros.episodes.lerobot.layout import Info, LeRobotError
-from magma_ros.episodes.lerobot.meta import Entry, VideoPart
+from magma_ros.episodes.lerobot.meta import Entry, VideoPart, is_there
 
 ALIASES = {
     layout.STATE: ("state", "states", "observation.states", "observation.qpos"),
@@ -121,7 +121,7 @@ def resolve_videos(folder: Path, entries: list[Entry], notices: list[str]) -> li
         for key, part in entry.videos.items():
             parts[key] = part
             elsewhere = _elsewhere(folder, part.path)
-            if not part.path.is_file() and elsewhere.is_file():
+            if not is_there(part.path) and is_there(elsewhere):
                 parts[key] = VideoPart(elsewhere, part.start)
                 names = (path.relative_to(folder).parts[0] for path in (elsewhere, part.path))
                 notices.append("its videos lie in {}/, where its info says {}/".format(*names))
@@ -130,6 +130,8 @@ def resolve_videos(folder: Path, entries: list[Entry], notices: list[str]) -> li
 
 
 def _elsewhere(folder: Path, path: Path) -> Path:
+    if not path.is_relative_to(folder):
+        return path
     first, *rest = path.relative_to(folder).parts
     return folder.joinpath("video" if first == "videos" else "videos", *rest)
 

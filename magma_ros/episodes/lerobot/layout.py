@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,10 @@ CHUNK_FILES = 1000
 """Most files in one ``chunk`` folder."""
 
 
+MOST_ENTRIES = 1 << 20
+"""Largest size of a dimension that is believed."""
+
+
 class LeRobotError(EpisodeError):
     """A data set cannot be written or read."""
 
@@ -59,7 +63,7 @@ class Feature(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     dtype: str
-    shape: tuple[int, ...] = (1,)
+    shape: tuple[Annotated[int, Field(ge=0, le=MOST_ENTRIES)], ...] = (1,)
     names: Any = None
 
     @property
@@ -85,7 +89,7 @@ class Info(BaseModel):
     data_path: str
     video_path: str | None = None
     robot_type: str | None = None
-    total_episodes: int = Field(default=0, ge=0)
+    total_episodes: int = Field(default=0, ge=0, le=10_000_000)
     chunks_size: int = Field(default=CHUNK_FILES, gt=0)
 
     @field_validator("codebase_version")

@@ -94,7 +94,7 @@ def read_entries(folder: Path, info: Info) -> list[Entry]:
         if info.codebase_version == layout.VERSION:
             return list(_entries(folder, info, cameras))
         return list(_entries_of_lines(folder, info, cameras))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LeRobotError(
             f"{folder}: the list of episodes is damaged or incomplete ({error!r})"
         ) from error
@@ -165,6 +165,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield line
     except (OSError, ValueError, RecursionError) as error:
         raise LeRobotError(f"{path} cannot be read ({error})") from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -137,7 +137,7 @@ def instructions(table: pa.Table, tasks: Mapping[int, str]) -> tuple[str, ...]:
         if default is None:
             raise LeRobotError("its rows have no task_index")
         return (default,) * len(table)
-    numbers = table.column("task_index").to_pylist()
+    numbers = values(table, "task_index").reshape(-1).tolist()
     told = [tasks.get(number, default) for number in numbers]
     if None in told:
         raise LeRobotError(f"its task {numbers[told.index(None)]} is not in the list of tasks")
