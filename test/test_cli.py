@@ -54,6 +54,7 @@ from magma_ros.cli import main
         (["bench", "wall", "--deadline", "0.01"], "--deadline belongs to --through process"),
         (["bench", "wall", "--through", "process", "--rates", "9"], "belongs to --through nodes"),
         (["bench", "wall", "--bundle", "nope", "--no-hog"], "there is no bundle 'nope'"),
+        (["demo", "--instruction", "pick the one marked 2"], "takes no marks: name the object"),
         (["bundle", "inspect", "nope"], "there is no bundle 'nope'"),
         (["launch", "nope.launch.yaml"], "nope.launch.yaml is not among the shared files"),
         (["launch", "robot.launch.yaml"], "(give robot:=NAME or robot_file:=FILE).yaml': No such"),

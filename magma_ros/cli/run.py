@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -17,8 +17,12 @@ from magma_ros.cli.common import Bundle, JsonFile, complaints
 from magma_ros.cli.common import console as said
 from magma_ros.doctor import require
 from magma_ros.files import json_mapping, make_folder, write_json
+from magma_ros.policy.marks import named_marks
 from magma_ros.share import find_bundle, share_file
 from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from magma_ros.policy.manifest import Manifest
 
 WAITS_FOR_A_PERSON = (
     "the arm waits for a person: open the console's page in a browser (its address follows), then "
@@ -63,7 +67,8 @@ def demo(
             nobody on this machine is in, ROS_DOMAIN_ID if that is one, and stays on this machine.
         console: Wait for a person at the operator's console.
         console_port: Port of its page.
-        perception: Look for obstacles in depth images, and slow down for them.
+        perception: Look for obstacles in depth images, and slow down for them; always done if the
+            instruction names a mark, as in "pick the one marked 2".
         json_file: Also write the summary there.
     """
     from magma_ros.agent.tuned_gate import GATE_OPTIONS
@@ -78,7 +83,7 @@ def demo(
         raise MagmaError(f"there is no gate {gate!r}; known: {', '.join(GATE_OPTIONS)}")
     if not 0 <= seed <= MAX_SEED:
         raise MagmaError(f"the seed must lie between 0 and {MAX_SEED}, not be {seed}")
-    read_manifest(find_bundle(bundle))
+    sighted = perception or _is_about_a_mark(instruction, read_manifest(find_bundle(bundle)))
     folder = run_dir or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     arguments = {
         "task": task,
@@ -92,7 +97,7 @@ def demo(
         "run_dir": str(folder.absolute()),
         "console": str(console).lower(),
         "console_port": str(console_port),
-        "perception": str(perception).lower(),
+        "perception": str(sighted).lower(),
     }
     file = share_file("launch", "demo.launch.yaml")
     with _demo_environment(domain) as environment:
@@ -112,6 +117,22 @@ def demo(
     if json_file is not None:
         write_json(summary, json_file)
     return 0 if summary["success"] else 1
+
+
+def _is_about_a_mark(instruction: str, manifest: Manifest) -> bool:
+    """Whether an instruction names something by its mark.
+
+    Raises:
+        MagmaError: It does, but the policy takes no marks.
+    """
+    if not named_marks(instruction):
+        return False
+    if manifest.observation.point is None:
+        raise MagmaError(
+            f"bundle {manifest.name} takes no marks: name the object, or give a bundle that does "
+            "(magma bundle inspect tells)"
+        )
+    return True
 
 
 def launch(
