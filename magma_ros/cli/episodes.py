@@ -145,6 +145,7 @@ def export_episodes(
     rate: float = 10.0,
     codec: Literal["av1", "h264"] = "av1",
     task: str = "",
+    trim: Annotated[bool, Parameter(negative="")] = False,
     only_good: Annotated[bool, Parameter(negative="")] = False,
     skip_broken: SkipBroken = False,
     json_file: JsonFile = None,
@@ -158,6 +159,7 @@ def export_episodes(
         rate: Rows a second [Hz], a whole number.
         codec: Of the videos.
         task: Instruction of episodes that have none.
+        trim: Leave out the rows before somebody drove first, and after somebody drove last.
         only_good: Leave out what was not labelled good and did not succeed.
         skip_broken: Leave out what cannot be used.
         json_file: Also write the result there.
@@ -180,6 +182,7 @@ def export_episodes(
             out,
             codec=codec,
             task=task,
+            trim=trim,
             skip_broken=skip_broken,
             advance=lambda _: progress.advance(bar),
         )

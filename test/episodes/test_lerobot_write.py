@@ -4,6 +4,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,19 @@ def test_rows_before_the_first_instruction_are_left_out(tmp_path):
     (found,) = open_dataset(tmp_path / "set")
     np.testing.assert_array_equal(found.actions, episode.actions[3:])
     assert abs(next(found.pictures("front"))[1].mean() - 39) < GREY
+
+
+def test_rows_at_both_ends_in_which_nobody_drove_are_left_out_if_asked(tmp_path):
+    sources = ("guard", "policy", "guard", "human", "guard", "guard")
+    episode = replace(make_episode(6), sources=sources)
+    idle = replace(make_episode(3), sources=("guard",) * 3)
+    result = export([episode], tmp_path / "set", codec="h264", trim=True)
+    assert result.frames == 3
+    (found,) = open_dataset(tmp_path / "set")
+    assert found.sources == ("policy", "guard", "human")
+    np.testing.assert_array_equal(found.actions, episode.actions[1:4])
+    with pytest.raises(EpisodeError, match="nobody drove in episode of 3"):
+        export([idle], tmp_path / "other", codec="h264", trim=True)
 
 
 def test_an_episode_that_differs_is_named_and_nothing_half_is_left(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from magma_ros.episodes.bag import EpisodeError
-from magma_ros.episodes.episode import Episode
+from magma_ros.episodes.episode import GUARD, Episode
 from magma_ros.episodes.lerobot.write import DatasetWriter
 
 
@@ -42,6 +42,7 @@ def export(
     codec: str = "av1",
     robot_type: str = "magma_ros",
     task: str = "",
+    trim: bool = False,
     skip_broken: bool = False,
     advance: Callable[[Episode], object] = lambda _: None,
 ) -> Exported:
@@ -55,6 +56,7 @@ def export(
         codec: Of the videos; see :class:`~write.DatasetWriter`.
         robot_type: Name of the robot.
         task: Instruction of episodes that have none.
+        trim: Leave out the rows before somebody drove first, and after somebody drove last.
         skip_broken: Leave out episodes that differ from the first or have no instruction.
         advance: Called with each episode that was written.
 
@@ -66,7 +68,7 @@ def export(
     with DatasetWriter(folder, codec=codec, robot_type=robot_type) as writer:
         for episode in episodes:
             try:
-                told = _told(episode, task)
+                told = _told(_driven(episode) if trim else episode, task)
                 writer.add(told)
             except EpisodeError as error:
                 # What fails half-way through its pictures is in the files already.
@@ -80,6 +82,14 @@ def export(
             reasons = f": {left_out[0]}" if left_out else ""
             raise EpisodeError(f"no episode can be written into {folder}{reasons}")
     return Exported(folder, count, frames, tuple(left_out))
+
+
+def _driven(episode: Episode) -> Episode:
+    """From the first row that the policy or a person drove to the last one."""
+    rows = [row for row, source in enumerate(episode.sources) if source != GUARD]
+    if not rows:
+        raise EpisodeError(f"nobody drove in {episode.name}")
+    return episode.part(slice(rows[0], rows[-1] + 1))
 
 
 def _told(episode: Episode, task: str) -> Episode:
