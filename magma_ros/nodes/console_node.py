@@ -9,6 +9,7 @@ operator and brings the arm to rest.
 from __future__ import annotations
 
 from magma_ros.console.config import ConsoleError
+from magma_ros.console.page import mount  # takes seconds, in which no message should grow old
 from magma_ros.console.server import ConsoleServer
 from magma_ros.nodes.console_robot import RosRobot
 from magma_ros.nodes.console_settings import CONSOLE_SETTINGS, SERVER_SETTINGS, console_config
@@ -43,7 +44,7 @@ class ConsoleNode(ManagedNode):
     def start(self) -> None:
         """Serve the page; without it the process ends, to be started again by whoever minds."""
         assert self.robot is not None
-        self._server = ConsoleServer(self.robot, self._config)
+        self._server = ConsoleServer(self.robot, self._config, mount)
         try:
             self._server.start()
         except ConsoleError as error:  # a port is no reason to end a robot with status 78
