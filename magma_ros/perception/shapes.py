@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 from magma_ros.types import FloatArray
 
+_ROUNDING = 1e-5
+"""Error of a squared distance between points a few metres from the origin [m^2]."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
@@ -107,14 +110,17 @@ class PlacedShapes:
     def __init__(self, shapes: Sequence[Shape], poses: Sequence[FloatArray]) -> None:
         self.shapes = list(shapes)
         self.poses = list(poses)
+        self._centres = np.array([pose[:3, 3] for pose in poses]).reshape(-1, 3)
+        self._reaches = np.array([shape.reach for shape in shapes])
 
     def holds(self, points: FloatArray, padding: float) -> npt.NDArray[np.bool_]:
         """Which of ``points`` (N, 3) lie in a solid or within ``padding`` [m] of one."""
         within = np.zeros(len(points), bool)
-        for shape, pose in zip(self.shapes, self.poses, strict=True):
-            near = self._near(points, shape, pose, padding)
+        bounds = self._bounds(points)
+        for index, (shape, pose) in enumerate(zip(self.shapes, self.poses, strict=True)):
+            near = np.flatnonzero((bounds[:, index] <= padding) & ~within)
             gaps, _ = _gaps(points[near], shape, pose)
-            within[near] |= np.linalg.norm(gaps, axis=1) <= shape.radius + padding
+            within[near] = np.linalg.norm(gaps, axis=1) <= shape.radius + padding
         return within
 
     def vectors(self, points: FloatArray, reach: float) -> Shortest:
@@ -130,8 +136,10 @@ class PlacedShapes:
         shortest = np.full(len(points), np.inf)
         nearest = np.full(len(points), -1)
         vectors = np.zeros((len(points), 3))
-        for index, (shape, pose) in enumerate(zip(self.shapes, self.poses, strict=True)):
-            near = self._near(points, shape, pose, reach)
+        bounds = self._bounds(points)
+        for index in np.argsort(bounds.mean(axis=0)).tolist() if len(points) else []:
+            shape, pose = self.shapes[index], self.poses[index]
+            near = np.flatnonzero(bounds[:, index] <= np.minimum(shortest, reach))
             gaps, turn = _gaps(points[near], shape, pose)
             lengths = np.linalg.norm(gaps, axis=1)
             left = np.maximum(lengths - shape.radius, 0.0)
@@ -143,14 +151,12 @@ class PlacedShapes:
             vectors[at] = (gaps[better] * share[:, None]) @ turn.T
         return Shortest(vectors, shortest, nearest)
 
-    @staticmethod
-    def _near(
-        points: FloatArray, shape: Shape, pose: FloatArray, margin: float
-    ) -> npt.NDArray[np.intp]:
-        """Indices of points that may be within ``margin`` [m] of a solid."""
-        offsets = points - pose[:3, 3].astype(points.dtype)
-        limit = (shape.reach + margin) ** 2
-        return np.flatnonzero(np.einsum("ij,ij->i", offsets, offsets) <= limit)
+    def _bounds(self, points: FloatArray) -> FloatArray:
+        """What the distance (N, S) of each point to each solid is not below [m]."""
+        squares = np.einsum("ij,ij->i", points, points)[:, None] - 2.0 * points @ self._centres.T
+        squares += np.einsum("ij,ij->i", self._centres, self._centres) - _ROUNDING
+        bounds: FloatArray = np.sqrt(np.maximum(squares, 0.0)) - self._reaches
+        return bounds
 
 
 def _gaps(points: FloatArray, shape: Shape, pose: FloatArray) -> tuple[FloatArray, FloatArray]:
