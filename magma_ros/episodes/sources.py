@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from magma_ros.episodes.bag import EpisodeError
+from magma_ros.episodes.catalogue import natural
 from magma_ros.episodes.episode import Episode
 from magma_ros.episodes.read import STEP_PERIOD, read_episode
 from magma_ros.episodes.tracks import GripperEnds
@@ -17,21 +18,17 @@ Tell = Callable[[str], object]
 
 
 def recordings(folder: Path) -> list[Path]:
-    """The whole recordings below a folder, or the one that it is; in natural order.
+    """The recordings below a folder, whole or not, or the one that it is; in natural order.
 
     Raises:
         EpisodeError: There is none.
     """
-    from magma_ros.episodes.catalogue import episodes, natural
-
     if folder.is_file():
         return [folder]
-    found = [episode.path for episode in episodes(folder) if not episode.problem]
+    found = sorted(folder.rglob("*.mcap"), key=natural)
     if not found:
-        raise EpisodeError(
-            f"{folder} holds no whole recording; magma episodes list {folder} says what is there"
-        )
-    return sorted(found, key=natural)
+        raise EpisodeError(f"{folder} holds no recording; name the folder of the recorder")
+    return found
 
 
 def read_all(

@@ -278,6 +278,23 @@ def test_recordings_are_exported_by_command(scene, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_recording_that_was_cut_off_is_named_and_not_passed_over(scene, tmp_path, capsys):
+    for name in ("episode_0", "episode_1"):
+        scene(name, facts=FACTS).usual(seconds=1.0).write()
+    cut = tmp_path / "runs" / "episode_0" / "episode_0_0.mcap"
+    cut.write_bytes(cut.read_bytes()[:-3000])
+    out = tmp_path / "out"
+    words = ["episodes", "export", str(tmp_path / "runs"), "--out", str(out), "--codec", "h264"]
+    assert main(words) == 2
+    assert "magma episodes recover" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*words, "--skip-broken"]) == 0
+    assert f"left out: {cut} is cut off" in capsys.readouterr().err
+    assert len(open_dataset(out)) == 1
+    assert main(["episodes", "export", str(out), "--out", str(tmp_path / "x")]) == 2
+    assert "holds no recording" in capsys.readouterr().err
+
+
 FACTS = {
     "gripper.joint": "finger",
     "gripper.open_position": "0.04",
