@@ -47,7 +47,8 @@ class IntruderSpec(Data):
     """A person's hand and forearm that come in, stay, and leave again.
 
     Attributes:
-        arrival: When it is where it goes to [s]; it may be on its way from the beginning.
+        arrival: When it is where it goes to, counted from the robot's first motion [s]; it may be
+            on its way from the beginning.
         speed: Of its way in and out [m/s].
         stay: How long it stays [s].
         height: Of the hand's centre above the table [m].

@@ -34,7 +34,7 @@ STARTS = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visit:
-    """When a hand comes, and where to.
+    """When a hand comes, counted from when the robot begins to move, and where to.
 
     Attributes:
         tip: Where its fingertips go to, (3,) [m].
@@ -133,7 +133,7 @@ class Intruder:
         """Let a short time pass.
 
         Args:
-            now: Simulated time [s].
+            now: Simulated time since the robot began to move [s].
             duration: Until the next call [s].
         """
         visit = self.visit

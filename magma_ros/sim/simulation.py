@@ -97,6 +97,7 @@ class Simulation:
         self._asked = 0.0
         self._twist = np.zeros(6)
         self._opening = 1.0
+        self._moved_at: float | None = None  # when the first motion was commanded [s]
         self._held_steps = dict.fromkeys(layout.targets, 0)
         self._served: set[str] = set()
 
@@ -152,6 +153,8 @@ class Simulation:
             raise SimulationError("a command is six finite velocities and a finite gripper target")
         self._twist = values.copy()
         self._opening = float(gripper)
+        if self._moved_at is None and values.any():
+            self._moved_at = self.time
 
     def step(self, duration: float) -> None:
         """Let time go on.
@@ -163,7 +166,8 @@ class Simulation:
         self._asked += duration
         while self._steps < round(self._asked * PHYSICS_RATE):
             if self._steps % CONTROL_STEPS == 0:
-                self.world.go_on(self.time, CONTROL_STEPS / PHYSICS_RATE)
+                if self._moved_at is not None:
+                    self.world.go_on(self.time - self._moved_at, CONTROL_STEPS / PHYSICS_RATE)
                 self.world.arm.follow(self._twist, self._opening, CONTROL_STEPS / PHYSICS_RATE)
             self.world.advance()
             self._steps += 1

@@ -106,7 +106,7 @@ class World:
         """Let whoever comes in go on, and measure how near the robot is to what is in its way.
 
         Args:
-            now: Simulated time [s].
+            now: Simulated time since the robot began to move [s].
             duration: Until the next call [s].
         """
         if self._intruder is not None:

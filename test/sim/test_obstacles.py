@@ -98,8 +98,14 @@ def test_a_hand_comes_in_stays_and_leaves_without_touching_an_arm_at_rest(simula
         intruder, spec = simulation.world._intruder, simulation.task.intruder
         visit = intruder.visit
         assert simulation.world.monitor.measure() >= min(2 * spec.keep, FAR)
+        before = intruder.inside
+        simulation.step(0.5)
+        assert intruder.inside == before, "nobody comes before the robot has begun to move"
+        simulation.command(np.array([0, 0, 1e-4, 0, 0, 0]), 1.0)
+        simulation.step(0.05)
+        simulation.command(np.zeros(6), 1.0)
         inside = [intruder.inside]
-        while simulation.time < visit.departure + visit.length / visit.speed + 0.2:
+        while simulation.time < 0.5 + visit.departure + visit.length / visit.speed + 0.5:
             simulation.step(0.025)
             inside.append(intruder.inside)
         speeds = np.abs(np.diff(inside)) * visit.length / 0.025
@@ -112,6 +118,7 @@ def test_a_hand_comes_in_stays_and_leaves_without_touching_an_arm_at_rest(simula
 
 def test_an_arm_that_runs_into_the_hand_is_counted(simulate):
     simulation = simulate("pick-visited", suite="obstacles", seed=1000)
+    simulation.command(np.array([0, 0, 1e-4, 0, 0, 0]), 1.0)
     while simulation.world._intruder.inside < 0.9:
         simulation.step(1 / PHYSICS_RATE)
     for _ in range(10):
