@@ -117,7 +117,8 @@ class PerceptionInputs:
         message, stamp = source.newest, source.stamp
         assert message is not None
         may_wait = 0.0 <= now - stamp < self._wait
-        if may_wait and self.joints.newest < stamp:
+        behind = stamp - self.joints.newest
+        if may_wait and behind > 0.0:
             return None
         pose = self._camera_pose(source, message.header.frame_id, may_wait=may_wait)
         if pose is None and may_wait and source.name not in self._transforms:
@@ -125,7 +126,7 @@ class PerceptionInputs:
         usable = not source.unusable(now) and not self._joints_problem(now)
         if pose is not None and usable:
             joints = self.joints.at(stamp)
-            source.obstacle = source.frozen(joints)
+            source.obstacle = _late(behind, self._wait) or source.frozen(joints)
         source.newest = None
         if pose is None or not usable or source.obstacle:
             return None
@@ -146,7 +147,7 @@ class PerceptionInputs:
                 if may_wait:
                     return None
                 found = self._buffer.lookup_transform(self._base, frame, Time())
-                if abs(convert.seconds(found.header.stamp) - stamp) > self._max_age:
+                if abs(convert.seconds(found.header.stamp) - stamp) > self._wait:
                     raise
         except TransformException as error:
             self._transforms[source.name] = (
@@ -206,3 +207,13 @@ class PerceptionInputs:
 
     def _now(self) -> float:
         return convert.seconds(self._node.get_clock().now().to_msg())
+
+
+def _late(behind: float, allowed: float) -> str:
+    """That the joint states are too far ``behind`` a picture [s], or empty."""
+    if behind <= allowed:
+        return ""
+    return (
+        f"joint_states are {behind:.2f} s behind the depth images, and {allowed:g} s are allowed; "
+        "raise their rate, or sync_wait"
+    )

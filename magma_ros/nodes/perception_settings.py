@@ -77,11 +77,12 @@ PERCEPTION_SETTINGS: tuple[Setting, ...] = (
     DEPTH_TOPICS,
     CLOUD_TOPICS,
     Setting("max_rate", 15.0, "Greatest rate of measurements of each camera [Hz].", 1.0, 120.0),
-    Setting("max_age", 0.3, "Oldest picture or joint state that is used [s].", 0.02, 5.0),
+    Setting("max_age", 0.2, "Oldest picture or joint state that is used [s].", 0.02, 5.0),
     Setting(
         "sync_wait",
         0.06,
-        "How long a picture waits for the joint states and transforms of its time [s].",
+        "How long a picture waits for the joint states and transforms of its time, and how far "
+        "behind it they may be after that [s].",
         0.0,
         1.0,
     ),

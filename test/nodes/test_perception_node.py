@@ -55,6 +55,7 @@ class World:
         self.description = publisher(String, names.DESCRIPTION, qos.LATCHED)
         self.image = np.full((120, 160), 1.0, np.float32)
         self.image[:, :40] = 0.6
+        self.joint_lag = 0.0
         self.frame, self.lag, self.encoding, self.size = FRAME, 0.0, "32FC1", (160, 120)
         self.sends = {"depth", "info", "joints"}
         self.positions = dict(HOME)
@@ -88,7 +89,7 @@ class World:
         header = Header(stamp=stamp, frame_id=self.frame)
         if "joints" in self.sends:
             joints = JointState(name=list(self.positions), position=list(self.positions.values()))
-            joints.header.stamp = convert.to_stamp(now)
+            joints.header.stamp = convert.to_stamp(now - self.joint_lag)
             self.joints.publish(joints)
         if "info" in self.sends:
             self.info.publish(convert.camera_info_message(MATRIX, self.size, header))
@@ -176,7 +177,8 @@ def test_what_the_camera_sees_becomes_vectors_in_the_base_frame(bench):
     assert 0.05 < bench.nearest < 0.3
     assert clearance.range == pytest.approx(bench.nearest, abs=1e-5)
     bench.until(lambda: len(bench.world.shown) >= 2, "points and markers")
-    bench.until(lambda: "away" in bench.world.said.get("perception: clearance", ""), "a report")
+    told = "'nearest_m': '0."
+    bench.until(lambda: told in bench.world.said.get("perception: clearance", ""), "a report")
 
 
 def test_nothing_near_is_an_empty_cloud_and_an_infinite_range(bench):
@@ -194,6 +196,7 @@ def test_nothing_near_is_an_empty_cloud_and_an_infinite_range(bench):
         ({"sends": {"depth", "info"}}, "joint_states"),
         ({"positions": {"elbow": HOME["elbow"]}}, "joint_states"),
         ({"positions": {**HOME, "elbow": math.nan}}, "elbow"),
+        ({"joint_lag": 0.3}, "behind the depth"),
         ({"frame": "another"}, "another"),
         ({"encoding": "rgb8"}, "rgb8"),
         ({"size": (320, 240)}, "320 x 240"),
