@@ -358,3 +358,48 @@ def obstacles(
     if json_file is not None:
         write_json(bench.to_json(), json_file)
     return 1 if bench.shortfalls else 0
+
+
+@bench_app.command
+def marks(
+    *,
+    bundle: Bundle = "magma-nano-marks",
+    episodes: int = 20,
+    suite: str = "tabletop,moving",
+    tasks: str = "",
+    workers: int = 0,
+    json_file: JsonFile = None,
+) -> int:
+    """Measure what a point is worth: objects named by words, by a mark, and by neither.
+
+    Args:
+        bundle: Policy bundle; one that takes no point is only played with words.
+        episodes: Episodes a task and condition.
+        suite: Task suites, separated by commas.
+        tasks: Which of their tasks, separated by commas; all by default.
+        workers: Parallel processes; 0 for one a core.
+        json_file: Also write the result there.
+    """
+    require("sim", "train")
+    from magma_ros.evaluation.report.markdown import markdown_table
+    from magma_ros.models.export.marked import study_marks
+    from magma_ros.sim.suite import load_suite
+
+    if episodes < 1:
+        raise MagmaError(f"episodes must be at least 1, not {episodes}")
+    wanted = names(tasks)
+    chosen = [
+        (name, task)
+        for name in names(suite)
+        for task in load_suite(name).tasks
+        if not wanted or task in wanted
+    ]
+    if not chosen:
+        raise MagmaError(f"there is no task {tasks} in {suite}")
+    cores = workers or os.cpu_count() or 1
+    found = study_marks(find_bundle(bundle), chosen, episodes, workers=cores)
+    columns = ("condition", "task", "success", "95 % interval", "other object served")
+    console.print(markdown_table(columns, [rate.row() for rate in found]), highlight=False)
+    if json_file is not None:
+        write_json([rate.to_json() for rate in found], json_file)
+    return 0

@@ -7,6 +7,7 @@ What extras bring is imported late, so that without them these tests are skipped
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,3 +108,38 @@ def recipe(config: TrainingConfig, demonstrations: Demonstrations) -> Recipe:
 
     statistics = Statistics.of(demonstrations.actions, demonstrations.proprioception)
     return Recipe(config, vocabulary(), statistics)
+
+
+def coarse_to_fine(config: TrainingConfig) -> TrainingConfig:
+    """A network that looks twice and shrinks an image, so that all is folded that can be."""
+    from magma_ros.models.network.config import NetworkConfig
+
+    content = recipe_dict(config.data.folder)["network"]
+    coarse, wrist = content["views"]
+    coarse["height"] = coarse["width"] = 16
+    fine = coarse | {"name": "front_fine", "height": 32, "width": 32}
+    content["views"] = [coarse, wrist, fine]
+    content["stages"] = [{"look": ["front", "wrist"]}, {"think": 1}]
+    content["stages"] += [{"look": ["front_fine"]}, {"think": 2}]
+    return config.model_copy(update={"network": NetworkConfig.model_validate(content)})
+
+
+@pytest.fixture(scope="session")
+def trained(
+    recipe: Recipe, demonstrations: Demonstrations, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint every weight of which has moved: FiLM and biases start at zero."""
+    from magma_ros.models.training.train import Trainer
+
+    rate = recipe.config.optimiser.model_copy(update={"learning_rate": 0.05})
+    config = coarse_to_fine(recipe.config).model_copy(update={"optimiser": rate})
+    run = tmp_path_factory.mktemp("run")
+    return Trainer(replace(recipe, config=config), demonstrations, run).train()
+
+
+@pytest.fixture(scope="session")
+def bundle(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fp32 bundle of that checkpoint."""
+    from magma_ros.models.export.export import export
+
+    return export(trained, tmp_path_factory.mktemp("bundles") / "tiny", precision="fp32")

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A place in the image is an input: without effect at first, decisive once it is learned."""
+"""A place in the image is an input: what a mark names, for a network that knew only words."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def planned(network: MagmaPolicy, point: list[float], scene: dict[str, torch.Ten
     return torch.stack([found.logits for found in output.exits])
 
 
-def test_a_fresh_point_changes_nothing(recipe: Recipe) -> None:
+def test_without_a_point_a_fresh_one_changes_nothing_and_with_one_it_looks_there(
+    recipe: Recipe,
+) -> None:
     """The token takes the place of the last word, so that all the others stay where they were."""
     words = len(recipe.vocabulary) + 2
     old = MagmaPolicy(recipe.config.network, words).eval()
@@ -67,8 +69,14 @@ def test_a_fresh_point_changes_nothing(recipe: Recipe) -> None:
     with torch.inference_mode():
         wanted = torch.stack([found.logits for found in old(inputs_of(scene)).exits])
     short = scene | {"tokens": scene["tokens"][:, :11]}
-    for point in ([0.2, 0.7, 1.0], [0.0, 0.0, 0.0]):
-        torch.testing.assert_close(planned(new, point, short), wanted)
+    torch.testing.assert_close(planned(new, [0.0, 0.0, 0.0], short), wanted)
+    rows, columns = new.config.view("front").grid
+    for row, column in ((0, 0), (rows - 1, columns - 2)):
+        place = torch.tensor([[(column + 0.5) / columns, (row + 0.5) / rows, 1.0]])
+        with torch.inference_mode():
+            heat = new(inputs_of(short | {"point": place})).heat
+        assert int(heat["front"][0, 0].argmax()) == row * columns + column
+        assert torch.equal(heat["wrist"], old(inputs_of(scene)).heat["wrist"])
 
 
 def test_a_learned_point_moves_the_plan_and_no_point_does_not(
@@ -120,7 +128,9 @@ def test_marks_are_told_or_besides_or_none_and_lie_on_the_object(
     batch = data.batch(rows, recipe.statistics)
     config = MarkConfig(told=0.5, besides=0.25, jitter=0.03)
     places = data.places(rows, "front", np.zeros(len(rows), int))
-    found = mark(batch, data.marked[rows], places, config, np.random.default_rng(0)).inputs
+    rng = np.random.default_rng(0)
+    given, marked_ = data.points[rows], data.marked[rows]
+    found = mark(batch, marked_, given=given, places=places, config=config, rng=rng).inputs
     assert found.point is not None
     present = found.point[:, 2].numpy() == 1.0
     ids = [recipe.vocabulary.index(word) + 2 for word in ("mark", "marked")]
@@ -155,7 +165,8 @@ def test_marks_turn_with_the_image(marked: tuple[Recipe, Demonstrations]) -> Non
     batch = data.batch(rows, recipe.statistics)
     exact = MarkConfig(told=0.5, besides=0.5, jitter=0.0, lag=0)
     now = data.pixels["front"][:, 0]
-    batch = mark(batch, data.marked, (now, now), exact, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    batch = mark(batch, data.marked, given=data.points, places=(now, now), config=exact, rng=rng)
     tilt = TiltConfig(camera="front", degrees=5.0, share=1.0, field_of_view=34.0)
     config = AugmentationConfig(tilt=tilt)
     std = torch.ones(batch.inputs.proprioception.shape[1])

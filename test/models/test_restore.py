@@ -5,72 +5,39 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from magma_ros.models.data.dataset import Demonstrations
-from magma_ros.models.export.export import export
 from magma_ros.models.export.parity import compare, observations
-from magma_ros.models.network.config import NetworkConfig
 from magma_ros.models.network.magma import MagmaPolicy
 from magma_ros.models.training.checkpoint import Recipe, load_policy, read_recipe
-from magma_ros.models.training.config import StartConfig, TrainingConfig, load_config
+from magma_ros.models.training.config import StartConfig, load_config
 from magma_ros.models.training.restore import FRESH, recipe_of, restore_bundle
 from magma_ros.models.training.train import Trainer
 from magma_ros.policy.manifest import BundleError, read_manifest
 from magma_ros.share import share_file
 
-from .conftest import recipe_dict
 
-
-def coarse_to_fine(config: TrainingConfig) -> TrainingConfig:
-    """A network that looks twice and shrinks an image, so that all is folded that can be."""
-    content = recipe_dict(config.data.folder)["network"]
-    coarse, wrist = content["views"]
-    coarse["height"] = coarse["width"] = 16
-    fine = coarse | {"name": "front_fine", "height": 32, "width": 32}
-    content["views"] = [coarse, wrist, fine]
-    content["stages"] = [{"look": ["front", "wrist"]}, {"think": 1}]
-    content["stages"] += [{"look": ["front_fine"]}, {"think": 2}]
-    return config.model_copy(update={"network": NetworkConfig.model_validate(content)})
-
-
-@pytest.fixture(scope="module")
-def checkpoint(
-    recipe: Recipe, demonstrations: Demonstrations, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A checkpoint every weight of which has moved: FiLM and biases start at zero."""
-    rate = recipe.config.optimiser.model_copy(update={"learning_rate": 0.05})
-    config = coarse_to_fine(recipe.config).model_copy(update={"optimiser": rate})
-    run = tmp_path_factory.mktemp("run")
-    return Trainer(replace(recipe, config=config), demonstrations, run).train()
-
-
-@pytest.fixture(scope="module")
-def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(checkpoint, tmp_path_factory.mktemp("bundles") / "tiny", precision="fp32")
-
-
-def test_every_weight_of_a_bundle_comes_back(checkpoint: Path, bundle: Path) -> None:
-    trained, recipe = load_policy(checkpoint)
+def test_every_weight_of_a_bundle_comes_back(trained: Path, bundle: Path) -> None:
+    made, recipe = load_policy(trained)
     found = recipe_of(bundle, recipe.config)
     assert found.vocabulary == recipe.vocabulary
     assert not found.statistics.difference(recipe.statistics, 1e-4)
     network = found.network()
     restore_bundle(network, bundle)
     restored = network.state_dict()
-    for name, weight in trained.state_dict().items():
+    for name, weight in made.state_dict().items():
         if "layer_scale" in name or "pwconv2" in name:
             continue  # only their product is in the bundle; see the next test
         if not any(part in name for part in FRESH):
             torch.testing.assert_close(restored[name], weight, atol=1e-4, rtol=1e-4, msg=name)
 
 
-def test_a_restored_network_plans_as_its_bundle_does(checkpoint: Path, bundle: Path) -> None:
-    recipe = read_recipe(checkpoint)
+def test_a_restored_madeplans_as_its_bundle_does(trained: Path, bundle: Path) -> None:
+    recipe = read_recipe(trained)
     network = recipe.network()
     restore_bundle(network, bundle)
     graphs = network.stage_graphs()
@@ -94,25 +61,25 @@ def test_the_shipped_bundle_plans_the_same_restored() -> None:
 
 
 def test_training_starts_from_the_bundle_that_the_recipe_names(
-    checkpoint: Path, bundle: Path, demonstrations: Demonstrations, tmp_path: Path
+    trained: Path, bundle: Path, demonstrations: Demonstrations, tmp_path: Path
 ) -> None:
-    trained, recipe = load_policy(checkpoint)
+    made, recipe = load_policy(trained)
     start = recipe.config.model_copy(update={"start": StartConfig(bundle=bundle)})
     trainer = Trainer(recipe_of(bundle, start), demonstrations, tmp_path)
     for network in (trainer.state.network, trainer.state.average):
         found = network.state_dict()["stages.1.exit.bins.weight"]
-        torch.testing.assert_close(found, trained.state_dict()["stages.1.exit.bins.weight"])
+        torch.testing.assert_close(found, made.state_dict()["stages.1.exit.bins.weight"])
 
 
-def test_new_words_come_after_those_of_the_bundle(checkpoint: Path, bundle: Path) -> None:
-    trained, recipe = load_policy(checkpoint)
+def test_new_words_come_after_those_of_the_bundle(trained: Path, bundle: Path) -> None:
+    made, recipe = load_policy(trained)
     more = recipe_of(bundle, recipe.config, ("aardvark", *recipe.vocabulary))
     assert more.vocabulary == (*recipe.vocabulary, "aardvark")
     network = more.network()
     restore_bundle(network, bundle)
     name = "stages.0.instruction.embedding.weight"
     words = network.state_dict()[name]
-    torch.testing.assert_close(words[:-1], trained.state_dict()[name])
+    torch.testing.assert_close(words[:-1], made.state_dict()[name])
     assert words[-1].abs().sum() > 0
 
 
@@ -125,10 +92,10 @@ def test_new_words_come_after_those_of_the_bundle(checkpoint: Path, bundle: Path
         ({"trace": None}, None),
     ],
 )
-def test_a_bundle_of_another_network_is_refused_in_one_sentence(
-    checkpoint: Path, bundle: Path, change: dict[str, object], reason: str | None
+def test_a_bundle_of_another_madeis_refused_in_one_sentence(
+    trained: Path, bundle: Path, change: dict[str, object], reason: str | None
 ) -> None:
-    config = read_recipe(checkpoint).config
+    config = read_recipe(trained).config
     network = config.network.model_copy(update=change)
     config = config.model_copy(update={"network": network})
     if reason is None:  # a head that the recipe does not want is left out
@@ -146,12 +113,12 @@ def test_a_bundle_with_other_stages_is_refused(recipe: Recipe, bundle: Path) -> 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"cut short")])
 def test_a_damaged_bundle_is_refused(
-    checkpoint: Path, bundle: Path, tmp_path: Path, harm: object
+    trained: Path, bundle: Path, tmp_path: Path, harm: object
 ) -> None:
     copy = shutil.copytree(bundle, tmp_path / "copy")
     harm(copy / "think_1.onnx")  # type: ignore[operator]
     with pytest.raises(BundleError, match=r"think_1\.onnx is missing or altered"):
-        recipe_of(copy, read_recipe(checkpoint).config)
+        recipe_of(copy, read_recipe(trained).config)
 
 
 def test_weights_in_another_file_are_refused(bundle: Path, tmp_path: Path) -> None:

@@ -163,3 +163,19 @@ class AugmentationConfig(Strict):
     proprioception: Fraction = 0.05
     tilt: TiltConfig | None = None
     marks: MarkConfig = MarkConfig()
+
+
+class CorrectionConfig(Strict):
+    """How much episodes count.
+
+    Attributes:
+        episodes: Folders of recordings, or LeRobot data sets.
+        human: How often a row that a person drove is learned, for once that a policy's is.
+        before: Time before a take-over that is left out, because it led there [s].
+        demonstrations: Whether the recipe's demonstrations are learned from as well.
+    """
+
+    episodes: tuple[Path, ...] = Field(min_length=1)
+    human: Positive = 4
+    before: Annotated[float, Field(ge=0.0)] = 1.0
+    demonstrations: bool = False

@@ -51,7 +51,7 @@ class Demonstrations:
         tokens: (N, T) int64.
         actions: (N, 7) float32 in SI units.
         valid: (N,) how many elements of the chunk that begins there are labels, 1 to K.
-        positions: (N, 6) target and goal relative to the end effector [m].
+        positions: (N, 6) target and goal relative to the end effector [m]; nan if not known.
         pixels: By camera, (N, 2, 2) target and goal, column and row, 0 to 1 across the image.
         traces: (N, H, 2, 2) tool and target some steps later, column and row, 0 to 1 across the
             image of the network's traces.
@@ -60,6 +60,9 @@ class Demonstrations:
         moves: (N,) whether the world goes on by itself, so that an old mark may be on nothing.
         marked: (N, V, T) instructions that name the object by a mark; V is 0 for a network that
             takes none.
+        points: (N, 3) the place that the policy was given, as :class:`Inputs` has it; nan where
+            marks are to be drawn.
+        weights: (N,) how often a row is learned in each pass.
     """
 
     chunk_length: int
@@ -75,6 +78,8 @@ class Demonstrations:
     since: npt.NDArray[np.int64]
     moves: npt.NDArray[np.bool_]
     marked: npt.NDArray[np.int64]
+    points: FloatArray
+    weights: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
@@ -145,6 +150,8 @@ class Demonstrations:
             since=np.concatenate([part.since for part in parts]),
             moves=np.concatenate([part.moves for part in parts]),
             marked=np.concatenate([part.marked for part in parts]),
+            points=np.concatenate([part.points for part in parts]),
+            weights=np.concatenate([part.weights for part in parts]),
         )
 
     @classmethod
@@ -180,11 +187,17 @@ class Demonstrations:
             since=table.column("step").to_numpy().astype(np.int64),
             moves=np.array([suite in MOVING for suite in table.column("suite").to_pylist()]),
             marked=_marked(table, network, tokenizer),
+            points=np.full((len(table), 3), np.nan, np.float32),
+            weights=np.ones(len(table), np.int64),
         )
 
     def __len__(self) -> int:
         """The number of steps N."""
         return len(self.actions)
+
+    def repeated(self) -> npt.NDArray[np.int64]:
+        """The numbers of all rows, each as often as it is learned in one pass."""
+        return np.repeat(np.arange(len(self)), self.weights)
 
     def batch(self, rows: npt.NDArray[np.int64], statistics: Statistics) -> Batch:
         """The observations of these rows and their labels."""

@@ -48,6 +48,8 @@ def marked_tokens(
 def mark(
     batch: Batch,
     marked: npt.NDArray[np.int64],
+    *,
+    given: FloatArray,
     places: Sequence[FloatArray],
     config: MarkConfig,
     rng: np.random.Generator,
@@ -57,6 +59,7 @@ def mark(
     Args:
         batch: The batch as recorded.
         marked: (B, V, T) instructions that name the object by a mark.
+        given: (B, 3) points that are kept as they are; nan where there are none.
         places: (B, 2) of the object each, column and row, 0 to 1 across the image, as it was marked
             and as it is now; which of the two is drawn.
         config: How often, and how far off the object's centre.
@@ -64,7 +67,8 @@ def mark(
     """
     count = len(marked)
     kind = rng.random(count)
-    told = kind < config.told
+    free = np.asarray(np.isnan(given).any(axis=1))
+    told = (kind < config.told) & free
     pointed = kind < config.told + config.besides
     way = rng.integers(marked.shape[1], size=count)
     tokens = np.where(told[:, None], marked[np.arange(count), way], batch.inputs.tokens.numpy())
@@ -73,6 +77,7 @@ def mark(
     away = config.jitter * np.sqrt(rng.random(count))
     place = np.clip(place + (away * np.stack([np.cos(angle), np.sin(angle)])).T, 0.0, 1.0)
     point = np.column_stack([place, np.ones(count)]) * pointed[:, None]
+    point = np.where(free[:, None], point, given)
     inputs = batch.inputs._replace(
         tokens=torch.from_numpy(tokens), point=torch.from_numpy(point.astype(np.float32))
     )

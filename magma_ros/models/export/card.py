@@ -105,14 +105,17 @@ def _contract(manifest: Manifest) -> str:
 
 def _origin(manifest: Manifest, recipe: Recipe) -> str:
     config = recipe.config
+    begun = "from scratch" if config.start is None else f"further from bundle {config.start.bundle}"
+    shown = config.corrections is None or config.corrections.demonstrations
+    seeds = f" ({_seeds(config.data.seed, config.data.episodes)})" if shown else ""
+    train = f"magma train --config models/{config.name}.train.yaml\n"
     return (
-        f"Trained from scratch on {manifest.provenance.data} "
-        f"({_seeds(config.data.seed, config.data.episodes)})."
+        f"Trained {begun} on {manifest.provenance.data}{seeds}."
         + "".join(_round(config.data.seed, aggregation) for aggregation in config.aggregation)
         + f" {config.optimiser.steps} optimiser steps of {config.optimiser.batch} samples, "
         f"seed {config.seed}. Evaluation seeds (0 to 999,999) were never trained on.\n\n"
         "```bash\n"
-        f"magma train --config models/{config.name}.train.yaml\n"
+        f"{train if config.corrections is None else ''}"
         f"{manifest.provenance.command}\n"
         "```"
     )

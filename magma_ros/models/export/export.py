@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -54,12 +55,26 @@ INT8_TOLERANCE = 0.05
 """Largest mean difference of the actions of an int8 bundle, on the normalised range [-1, 1]."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a bundle comes from.
+
+    Attributes:
+        data: What it was trained on.
+        command: What made it.
+    """
+
+    data: str
+    command: str
+
+
 def export(
     checkpoint: Path,
     out: Path,
     *,
     precision: Precision = "int8",
     episodes: int = 0,
+    origin: Origin | None = None,
 ) -> Path:
     """Write the bundle of a checkpoint.
 
@@ -69,6 +84,8 @@ def export(
         precision: Number format of the weights.
         episodes: Episodes per task and exit that are played with the bundle, for its card; 0
             leaves success and latency out of it.
+        origin: What it was trained on and by which command; the recipe's demonstrations and
+            ``magma export`` if not given.
 
     Returns:
         ``out``.
@@ -93,6 +110,8 @@ def export(
         command = f"magma export --checkpoint {checkpoint} --out {out} --precision {precision}"
         command += f" --episodes {episodes}" if episodes else ""
         manifest = _manifest(recipe, network.bins, stages, scratch, command)
+        if origin is not None:
+            manifest = _updated(manifest, data=origin.data, command=origin.command)
         write_manifest(scratch, manifest)
         StagedPolicy.load(scratch).warm_up(runs=1)
         evidence = NOTHING
@@ -203,7 +222,12 @@ def _trace_contract(trace: TraceConfig | None) -> TraceContract | None:
 
 def with_metrics(manifest: Manifest, metrics: Mapping[str, float]) -> Manifest:
     """The same manifest with these figures in it."""
-    provenance = manifest.provenance.model_copy(update={"metrics": dict(metrics)})
+    return _updated(manifest, metrics=dict(metrics))
+
+
+def _updated(manifest: Manifest, **fields: object) -> Manifest:
+    """The same manifest with other words about where it comes from."""
+    provenance = manifest.provenance.model_copy(update=fields)
     return manifest.model_copy(update={"provenance": provenance})
 
 

@@ -211,11 +211,12 @@ class Tower(nn.Module):
             for step, scale, shift in zip(self.steps, given[::2], given[1::2], strict=True):
                 features = step(features) * scale + shift
         tokens = self.projector(self.norm(features.flatten(1, 2))) + self.position
+        near = None
         if self.point is not None:
-            tokens = tokens + self.point(point)
+            tokens, near = self.point(tokens, point)
         if self.grounding is None:
             return tokens, None
-        grounded, heat = self.grounding(tokens, instruction)
+        grounded, heat = self.grounding(tokens, instruction, near)
         return torch.cat([tokens, grounded], dim=1), heat
 
 

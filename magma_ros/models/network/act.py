@@ -73,7 +73,7 @@ class ActPolicy(Policy):
         measured = self.observer.normalise(inputs.proprioception)
         mean, log_variance = self.style(measured, actions, valid)
         style = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        return Imitation(self.actor(self.observer(*inputs, style)), mean, log_variance)
+        return Imitation(self.actor(self.observer(*inputs[:3], style)), mean, log_variance)
 
     def set_proprioception_statistics(self, mean: Tensor, std: Tensor) -> None:
         """See :class:`Policy`."""
@@ -92,7 +92,7 @@ class ActPolicy(Policy):
 
     def plan(self, inputs: Inputs) -> Tensor:
         """See :class:`Policy`."""
-        return within_range(self.actor(self.observer(*inputs)))
+        return within_range(self.actor(self.observer(*inputs[:3])))
 
     def stage_graphs(self) -> list[StageGraph]:
         """See :class:`Policy`."""

@@ -82,7 +82,7 @@ def stage_graphs(stages: nn.ModuleList) -> list[StageGraph]:
             continue
         look = cast("FirstLookStage | LookStage", stage)
         cameras = tuple(dict.fromkeys(look.vision.cameras.values()))
-        given = (before, "instruction") if index else ("proprioception", "tokens")
+        given: tuple[str, ...] = (before, "instruction") if index else ("proprioception", "tokens")
         if look.vision.takes_point or getattr(look, "point", None) is not None:
             given = (*given, POINT_INPUT)
         made = ("instruction",) if later_look and not index else ()

@@ -33,7 +33,7 @@ class Labels(NamedTuple):
     Attributes:
         actions: (B, K, 7) normalised actions.
         valid: (B, K) whether the element is a label.
-        positions: (B, 6) target and goal relative to the end effector [m].
+        positions: (B, 6) target and goal relative to the end effector [m]; nan if not known.
         pixels: By camera name, (B, 2, 2) column and row of target and goal, 0 to 1 across the
             image; outside of that where they are not in view.
         traces: (B, H, 2, 2) where gripper and target will be, column and row, 0 to 1 across the
@@ -91,6 +91,8 @@ def policy_losses(
     known = labels.traced.float() / labels.traced.sum().clamp_min(1)
     taught = functional.softmax(output.exits[-1].logits.detach().float(), dim=-1)
     nothing = share.new_zeros(())
+    located = labels.positions.isfinite().all(dim=-1)
+    placed = labels.positions.nan_to_num()
     surprises, errors, positions, traces, lessons = [], [], [], [], []
     for exit_output in output.exits:
         logits = exit_output.logits.float()
@@ -98,9 +100,8 @@ def policy_losses(
         surprises.append((_cross_entropy(wanted, log_share) * share).sum())
         distance = (decode(logits).action - labels.actions).abs().mean(dim=-1)
         errors.append((distance * share).sum())
-        positions.append(
-            functional.l1_loss(exit_output.positions.float(), labels.positions / POSITION_UNIT)
-        )
+        away = (exit_output.positions.float() - placed / POSITION_UNIT).abs().mean(dim=-1)
+        positions.append((away * located).sum() / located.sum().clamp_min(1))
         if exit_output is not output.exits[-1]:
             lessons.append((_cross_entropy(taught, log_share) * share).sum())
         if exit_output.trace is not None:

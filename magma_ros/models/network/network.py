@@ -35,7 +35,7 @@ from magma_ros.models.network.config import (
     TraceConfig,
     ViewConfig,
 )
-from magma_ros.models.network.point import PointEncoder, PointMark
+from magma_ros.models.network.point import PointEncoder, PointMark, PointTrust
 from magma_ros.types import ACTION_DIMS
 
 # Magma's image statistics: those of OpenAI's CLIP.
@@ -301,7 +301,7 @@ class VisionTower(nn.Module):
         self.position = nn.Parameter(0.02 * torch.randn(1, rows * columns, config.width))
         marked = config.point is not None and config.point.camera == view.camera
         self.point = PointMark(config.width, view.grid) if marked else None
-        self.grounding = Grounding(config, view.grid) if config.grounding else None
+        self.grounding = Grounding(config, view.grid, marked=marked) if config.grounding else None
         camera = next(c for c in config.cameras if c.name == view.camera)
         self.shrink = (camera.height // view.height, camera.width // view.width)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -324,11 +324,12 @@ class VisionTower(nn.Module):
                 features = self.films[index](features, instruction)
         flat = self.norm(features.flatten(2).transpose(1, 2))
         tokens = self.projector(flat) + self.position
+        near = None
         if self.point is not None:
-            tokens = tokens + self.point(point)
+            tokens, near = self.point(tokens, point)
         if self.grounding is None:
             return tokens, None
-        grounded, heat = self.grounding(tokens, instruction)
+        grounded, heat = self.grounding(tokens, instruction, near)
         return torch.cat([tokens, grounded], dim=1), heat
 
 
@@ -353,9 +354,10 @@ class Grounding(nn.Module):
 
     grid: Tensor
 
-    def __init__(self, config: NetworkConfig, shape: tuple[int, int]) -> None:
+    def __init__(self, config: NetworkConfig, shape: tuple[int, int], *, marked: bool) -> None:
         super().__init__()
         width, self.count = config.width, config.grounding
+        self.point = PointTrust(width, self.count) if marked else None
         self.scale = width**-0.5
         self.queries = nn.Linear(width, self.count * width)
         self.keys = nn.Linear(width, width)
@@ -366,10 +368,20 @@ class Grounding(nn.Module):
         grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flip(-1)
         self.register_buffer("grid", grid.reshape(-1, 2), persistent=False)
 
-    def forward(self, tokens: Tensor, instruction: Tensor) -> tuple[Tensor, Tensor]:
-        """Grounding tokens (B, G, D) and heat logits (B, G, N) from vision tokens (B, N, D)."""
+    def forward(
+        self, tokens: Tensor, instruction: Tensor, near: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Grounding tokens (B, G, D) and heat logits (B, G, N) from vision tokens (B, N, D).
+
+        Args:
+            tokens: Of the view.
+            instruction: Summary (B, D).
+            near: (B, N) how near each token is to a marked place, if the view shows marks.
+        """
         queries = self.queries(instruction).unflatten(-1, (self.count, -1))
         heat = (queries @ self.keys(tokens).transpose(1, 2)).float() * self.scale
+        if self.point is not None:
+            heat = self.point(heat, near, instruction)
         weights = torch.softmax(heat, dim=-1)
         position = weights @ self.grid
         content = self.content(weights.to(tokens.dtype) @ tokens)

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A place in the image as an input: what the instruction names by a mark (Magma's Set-of-Mark).
 
-It becomes one token of the state, a shift of the instruction's summary, which steers vision and
-grounding, and a mark on the vision tokens around it. All three begin at zero, so that a network
-that was trained without points behaves as before until it is trained further.
+It becomes one token of the state, a shift of the instruction's summary, a mark on the vision tokens
+around it, and the heat map of the target. The first three begin at zero, and without a point the
+fourth is as it was: a network that was trained without points behaves as before until it is given
+one, and then it looks there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 WAVES = 4
 """Octaves of the sines and cosines in which a place is given (Fourier features, arXiv 2006.10739):
 an MLP of the bare numbers would blur what lies near."""
+
+FAR = 1e-3
+"""Share that every cell has in a heat map of a place, so that its logarithm is finite."""
 
 
 class PointEncoder(nn.Module):
@@ -54,10 +58,38 @@ class PointMark(nn.Module):
         self.grid = grid
         self.mark = nn.Parameter(torch.zeros(1, 1, width))
 
-    def forward(self, point: Tensor) -> Tensor:
-        """What is added to the tokens, (B, N, D); see :meth:`PointEncoder.forward`."""
+    def forward(self, tokens: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
+        """The marked tokens (B, N, D), and how near each is to the place, (B, N).
+
+        Args:
+            tokens: (B, N, D).
+            point: See :meth:`PointEncoder.forward`; without one nothing is near.
+        """
         near = near_cells(point[:, :2], self.grid) * point[:, 2:]
-        return near.unsqueeze(-1) * self.mark
+        return tokens + near.unsqueeze(-1) * self.mark, near
+
+
+class PointTrust(nn.Module):
+    """Puts the place in the stead of a heat map, as far as the instruction means it.
+
+    Args:
+        width: Of the instruction's summary.
+        maps: Heat maps; the first, that of the target, trusts a point from the beginning.
+    """
+
+    def __init__(self, width: int, maps: int) -> None:
+        super().__init__()
+        self.trust = nn.Linear(width, maps)
+        nn.init.zeros_(self.trust.weight)
+        nn.init.zeros_(self.trust.bias)
+        nn.init.ones_(self.trust.bias[:1])
+
+    def forward(self, heat: Tensor, near: Tensor, instruction: Tensor) -> Tensor:
+        """The heat logits (B, G, N), moved towards the logarithm of ``near`` (B, N)."""
+        present = near.sum(dim=-1, keepdim=True)
+        share = (present * self.trust(instruction)).unsqueeze(-1)
+        wanted: Tensor = heat + share * ((near + FAR).log().unsqueeze(1) - heat)
+        return wanted
 
 
 def zeros(width: int) -> nn.Linear:

@@ -14,7 +14,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, model_validator
 
 from magma_ros.files import check, yaml_mapping
-from magma_ros.models.data.config import AggregationConfig, AugmentationConfig, DataConfig
+from magma_ros.models.data.config import (
+    AggregationConfig,
+    AugmentationConfig,
+    CorrectionConfig,
+    DataConfig,
+)
 from magma_ros.models.network.config import ActConfig, LossConfig, NetworkConfig, of_its_kind
 from magma_ros.models.schema import Fraction, Positive, Strict
 from magma_ros.types import MagmaError
@@ -45,9 +50,11 @@ class StartConfig(Strict):
 
     Attributes:
         bundle: Folder of the bundle; its words and statistics are kept.
+        fresh: Learning rate of what the bundle lacks, in units of that of the rest.
     """
 
     bundle: Path
+    fresh: float = Field(default=5.0, gt=0.0)
 
 
 class OptimiserConfig(Strict):
@@ -115,6 +122,7 @@ class TrainingConfig(Strict):
         data: The demonstrations.
         graft: Trained parts to start from, or none.
         start: A bundle to start from, or none.
+        corrections: Episodes to learn from, or none; see ``models.training.corrections``.
         aggregation: Rounds of DAgger, in order.
         optimiser: The optimiser.
         loss: Weights of the losses.
@@ -130,6 +138,7 @@ class TrainingConfig(Strict):
     data: DataConfig
     graft: GraftConfig | None = None
     start: StartConfig | None = None
+    corrections: CorrectionConfig | None = None
     aggregation: tuple[AggregationConfig, ...] = ()
     optimiser: OptimiserConfig
     loss: LossConfig = LossConfig()

@@ -35,6 +35,11 @@ FRESH = (".positions.", ".point.")
 """Parts of a network that a bundle may lack: they keep the weights they were made with."""
 
 
+def is_fresh(name: str) -> bool:
+    """Whether a bundle may lack the weight of that name."""
+    return any(part in f".{name}" for part in FRESH)
+
+
 def recipe_of(bundle: Path, config: TrainingConfig, more_words: tuple[str, ...] = ()) -> Recipe:
     """What a bundle's network is trained on with: its words, then new ones, and its statistics.
 
@@ -80,11 +85,11 @@ def restore_bundle(network: Policy, bundle: Path) -> None:
         raise _foreign(bundle, f"its stages {', '.join(stage.name for stage in manifest.stages)}")
     for index, (stage, given) in enumerate(zip(network.stages, parts, strict=True)):
         try:
-            found = dict(_unfolded(cast("nn.Module", stage), given))
+            found = dict(_unfolded(stage, given))
         except (KeyError, RuntimeError) as error:
             raise _foreign(bundle, f"stage {index} lacks {error}") from error
         for name, fresh in stage.state_dict().items():
-            if any(part in f".{name}" for part in FRESH):
+            if is_fresh(name):
                 continue
             if name not in found:
                 raise _foreign(bundle, f"stage {index} has no {name}")
@@ -93,9 +98,10 @@ def restore_bundle(network: Policy, bundle: Path) -> None:
 
 
 def _fitted(bundle: Path, name: str, found: Tensor, fresh: Tensor) -> Tensor:
-    """The found weights; more words than the bundle had follow as they were made."""
+    """The found weights; words that the bundle had not begin as the mean of those that it had."""
     if name.endswith("embedding.weight") and found.shape[1:] == fresh.shape[1:]:
-        return torch.cat([found, fresh[len(found) :]])
+        middle = found[len(RESERVED) :].mean(dim=0, keepdim=True)
+        return torch.cat([found, middle.expand(len(fresh) - len(found), -1)])
     if found.shape != fresh.shape:
         sizes = (" x ".join(map(str, tensor.shape)) for tensor in (found, fresh))
         raise _foreign(bundle, "{} is {} instead of {}".format(name, *sizes))
@@ -220,7 +226,8 @@ def _stem(tower: VisionTower, given: Weights) -> Iterator[tuple[str, Tensor]]:
 def _kernels(product: Tensor, convolution: nn.Conv2d) -> Tensor:
     """The weights of a convolution from those of the product over its patches."""
     height, width = convolution.kernel_size
-    return product.unflatten(1, (height, width, -1)).permute(0, 3, 1, 2)
+    kernels: Tensor = product.unflatten(1, (height, width, -1)).permute(0, 3, 1, 2)
+    return kernels
 
 
 def _renamed(given: Weights, prefix: str) -> Iterator[tuple[str, Tensor]]:

@@ -43,11 +43,12 @@ from magma_ros.models.training.checkpoint import (
 )
 from magma_ros.models.training.config import (
     OptimiserConfig,
+    StartConfig,
     TrainingConfig,
     load_config,
 )
 from magma_ros.models.training.graft import Part, graft, train_only
-from magma_ros.models.training.restore import recipe_of, restore_bundle
+from magma_ros.models.training.restore import is_fresh, recipe_of, restore_bundle
 from magma_ros.models.training.rollout import TorchPolicy, success_rate
 from magma_ros.models.training.runlog import RunLog
 from magma_ros.sim.language import marked_vocabulary, vocabulary
@@ -130,7 +131,7 @@ class Trainer:
             step=0,
             network=network,
             average=copy.deepcopy(network).requires_grad_(requires_grad=False),
-            optimiser=make_optimiser(network, self.config.optimiser),
+            optimiser=make_optimiser(network, self.config.optimiser, self.config.start),
         )
         if found := checkpoints(run):
             restore(found[-1], recipe, self.state)
@@ -180,9 +181,11 @@ class Trainer:
 
     def next_batch(self) -> Batch:
         """The batch of the coming step, varied, on the device."""
-        rows = batch_rows(
-            self.config.seed, self.state.step, self.config.optimiser.batch, len(self.data)
+        learned = self.data.repeated()
+        chosen = batch_rows(
+            self.config.seed, self.state.step, self.config.optimiser.batch, len(learned)
         )
+        rows = learned[chosen]
         batch = self.data.batch(rows, self.recipe.statistics)
         trace, point = self.config.network.trace, self.config.network.point
         if point is not None:
@@ -202,14 +205,16 @@ class Trainer:
         config = self.config.augmentation.marks
         rng = np.random.default_rng([self._step_seed(), 1])
         places = self.data.places(rows, camera, rng.integers(config.lag + 1, size=len(rows)))
-        return mark(batch, self.data.marked[rows], places, config, rng)
+        given = self.data.points[rows]
+        marked = self.data.marked[rows]
+        return mark(batch, marked, given=given, places=places, config=config, rng=rng)
 
     def step(self, batch: Batch) -> Losses:
         """One optimiser step on this batch."""
         optimiser, config = self.state.optimiser, self.config.optimiser
         torch.manual_seed(self._step_seed())
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(self.config, self.state.step)
+            group["lr"] = group["pace"] * learning_rate(self.config, self.state.step)
         losses = self._losses(batch)
         optimiser.zero_grad(set_to_none=True)
         losses.total.backward()
@@ -268,15 +273,25 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
     return peak * (LAST_RATE + (1.0 - LAST_RATE) * falling)
 
 
-def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+def make_optimiser(
+    network: nn.Module, config: OptimiserConfig, start: StartConfig | None = None
+) -> torch.optim.Optimizer:
+    """AdamW that decays matrices only, and learns what a bundle to start from lacks at its pace."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        groups.setdefault((parameter.ndim > 1, is_fresh(name)), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": config.weight_decay if matrices else 0.0,
+                "pace": start.fresh if fresh and start is not None else 1.0,
+            }
+            for (matrices, fresh), parameters in groups.items()
+        ],
+        lr=config.learning_rate,
+        betas=config.betas,
+    )
 
 
 def _compile(network: Policy) -> None:
