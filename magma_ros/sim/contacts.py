@@ -19,6 +19,7 @@ class ContactMonitor:
         bodies: Numbers of what it must not touch.
 
     Attributes:
+        bodies: Numbers of what it must not touch.
         contacts: How often any of its links began to touch one of them.
         nearest: Least distance so far [m]; inf as long as it is beyond FAR.
         touching: Whether it touches one now.
@@ -27,7 +28,7 @@ class ContactMonitor:
     def __init__(self, bullet: Bullet, robot: int, bodies: Sequence[int]) -> None:
         self._bullet = bullet
         self._robot = robot
-        self._bodies = tuple(bodies)
+        self.bodies = tuple(bodies)
         self.contacts = 0
         self.nearest = float("inf")
         self.touching = False
@@ -36,7 +37,7 @@ class ContactMonitor:
         """Look at the contacts of the physics step that was just made."""
         touching = any(
             point[8] <= 0.0
-            for body in self._bodies
+            for body in self.bodies
             for point in self._bullet.getContactPoints(self._robot, body)
         )
         self.contacts += touching and not self.touching
@@ -46,7 +47,7 @@ class ContactMonitor:
         """Distance now [m]; inf beyond FAR."""
         near = [
             point[8]
-            for body in self._bodies
+            for body in self.bodies
             for point in self._bullet.getClosestPoints(self._robot, body, FAR)
         ]
         distance = min(near, default=float("inf"))

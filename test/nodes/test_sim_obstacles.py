@@ -35,7 +35,7 @@ def test_an_arm_that_runs_into_a_post_is_told_of_and_goes_on_being_judged(needs)
     drive = driver.create_publisher(TwistStamped, names.ROBOT_TWIST, qos.STATE)
     assert node.trigger_configure() == node.trigger_activate() == DONE
     world = node._world.world
-    (x, y, _), _ = world._bullet.getBasePositionAndOrientation(world.monitor._bodies[0])
+    (x, y, _), _ = world._bullet.getBasePositionAndOrientation(world.monitor.bodies[0])
     deadline = time.monotonic() + 30.0
     while not (told and int(told[-1]["contacts"])):
         assert time.monotonic() < deadline, "it never touched the post"

@@ -81,7 +81,7 @@ def test_posts_hide_neither_target_nor_tray(simulate):
 
 def test_a_contact_counts_once_until_it_ends(simulate):
     simulation = simulate("pick-blocked", suite="obstacles", seed=1000)
-    post = simulation.world.monitor._bodies[0]
+    post = simulation.world.monitor.bodies[0]
     (x, y, _), _ = simulation.world._bullet.getBasePositionAndOrientation(post)
     for _ in range(40):
         to = np.array([x, y, 0.12]) - simulation.ee_pose().position
