@@ -29,6 +29,18 @@ from playwright.sync_api import Page, sync_playwright
 from rclpy.executors import SingleThreadedExecutor
 
 from magma_ros.nodes import convert, names, qos
+from magma_ros.share import share_file
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+"""Options by which Chromium draws without a screen and asks nobody anything."""
 
 LAPTOP = {"width": 1280, "height": 800}
 
@@ -85,7 +97,7 @@ def chromium():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable,
-            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+            args=[*QUIET, "--autoplay-policy=no-user-gesture-required"],
         )
         yield browser
         browser.close()
@@ -251,16 +263,20 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
     """Simulator, policy, guard, recorder and console, in HOLD and ready."""
+    folder = tmp_path_factory.mktemp("stack")
+    shutil.copytree(share_file("config"), folder / "config")
+    tuning = folder / "config" / "sim.yaml"  # without pictures that nobody needs here
+    tuning.write_text(re.sub(r"overview_rate: [\d.]+", "overview_rate: 0.0", tuning.read_text()))
     graph = runpy.run_path(str(Path(__file__).parents[1] / "graph" / "conftest.py"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ROS_DOMAIN_ID", str(20 + os.getpid() % 200))
         words = {"namespace": "", "task": "place", "run_dir": "run", "seed": "3"}
-        console = {"console": "true", "console_port": "0"}
+        words |= {"console": "true", "console_port": "0", "config": str(folder / "config")}
         launched = graph["Launched"](
             "launch",
             "demo.launch.yaml",
-            *(f"{name}:={value}" for name, value in (words | console).items()),
-            cwd=tmp_path_factory.mktemp("stack"),
+            *(f"{name}:={value}" for name, value in words.items()),
+            cwd=folder,
         )
         ears = Ears()
     address = re.compile(r"console is at (http://\S+)")
@@ -289,11 +305,9 @@ class Doomed:
     """
 
     def __init__(self, chromium, folder: Path) -> None:
-        command = [shutil.which("chromium"), "--headless=new", "--no-sandbox", "--disable-gpu"]
-        command += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
-        command += ["--disable-component-update", "--disable-quic", "--remote-debugging-port=0"]
+        command = [shutil.which("chromium"), "--headless=new", "--remote-debugging-port=0"]
         self._process = subprocess.Popen(
-            [*command, f"--user-data-dir={folder}", "about:blank"],
+            [*command, *QUIET, f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

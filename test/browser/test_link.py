@@ -189,7 +189,7 @@ def test_killed_page_is_zero(stack, ears, doomed, repeat):
     check([ears.rest_after(moment)], LOST)
 
 
-def test_cut_network_is_zero_and_what_was_held_up_moves_nothing(stack, pages, ears, network):
+def test_cut_network_is_zero_and_what_was_held_up_moves_nothing(stack, network, pages, ears):
     page = pages(network.url)
     times, tails = [], []
     for number in range(REPEATS):
@@ -209,7 +209,7 @@ def test_cut_network_is_zero_and_what_was_held_up_moves_nothing(stack, pages, ea
     assert max(tails) == 0.0
 
 
-def test_long_cut_is_shown_at_once_and_leaves_the_robot_to_others(stack, pages, ears, network):
+def test_long_cut_is_shown_at_once_and_leaves_the_robot_to_others(stack, network, pages, ears):
     page, other = pages(network.url), pages(stack.url)
     take_over(page, ears)
     network.cut()
