@@ -29,7 +29,8 @@ class Rig:
     """Policy and guard, and a node that plays cameras, robot and operator for them."""
 
     def __init__(self, bundle) -> None:
-        patient = dict.fromkeys(("max_age", "deadline", "policy_timeout", "state_timeout"), 5.0)
+        slow = ("max_age", "deadline", "policy_timeout", "health_timeout", "state_timeout")
+        patient = dict.fromkeys(slow, 5.0) | {"max_command_age": 1.0, "sync_slop": 0.5}
         gripper = {"gripper.joint": "finger_joint", "gripper.open_position": 0.04}
         chosen = patient | gripper | {"bundle": bundle, "threads": 1, "self_test": 0.0}
         chosen |= {"gate": "fixed", "depth": 2, "mismatch.tolerance": 1.0}  # this arm stays put
