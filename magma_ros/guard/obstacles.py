@@ -80,7 +80,8 @@ class Sides(NamedTuple):
 def sides(obstacles: Obstacles, since: Motion) -> Sides:
     """The obstacles as they are now, after the arm has moved on ``since`` they were measured.
 
-    A motion along a vector shortens or lengthens it; of several candidates the nearest counts.
+    A motion towards an obstacle shortens its vector, by the most of several candidates. One away
+    from it counts only once it is measured, as the arm may not have carried it out.
     """
     vectors = obstacles.vectors
     levers = obstacles.levers if obstacles.levers.size else np.zeros_like(vectors)
@@ -89,9 +90,8 @@ def sides(obstacles: Obstacles, since: Motion) -> Sides:
     shifts = since.moved[:, None, :] + (levers @ since.turned.transpose(0, 2, 1) - levers)
     gained = np.einsum("cni,ni->cn", shifts, units)
     # u . (w x r) = w . (r x u)
-    return Sides(
-        lengths - gained.max(axis=0), np.concatenate([units, np.cross(levers, units)], axis=1)
-    )
+    nearer = np.maximum(gained.max(axis=0), 0.0)
+    return Sides(lengths - nearer, np.concatenate([units, np.cross(levers, units)], axis=1))
 
 
 def kept(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArray, float, int]:

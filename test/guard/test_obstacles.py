@@ -148,7 +148,7 @@ def test_what_the_arm_has_moved_since_a_measurement_counts():
     moved = Motion(np.array([[0.0, 0, 0], [0.03, 0.0, 0]]), np.array([np.eye(3)] * 2))
     assert sides(obstacles, moved).gaps == pytest.approx([0.07, 0.1])
     back = Motion(np.array([[-0.03, 0.0, 0]]), np.eye(3)[None])
-    assert sides(obstacles, back).gaps == pytest.approx([0.13, 0.1])
+    assert sides(obstacles, back).gaps == pytest.approx([0.1, 0.1])  # until it is seen
 
 
 def test_late_measurements_stop_the_arm_where_prompt_ones_do(driven):
