@@ -33,7 +33,8 @@ class DepthSource:
 
     Attributes:
         refused: Why the newest message could not be used, or empty.
-        obstacle: Why the newest picture could not be measured, or empty; set by who measures.
+        unfit: Why the newest picture was not measured, or empty; set by who takes it.
+        obstacle: Why the last one that was measured showed nothing, or empty; set by who measures.
         newest: The newest picture that was not taken yet, or None.
         skipped: Pictures that were overtaken by a newer one before they were taken.
     """
@@ -42,7 +43,7 @@ class DepthSource:
         self, node: ManagedNode, name: str, topic: str, max_age: float, *, cloud: bool
     ) -> None:
         self.name, self._topic, self._max_age, self._cloud = name, topic, max_age, cloud
-        self.refused = self.obstacle = self._info_refused = ""
+        self.refused = self.unfit = self.obstacle = self._info_refused = ""
         self.skipped = 0
         self._node = node
         self._stamps = StampCheck(f"depth of {name!r}", max_age)
@@ -62,7 +63,7 @@ class DepthSource:
 
     def problem(self, now: float) -> str:
         """Why nothing is known by it at ``now`` [s], in a sentence, or empty."""
-        return self.unusable(now) or self.obstacle
+        return self.unusable(now) or self.unfit or self.obstacle
 
     def unusable(self, now: float) -> str:
         """What keeps its newest picture from being measured, in a sentence, or empty."""

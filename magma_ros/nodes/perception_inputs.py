@@ -126,9 +126,9 @@ class PerceptionInputs:
         usable = not source.unusable(now) and not self._joints_problem(now)
         if pose is not None and usable:
             joints = self.joints.at(stamp)
-            source.obstacle = _late(behind, self._wait) or source.frozen(joints)
+            source.unfit = _late(behind, self._wait) or source.frozen(joints)
         source.newest = None
-        if pose is None or not usable or source.obstacle:
+        if pose is None or not usable or source.unfit:
             return None
         state = RobotState(joints, self._holding(), self._commanded_velocity())
         return Sight(source, stamp, message, source.intrinsics, pose, state)
