@@ -28,11 +28,15 @@ from magma_ros.cli.common import complaints
 from magma_ros.cli.data import data_app
 from magma_ros.cli.episodes import episodes_app
 from magma_ros.cli.evaluation import eval_app
+from magma_ros.cli.learning_bench import corrections, marks
 from magma_ros.cli.machine import doctor
 from magma_ros.cli.operator import console
 from magma_ros.cli.run import demo, launch
 from magma_ros.cli.training import export, train
 from magma_ros.types import MagmaError
+
+bench_app.command(marks)
+bench_app.command(corrections)
 
 app = App(
     name="magma",

@@ -114,7 +114,7 @@ def coarse_to_fine(config: TrainingConfig) -> TrainingConfig:
     """A network that looks twice and shrinks an image, so that all is folded that can be."""
     from magma_ros.models.network.config import NetworkConfig
 
-    content = recipe_dict(config.data.folder)["network"]
+    content = recipe_dict(config.data.folder)["network"] | {"point": {"camera": "front"}}
     coarse, wrist = content["views"]
     coarse["height"] = coarse["width"] = 16
     fine = coarse | {"name": "front_fine", "height": 32, "width": 32}
@@ -129,12 +129,16 @@ def trained(
     recipe: Recipe, demonstrations: Demonstrations, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A checkpoint every weight of which has moved: FiLM and biases start at zero."""
+    from magma_ros.models.data.dataset import Demonstrations
     from magma_ros.models.training.train import Trainer
+    from magma_ros.sim.language import marked_vocabulary
 
     rate = recipe.config.optimiser.model_copy(update={"learning_rate": 0.05})
     config = coarse_to_fine(recipe.config).model_copy(update={"optimiser": rate})
-    run = tmp_path_factory.mktemp("run")
-    return Trainer(replace(recipe, config=config), demonstrations, run).train()
+    marked = replace(recipe, config=config, vocabulary=marked_vocabulary())
+    data = Demonstrations.read(config.data.folder, config.network, marked.tokenizer())
+    assert len(data) == len(demonstrations)
+    return Trainer(marked, data, tmp_path_factory.mktemp("run")).train()
 
 
 @pytest.fixture(scope="session")

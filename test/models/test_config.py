@@ -88,7 +88,15 @@ def test_a_missing_base_is_named(tmp_path: Path) -> None:
         load_config(path)
 
 
-def test_a_base_stands_alone(tmp_path: Path) -> None:
+def test_recipes_that_go_round_in_a_circle_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, recipe_dict(tmp_path) | {"base": "recipe.yaml"})
-    with pytest.raises(ConfigError, match="unknown field base"):
+    with pytest.raises(ConfigError, match="end the chain of recipes"):
         load_config(path)
+
+
+def test_the_base_of_a_base_counts_where_both_are_silent(tmp_path: Path) -> None:
+    write(tmp_path, recipe_dict(tmp_path) | {"seed": 1})
+    (tmp_path / "second.yaml").write_text("base: recipe.yaml\nseed: 2\n")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\nname: third\n")
+    found = load_config(tmp_path / "third.yaml")
+    assert (found.name, found.seed, found.description) == ("third", 2, "A policy for tests.")

@@ -141,14 +141,14 @@ def _rates(played: Sequence[Played], condition: Condition) -> Iterator[MarkedRat
 
 
 @cache
-def _policy(bundle: Path) -> StagedPolicy:
+def loaded(bundle: Path) -> StagedPolicy:
     """The policy, loaded once per process."""
     return StagedPolicy.load(bundle, threads=1)
 
 
 def _play(bundle: Path, suite: str, task: str, seed: int, condition: Condition) -> Played:
     """One episode."""
-    policy, execute = _policy(bundle), load_suite(suite).execute
+    policy, execute = loaded(bundle), load_suite(suite).execute
     with closing(Simulation(task, suite=suite, seed=seed)) as simulation:
         target, other = simulation.target_name, simulation.swapped_target_name
         told = _instruction(simulation, seed, policy.manifest.observation.max_tokens, condition)
@@ -160,7 +160,7 @@ def _play(bundle: Path, suite: str, task: str, seed: int, condition: Condition) 
             ):
                 point = _place(simulation, shown, policy)
             seen = replace(simulation.observation(), instruction=told, point=point)
-            for action in _deepest(policy, seen).actions[:execute]:
+            for action in deepest(policy, seen).actions[:execute]:
                 simulation.command(action[:GRIPPER] / ENV_STEP, action[GRIPPER])
                 simulation.step(ENV_STEP)
             if simulation.served(shown):
@@ -187,7 +187,7 @@ def _place(simulation: Simulation, name: str, policy: StagedPolicy) -> tuple[flo
     return float(column), float(row)
 
 
-def _deepest(policy: StagedPolicy, seen: Observation) -> ActionChunk:
+def deepest(policy: StagedPolicy, seen: Observation) -> ActionChunk:
     """The plan of the deepest exit."""
     inference = policy.start(seen)
     reading = None

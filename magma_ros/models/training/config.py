@@ -24,6 +24,9 @@ from magma_ros.models.network.config import ActConfig, LossConfig, NetworkConfig
 from magma_ros.models.schema import Fraction, Positive, Strict
 from magma_ros.types import MagmaError
 
+MOST_BASES = 5
+"""Longest chain of recipes; a longer one goes round in a circle."""
+
 
 class ConfigError(MagmaError):
     """The training configuration cannot be used."""
@@ -180,8 +183,8 @@ class TrainingConfig(Strict):
 def load_config(path: Path, bundle: Path | None = None) -> TrainingConfig:
     """Read and check a recipe.
 
-    A recipe may name another, complete one as its ``base``, by a path relative to itself; the
-    sections that it leaves out are then those of its base.
+    A recipe may name another one as its ``base``, by a path relative to itself; the sections that
+    it leaves out are then those of its base.
 
     Args:
         path: The recipe.
@@ -190,14 +193,20 @@ def load_config(path: Path, bundle: Path | None = None) -> TrainingConfig:
     Raises:
         ConfigError: The file is missing, is not YAML, or a field is unknown or impossible.
     """
-    remedy = "give an existing training recipe"
-    content = yaml_mapping(path, error=ConfigError, remedy=remedy)
-    if "base" in content:
-        base = path.parent / str(content.pop("base"))
-        content = yaml_mapping(base, error=ConfigError, remedy=remedy) | content
+    content = _sections(path)
     if bundle is not None:
         content["start"] = {"bundle": str(bundle)}
     return check(content, TrainingConfig, path, ConfigError, "correct the recipe")
+
+
+def _sections(path: Path, depth: int = 0) -> dict[str, Any]:
+    """The sections of a recipe, and those of its base that it leaves out."""
+    content = yaml_mapping(path, error=ConfigError, remedy="give an existing training recipe")
+    if "base" not in content:
+        return content
+    if depth == MOST_BASES:
+        raise ConfigError(f"{path} has a base that has a base, and so on; end the chain of recipes")
+    return _sections(path.parent / str(content.pop("base")), depth + 1) | content
 
 
 def differing_field(first: dict[str, Any], second: dict[str, Any], prefix: str = "") -> str:

@@ -78,7 +78,7 @@ class _Graph:
             if node.op_type not in PRODUCTS or node.input[1] not in self._constants:
                 continue
             name = node.input[1]
-            linear = not name.startswith(STAGE) or re.search(r"\.\d+\.weight$|_quantized$", name)
+            linear = not name.startswith(STAGE) or name.endswith((".weight", "_quantized"))
             if self._constants[name].ndim == 2 and (linear or node.op_type == "Gemm"):
                 yield node
 

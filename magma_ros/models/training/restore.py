@@ -89,7 +89,7 @@ def restore_bundle(network: Policy, bundle: Path) -> None:
         except (KeyError, RuntimeError) as error:
             raise _foreign(bundle, f"stage {index} lacks {error}") from error
         for name, fresh in stage.state_dict().items():
-            if is_fresh(name):
+            if name not in found and is_fresh(name):
                 continue
             if name not in found:
                 raise _foreign(bundle, f"stage {index} has no {name}")
