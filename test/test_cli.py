@@ -19,7 +19,10 @@ from magma_ros.cli import main
     ("words", "sentence"),
     [
         (["demo", "--task", "fly"], "there is no task 'fly'; known: reach"),
-        (["demo", "--suite", "nope"], "there is no suite 'nope'; known: moving, tabletop"),
+        (
+            ["demo", "--suite", "nope"],
+            "there is no suite 'nope'; known: moving, obstacles, tabletop",
+        ),
         (["demo", "--bundle", "nope"], "there is no bundle 'nope'"),
         (["demo", "--gate", "nope"], "there is no gate 'nope'; known: adaptive, entropy, fixed"),
         (["demo", "--seed=-1"], "the seed must lie between 0 and 2147483647, not be -1"),
