@@ -316,6 +316,7 @@ INJECTIONS: dict[str, Callable[[Scene], None]] = {
     "stamps-future": _on_cameras(lambda: _shifted(SHIFT)),
     "joints-lost": _on_topic(names.JOINT_STATES, _nothing),
     "pose-lost": _on_topic(names.EE_POSE, _nothing),
+    "depth-lost": _on_topic(names.depth_topic("front"), _nothing),
     "clock-back": _jump_back,
     "twist-nan": _say(math.nan),
     "twist-infinite": _say(math.inf),

@@ -55,6 +55,7 @@ class Fault:
 
 
 _NO_POLICY = (("policy", "false"),)
+_DEPTH = (("perception", "true"), ("depth_rate", "15.0"))
 _CONSOLE = (("policy", "false"), ("console", "true"))
 
 FAULTS: tuple[Fault, ...] = (
@@ -69,6 +70,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("stamps-future", "pictures stamped 5 s ahead"),
     Fault("joints-lost", "joint states lost"),
     Fault("pose-lost", "pose of the end effector lost"),
+    Fault("depth-lost", "depth lost, where obstacles are looked for", arguments=_DEPTH),
     Fault(
         "clock-back", "clock and all stamps jump back by 3 s", arguments=(("use_sim_time", "true"),)
     ),
