@@ -18,7 +18,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from magma_ros.console.robot import JogFrame, Verb
 
-STYLES = ("theme", "layout", "parts", "drive")
+STYLES = ("theme", "layout", "parts", "pictures", "drive")
 """Style sheets, in ``static/``."""
 
 VERBS = {
