@@ -25,7 +25,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 from rclpy.executors import SingleThreadedExecutor
 
 from magma_ros.nodes import convert, names, qos
@@ -44,6 +44,8 @@ QUIET = [
 
 LAPTOP = {"width": 1280, "height": 800}
 
+expect.set_options(timeout=20_000)  # a busy machine may take that long; what must be quick says so
+
 
 @dataclass
 class Pages:
@@ -58,7 +60,7 @@ class Pages:
         """Open a page and wait until it shows the robot."""
         self.contexts.append(self.chromium.new_context(viewport=viewport, **context))
         page = self.contexts[-1].new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._on_request(request.url, url))

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page as an operator meets it, with a robot that shows what the test wants."""
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -91,8 +90,14 @@ def change(robot, group: str, **values) -> None:
     robot.shown = replace(robot.shown, **{group: replace(getattr(robot.shown, group), **values)})
 
 
+def first_age(page: Page, selector: str) -> float:
+    """The age [s] that a place shows when it first shows one, by the page's own clock."""
+    shown = f"() => document.querySelector('{selector}')?.textContent"
+    return float(page.wait_for_function(shown).json_value().split("\u202f")[0])
+
+
 def wait_until(happened) -> None:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 20.0
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -304,8 +309,8 @@ def test_a_mark_that_is_clicked_is_named_and_outlined(page, robot):
 def test_a_camera_that_stopped_is_grey_with_its_age_within_a_second(page, robot):
     expect(page.locator(".camera.stale")).to_have_count(0)
     robot.frozen["front"] = time.monotonic()
-    expect(page.locator(".camera.stale")).to_have_count(1, timeout=1000)
-    expect(page.locator(".camera.stale .picture-age")).to_have_text(re.compile(r"^\d\.\d\u202fs$"))
+    assert first_age(page, ".camera.stale .picture-age") <= 1.0
+    expect(page.locator(".camera.stale")).to_have_count(1)
     del robot.frozen["front"]
     expect(page.locator(".camera.stale")).to_have_count(0)
 
@@ -317,7 +322,7 @@ def test_a_page_that_hears_nothing_is_grey_and_says_so_within_a_second(
     page = pages(url, viewport=SIZES[size])
     page.evaluate("scrollTo(0, 400)")
     monkeypatch.setattr(robot, "view", lambda: time.sleep(1.5) or RobotView())
-    expect(part(page, "lost")).to_be_visible(timeout=1000)
+    assert first_age(page, "[data-part=lost]:not([hidden]) [data-part=lost-age]") <= 1.0
     expect(part(page, "lost")).to_be_in_viewport()
     expect(part(page, "lost-title")).to_have_text("DISCONNECTED")
     for panel in page.locator(".panel, .cameras, .plots").all():
@@ -425,10 +430,10 @@ def test_the_page_comes_back_when_the_console_is_started_anew(make_pages, robot,
     opened = make_pages()  # whose errors, of connections refused meanwhile, are no matter
     page = opened(server.url)
     server.stop()
-    expect(part(page, "lost")).to_be_visible(timeout=1500)
+    expect(part(page, "lost")).to_be_visible()
     again = ConsoleServer(robot, ConsoleConfig(port=server.port))
     again.start()
-    expect(part(page, "lost")).to_be_hidden(timeout=20_000)
+    expect(part(page, "lost")).to_be_hidden()
     expect(part(page, "mode-name")).to_have_text("AUTO")
     opened.close()
     again.stop()
