@@ -314,13 +314,18 @@ class Doomed:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        told = folder / "DevToolsActivePort"
+        try:
+            self._browser = self._reach(chromium.browser_type, folder / "DevToolsActivePort")
+        except BaseException:
+            self.kill()
+            raise
+
+    def _reach(self, chromium, told: Path):
         deadline = time.monotonic() + 30
         while not (told.exists() and "\n" in told.read_text()):
             assert time.monotonic() < deadline, "the browser did not start"
             time.sleep(0.05)
-        port = told.read_text().splitlines()[0]
-        self._browser = chromium.browser_type.connect_over_cdp(f"http://127.0.0.1:{port}")
+        return chromium.connect_over_cdp(f"http://127.0.0.1:{told.read_text().split()[0]}")
 
     def open(self, url: str) -> Page:
         """Open a page and wait until it shows the robot."""
