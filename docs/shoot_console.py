@@ -61,7 +61,12 @@ PATIENCE = {
     "policy.yaml": {"max_age": 0.6},
     "perception.yaml": {"max_age": 0.6, "max_rate": 5.0},
     "guard_vectors.yaml": {"proximity": {"timeout": 2.0}},
-    "guard.yaml": {"policy_timeout": 0.3, "state_timeout": 0.6, "max_command_age": 0.3},
+    "guard.yaml": {
+        "policy_timeout": 0.3,
+        "plan_timeout": 3.0,
+        "state_timeout": 0.6,
+        "max_command_age": 0.3,
+    },
 }
 """What the robot forgives here, as one machine simulates it, sees for it, and draws all pages."""
 
