@@ -236,9 +236,12 @@ class Elsewhere:
     lengths: tuple = (5, 4)
     fps: int = 10
     size: int = 26
+    scale: float = 1.0
     state: str = "observation.state"
     action: str = "action"
     camera: str = CAMERA
+    others: tuple = ()  # cameras beside it, which show the same
+    names: dict = field(default_factory=dict)  # of the columns of state and action
     videos: str = "videos"
     stored: str = "video"
     encoder: str = "libsvtav1"
@@ -250,9 +253,10 @@ class Elsewhere:
         length = self.lengths[episode]
         rows = np.arange(length)
         values = (episode + rows[:, None] / 10 + np.arange(self.size)).astype(np.float32)
+        widths = {name: len(self.names.get(name, ())) for name in (self.state, self.action)}
         return {
-            self.state: values,
-            self.action: -values,
+            self.state: values[:, : widths[self.state] or None],
+            self.action: -values[:, : widths[self.action] or None] * self.scale,
             **{name: make(episode, rows) for name, make in self.extra.items()},
             "timestamp": (rows / self.fps).astype(np.float32),
             "frame_index": rows,
@@ -277,8 +281,12 @@ class Elsewhere:
         return [grey(20 + 10 * episode + 4 * k) for k in range(self.lengths[episode])]
 
     def features(self):
-        names = [[f"joint_{number}" for number in range(self.size)]]
-        vector = {"dtype": "float32", "shape": [self.size], "names": names}
+        joints = [f"joint_{number}" for number in range(self.size)]
+
+        def vector(column):
+            names = list(self.names.get(column, joints))
+            return {"dtype": "float32", "shape": [len(names)], "names": [names]}
+
         scalar = {"shape": [1], "names": None}
         video = {
             "dtype": self.stored,
@@ -292,9 +300,9 @@ class Elsewhere:
         }
         counters = ("frame_index", "episode_index", "index", "task_index")
         return {
-            self.state: vector,
-            self.action: vector,
-            self.camera: video,
+            self.state: vector(self.state),
+            self.action: vector(self.action),
+            **dict.fromkeys((self.camera, *self.others), video),
             **extra,
             "timestamp": {"dtype": "float32", **scalar},
             **{name: {"dtype": "int64", **scalar} for name in counters},
@@ -347,14 +355,16 @@ class Elsewhere:
                 pq.write_table(table.append_column(self.camera, pa.array(png)), data)
                 continue
             pq.write_table(table, data)
-            write_video(self.video(episode), pictures, fps=self.fps, encoder=self.encoder)
+            for camera in (self.camera, *self.others):
+                video = self.video(episode, camera)
+                write_video(video, pictures, fps=self.fps, encoder=self.encoder)
 
     def data(self, episode):
         return self.folder / "data" / "chunk-000" / f"episode_{episode:06d}.parquet"
 
-    def video(self, episode):
+    def video(self, episode, camera=None):
         chunk = self.folder / self.videos / "chunk-000"
-        return chunk / self.camera / f"episode_{episode:06d}.mp4"
+        return chunk / (camera or self.camera) / f"episode_{episode:06d}.mp4"
 
     @staticmethod
     def _lines(path, objects):
@@ -369,15 +379,22 @@ class Elsewhere:
         table = pa.concat_tables([self.table(self.columns(e)) for e in range(count)])
         self._parquet(table, "data/chunk-000/file-000.parquet")
         pictures = [p for e in range(count) for p in self.pictures(e)]
-        video = self.folder / self.videos / self.camera / "chunk-000" / "file-000.mp4"
-        write_video(video, pictures, fps=self.fps, encoder=self.encoder)
+        for camera in (self.camera, *self.others):
+            video = self.folder / self.videos / camera / "chunk-000" / "file-000.mp4"
+            write_video(video, pictures, fps=self.fps, encoder=self.encoder)
         # As pandas 3 writes an index of texts.
         words = pa.array(self.tasks, pa.large_string())
         tasks = pa.table({"task_index": range(len(self.tasks)), "__index_level_0__": words})
         self._parquet(tasks, "meta/tasks.parquet")
         rows, begin = [], 0
         for episode, length in enumerate(self.lengths):
-            key = f"videos/{self.camera}"
+            places = {
+                "chunk_index": 0,
+                "file_index": 0,
+                "from_timestamp": begin / self.fps,
+                "to_timestamp": (begin + length) / self.fps,
+            }
+            cameras = (self.camera, *self.others)
             rows.append(
                 {
                     "episode_index": episode,
@@ -387,10 +404,7 @@ class Elsewhere:
                     "data/file_index": 0,
                     "dataset_from_index": begin,
                     "dataset_to_index": begin + length,
-                    f"{key}/chunk_index": 0,
-                    f"{key}/file_index": 0,
-                    f"{key}/from_timestamp": begin / self.fps,
-                    f"{key}/to_timestamp": (begin + length) / self.fps,
+                    **{f"videos/{c}/{key}": at for c in cameras for key, at in places.items()},
                 }
             )
             begin += length
