@@ -7,13 +7,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from magma_ros.agent.history import History, NotKnownError, between_numbers, between_poses
 from magma_ros.agent.picture import Picture, Pictures
 from magma_ros.agent.pointing import MarkedPoint, Pointing
+from magma_ros.agent.repetition import Repetition
 from magma_ros.agent.stamps import StampCheck
 from magma_ros.types import FloatArray, MagmaError, Observation, Pose
 
@@ -27,11 +27,11 @@ INSTRUCTION, POINT, POSE, GRIPPER = "instruction", "instruction_point", "ee_pose
 SYNCHRONY = "synchronisation"
 """Inputs, and what else may keep an observation from being made; see :func:`camera_input`, too."""
 
+PLACE_SLOP = 0.01
+"""How far from a picture a pose may be that tells where the arm was then [s]."""
+
 KEPT_PICTURES = 16
 """Pictures kept of each camera, to find those of one moment."""
-
-FROZEN_TRAVEL = 0.01
-"""How far the arm moves before a picture that has not changed meanwhile counts as frozen [m]."""
 
 
 def camera_input(camera: str) -> str:
@@ -45,15 +45,6 @@ class NotReadyError(MagmaError):
 
 class UnknownFieldError(MagmaError):
     """A policy wants proprioception that nothing measures."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A picture that a camera has been repeating since ``stamp`` [s], and where the arm was."""
-
-    digest: int
-    stamp: float
-    position: FloatArray | None
 
 
 class ObservationBuffer:
@@ -104,7 +95,7 @@ class ObservationBuffer:
             name: deque(maxlen=KEPT_PICTURES) for name in cameras
         }
         self._newest_set: dict[str, Picture] = {}
-        self._shown: dict[str, _Shown] = {}
+        self._repetitions: dict[str, Repetition] = {name: Repetition() for name in cameras}
         self._gripper_stamps = StampCheck("the gripper's joint state", max_age)
         # Long enough for the oldest usable image, and the value before it.
         span = 2.0 * max_age + sync_slop
@@ -135,10 +126,7 @@ class ObservationBuffer:
         while kept and kept[-1].stamp > picture.stamp:
             kept.pop()  # the clock has jumped back
         kept.append(picture)
-        shown = self._shown.get(camera)
-        if shown is None or shown.digest != picture.digest or shown.position is None:
-            place = None if self.pose is None else self.pose.position
-            self._shown[camera] = _Shown(picture.digest, picture.stamp, place)
+        self._repetitions[camera].note(picture.digest, picture.stamp, self._place)
         self._refused.pop(camera_input(camera), None)
         self._synchronise()
 
@@ -170,7 +158,7 @@ class ObservationBuffer:
         for kept in self._pictures.values():
             kept.clear()
         self._newest_set = {}
-        self._shown = {}
+        self._repetitions = {name: Repetition() for name in self._sizes}
         self._poses.clear()
         self._gripper.clear()
         self._pointing.clear()
@@ -233,7 +221,7 @@ class ObservationBuffer:
         for camera in self._sizes:
             newest = self._pictures[camera][-1].stamp if self._pictures[camera] else -math.inf
             self._judge(found, camera_input(camera), f"camera {camera!r}", newest, now)
-            if frozen := self._frozen(camera, newest):
+            if frozen := self._repetitions[camera].why(camera, self._place):
                 found.setdefault(camera_input(camera), frozen)
         if self._needs_pose:
             self._judge(found, POSE, POSE, self._poses.newest, now)
@@ -276,18 +264,12 @@ class ObservationBuffer:
                 f"{what} has been silent for {age:.2f} s; at most {self._max_age:g} s is usable"
             )
 
-    def _frozen(self, camera: str, newest: float) -> str:
-        """Why a camera's picture cannot be of now although its stamp is, or ''."""
-        shown, pose = self._shown.get(camera), self.pose
-        if shown is None or shown.position is None or pose is None or newest <= shown.stamp:
-            return ""
-        travel = float(np.linalg.norm(pose.position - shown.position))
-        if travel <= FROZEN_TRAVEL:
-            return ""
-        return (
-            f"camera {camera!r} has shown the same picture for {newest - shown.stamp:.2f} s while "
-            f"the arm moved {1e3 * travel:.0f} mm; restart its driver"
-        )
+    def _place(self, stamp: float) -> FloatArray | None:
+        """Where the end effector was at ``stamp`` [s], or None if no pose is near it."""
+        try:
+            return self._poses.at(stamp, PLACE_SLOP, self._max_age).position
+        except NotKnownError:
+            return None
 
     def _synchronise(self) -> None:
         """Look for a newer set of images, and drop those that can be in no newer one."""

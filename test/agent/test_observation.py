@@ -267,6 +267,13 @@ def test_camera_may_repeat_itself_while_the_arm_rests_and_must_not_look_frozen_e
     assert not buffer.problems(drive(buffer, digests=digests, speed=speed))
 
 
+def test_camera_that_showed_an_arm_at_rest_is_not_frozen_when_the_arm_sets_off(make):
+    buffer = make()
+    rest = drive(buffer, digests=[7], speed=0.0)
+    buffer.add_pose(pose(rest + 0.05, x=0.35))
+    assert not buffer.missing(rest + 0.05)
+
+
 def test_black_picture_is_no_picture(make):
     buffer = make()
     now = drive(buffer, digests=[7, 8], speed=0.0)
