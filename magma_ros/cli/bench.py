@@ -12,7 +12,7 @@ from cyclopts import App, Parameter, validators
 
 from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
 from magma_ros.doctor import require
-from magma_ros.files import make_folder, write_json
+from magma_ros.files import make_folder, whole, write_json
 from magma_ros.share import find_bundle
 from magma_ros.types import MagmaError
 
@@ -272,10 +272,10 @@ def faults(
 
     Args:
         only: Faults to try, separated by commas; all without.
-        out: Folder for what the processes say and record.
+        out: Folder for the table, and for what the processes say and record.
         json_file: Also write the result there.
     """
-    require("embedded", "sim")
+    require("embedded", "sim", "console", "perception")
     from magma_ros.cli.faults_run import run_faults
     from magma_ros.evaluation.bench.faults import faults_grid, faults_json, find_faults
 
@@ -285,7 +285,10 @@ def faults(
         raise MagmaError(str(error)) from None
     make_folder(out)
     trials = run_faults(chosen, out, console=complaints)
-    console.print(faults_grid(trials))
+    grid = faults_grid(trials)
+    console.print(grid)
+    with whole(out / "faults.md") as draft:
+        draft.write_text(grid.markdown(level=1) + "\n", encoding="utf-8")
     if json_file is not None:
         write_json(faults_json(trials), json_file)
     return (

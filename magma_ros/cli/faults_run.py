@@ -72,6 +72,11 @@ class Robot:
         """Ask all to end."""
         self._process.terminate()
 
+    def launcher_words(self) -> str:
+        """What the launcher last said about its own end, or empty."""
+        said = re.findall(r"\[launch\]: (.*shutting down)", self._log.read_text(errors="replace"))
+        return said[-1] if said else ""
+
     def close(self) -> None:
         """End all, also those that have been stopped."""
         for _, pid in _STARTED.findall(self._log.read_text(errors="replace")):

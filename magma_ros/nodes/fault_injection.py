@@ -60,6 +60,10 @@ class Processes(Protocol):
         """Ask all to end."""
         ...
 
+    def launcher_words(self) -> str:
+        """What the launcher last said about its own end, or empty."""
+        ...
+
 
 @dataclass
 class Scene:
@@ -284,6 +288,11 @@ def _fill_disk(scene: Scene) -> None:
 
 def _terminate(scene: Scene) -> None:
     scene.robot.terminate()
+    end = time.monotonic() + 2.0
+    while not (words := scene.robot.launcher_words()) and time.monotonic() < end:
+        time.sleep(0.005)
+    if words:
+        scene.heard.append(Said(time.monotonic(), 1, f"launch: {words}"))
 
 
 def _second_operator(scene: Scene) -> None:
