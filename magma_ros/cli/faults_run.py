@@ -38,17 +38,20 @@ class Robot:
     """The processes of one launch.
 
     Args:
-        arguments: Of ``launch/faults.launch.yaml``.
+        arguments: Of the launch file.
         log: File for what they say.
+        launch: The launch file, in ``launch/``.
     """
 
-    def __init__(self, arguments: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: dict[str, str], log: Path, launch: str = "faults.launch.yaml"
+    ) -> None:
         words = [f"{name}:={value}" for name, value in arguments.items()]
-        launch = share_file("launch", "faults.launch.yaml")
+        file_of_launch = share_file("launch", launch)
         self._log = log
         with log.open("w") as file:
             self._process = subprocess.Popen(  # noqa: S603 - nothing of the command is foreign
-                [sys.executable, "-m", "magma_ros.cli", "launch", str(launch), *words],
+                [sys.executable, "-m", "magma_ros.cli", "launch", str(file_of_launch), *words],
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -113,7 +116,7 @@ def _try(fault: Fault, folder: Path) -> Trial:
     from magma_ros.nodes.fault_injection import INJECTIONS, Scene, drive
     from magma_ros.nodes.fault_wire import FaultWire
 
-    with own_domain() as domain, _environment(ROS_DOMAIN_ID=str(domain)):
+    with own_domain() as domain, environment(ROS_DOMAIN_ID=str(domain)):
         wire = FaultWire()
         port = free_port()
         arguments = dict(fault.arguments) | {
@@ -163,7 +166,7 @@ def run_handovers(
         "console_port": str(port),
     }
     handed: list[HandOver] = []
-    with own_domain() as domain, _environment(ROS_DOMAIN_ID=str(domain)):
+    with own_domain() as domain, environment(ROS_DOMAIN_ID=str(domain)):
         wire = FaultWire()
         robot = Robot(arguments, folder / "handovers.log")
         operator: Operator | None = None
@@ -189,7 +192,8 @@ def run_handovers(
 
 
 @contextmanager
-def _environment(**variables: str) -> Iterator[None]:
+def environment(**variables: str) -> Iterator[None]:
+    """These variables in the environment, and then as before."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
 from magma_ros.doctor import require
@@ -68,6 +70,7 @@ def corrections(
     takeovers: int = 20,
     episodes: int = 50,
     steps: int = 300,
+    through: Literal["simulator", "console"] = "simulator",
     out: Path = Path("runs/corrections"),
     workers: int = 0,
     json_file: JsonFile = None,
@@ -85,6 +88,8 @@ def corrections(
         takeovers: Episodes in which the stand-in takes over.
         episodes: Scenes that both policies are judged by.
         steps: Optimiser steps.
+        through: Where the stand-in acts: in the simulator itself, or as a person would, at the
+            console of a robot that runs in real time and records what happens.
         out: Folder for the bundles and the episodes.
         workers: Parallel processes; 0 for one a core.
         json_file: Also write the result there.
@@ -93,12 +98,19 @@ def corrections(
     from magma_ros.models.export.improvement import LoopSpec, run_loop
     from magma_ros.models.training.corrections import Tuning
 
+    show = None
+    if through == "console":
+        require("embedded", "console")
+        from magma_ros.cli.corrections_run import correct_at_console
+
+        show = partial(correct_at_console, console=complaints)
     spec = LoopSpec(task, suite, dimension, shift, takeovers, episodes, tuning=Tuning(steps=steps))
     make_folder(out)
     found = run_loop(
         spec,
         find_bundle(bundle),
         out,
+        show=show,
         workers=workers or os.cpu_count() or 1,
         tell=complaints.print,
     )

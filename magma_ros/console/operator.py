@@ -45,6 +45,8 @@ class Operator:
 
     Attributes:
         lease: Who holds it, as the console last said.
+        top_speeds: Speeds of a share of 1, linear [m/s] and angular [rad/s]; known before any
+            request is answered.
 
     Raises:
         OperatorError: The console cannot be reached.
@@ -62,6 +64,7 @@ class Operator:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self.lease: dict[str, Any] = {}
+        self.top_speeds = (0.0, 0.0)
         self._send({"type": "hello", "protocol": PROTOCOL, "name": name})
         for act in (self._listen, self._stream):
             threading.Thread(target=act, daemon=True).start()
@@ -117,6 +120,12 @@ class Operator:
 
     # What goes over the wire
 
+    def _lose(self, hold: int) -> None:
+        """The console took no more motion of this hold; the next one is a new press."""
+        with self._lock:
+            if self._jog is not None and self._jog["hold"] == hold:
+                self._jog = None
+
     def _ask(self, frame: dict[str, Any]) -> Answer:
         number = next(self._ids)
         self._send(frame | {"id": number})
@@ -152,5 +161,9 @@ class Operator:
                         self._send({"type": "pong", "id": frame["id"], "at": time.monotonic()})
                     case "answer":
                         self._answers.put(frame)
+                    case "welcome":
+                        self.top_speeds = (frame["linear_speed"], frame["angular_speed"])
+                    case "over":
+                        self._lose(frame["hold"])
                     case "state":
                         self.lease = frame["lease"]

@@ -16,17 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Image, JointState
-from std_srvs.srv import Trigger
 
 from magma_ros.evaluation.bench.faults import STILL
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.companion import Companion
 from magma_ros.types import FloatArray, Source
 
 CAMERAS = ("front", "wrist")
@@ -55,17 +52,15 @@ class Said:
     mode: str = ""
 
 
-class FaultWire:
+class FaultWire(Companion):
     """A node in this process that passes messages on, makes faults, and keeps what it hears.
 
     Attributes:
-        node: To publish with.
         changes: By topic, what becomes of its messages on their way.
     """
 
     def __init__(self) -> None:
-        rclpy.init(args=[])
-        self.node: Node = rclpy.create_node("fault_wire")
+        super().__init__("fault_wire")
         self.changes: dict[str, Change] = {}
         self._lock = threading.Lock()
         self._commands: list[tuple[float, float]] = []
@@ -73,35 +68,11 @@ class FaultWire:
         self._places: list[tuple[float, FloatArray]] = []
         self._said: list[Said] = []
         self._known: dict[str, str] = {}
-        self._ended = threading.Event()
         self._pass_on()
         self._listen()
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Leave the network."""
-        self._ended.set()
-        self._thread.join(5.0)
-        self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.try_shutdown()
+        self.begin()
 
     # What is asked of it
-
-    def call(self, service: str, patience: float = 5.0) -> Trigger.Response | None:
-        """Ask a service; None if nobody answers within ``patience`` [s]."""
-        client = self.node.create_client(Trigger, service)
-        try:
-            if not client.wait_for_service(timeout_sec=patience):
-                return None
-            future = client.call_async(Trigger.Request())
-            _until(future.done, patience)
-            return future.result() if future.done() else None
-        finally:
-            self.node.destroy_client(client)
 
     @property
     def mode(self) -> str:
@@ -214,10 +185,6 @@ class FaultWire:
         with self._lock:
             return _speed(self._places[-20:], now)
 
-    def _spin(self) -> None:
-        while not self._ended.is_set():
-            self._executor.spin_once(timeout_sec=0.1)
-
 
 def _unchanged(message: Any) -> list[Any]:
     return [message]
@@ -230,10 +197,3 @@ def _speed(places: list[tuple[float, FloatArray]], now: float) -> float:
         return 0.0
     way = float(np.linalg.norm(recent[-1][1] - recent[0][1]))
     return way / (recent[-1][0] - recent[0][0])
-
-
-def _until(condition: Callable[[], bool], patience: float) -> bool:
-    end = time.monotonic() + patience
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    return condition()

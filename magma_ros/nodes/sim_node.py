@@ -25,6 +25,7 @@ from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
 from magma_ros.nodes.sim_cameras import SIM_CAMERA_SETTINGS, SimCameras
+from magma_ros.nodes.sim_expert import SHOW_EXPERT, SimExpert
 from magma_ros.policy.marks import named_marks
 from magma_ros.types import FloatArray, Source
 
@@ -41,7 +42,14 @@ class SimNode(ManagedNode):
         Setting("suite", "tabletop", "Task suite, a file below sim/suites."),
         Setting("task", "place", "Task of the suite."),
         Setting("split", "seen", "Variation of scene and instruction: seen or shift."),
-        Setting("seed", 0, "Seed of the episode.", 0, 2**31 - 1),
+        Setting(
+            "seed",
+            0,
+            "Seed of the scene; a change counts from the next reset.",
+            0,
+            2**31 - 1,
+            live=True,
+        ),
         Setting("instruction", "", "Instruction instead of the task's own; empty for that."),
         Setting("publish_clock", False, "Stamp with simulated time and publish /clock."),
         Setting("state_rate", 50.0, "Rate of physics, joint states and poses [Hz].", 10.0, 240.0),
@@ -56,6 +64,7 @@ class SimNode(ManagedNode):
         Setting("time_limit", 30.0, "Time for the task from its first motion [s].", 1.0, 3600.0),
         Setting("base_frame", "base_link", "Frame of poses and twists."),
         Setting("ee_frame", "tool0", "Frame of the end effector."),
+        SHOW_EXPERT,
         *SIM_CAMERA_SETTINGS,
         *GRIPPER_SETTINGS,
     )
@@ -90,10 +99,7 @@ class SimNode(ManagedNode):
             self.create_timer(period, self._tick, clock=steady),
             self.create_timer(PERIOD, self._publish_diagnostics, clock=steady),
         ]
-        text = self.settings["instruction"] or self._world.instruction
-        self._wanted = about(self._world, text)
-        self._instruction_publisher.publish(String(data=text))
-        self._publish_task("RUNNING", f"Task {self._world.task_name}: {text}")
+        self._tell_task()
 
     def stop(self) -> None:
         """Freeze time."""
@@ -133,6 +139,9 @@ class SimNode(ManagedNode):
         self._task_publisher = pub(DiagnosticStatus, names.TASK_STATUS, qos.LATCHED)
         self._clock_publisher = pub(ClockMessage, "/clock", qos.IMAGES)
         self._diagnosis = Diagnosis(self)
+        self._expert: SimExpert | None = None
+        if self.settings[SHOW_EXPERT.name]:
+            self._expert = SimExpert(self, self._gripper, self.settings["base_frame"])
         self._cameras.begin(self._world, self._stamp())
 
     def _on_twist(self, message: TwistStamped) -> None:
@@ -152,9 +161,16 @@ class SimNode(ManagedNode):
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._build_scene()
         self._cameras.begin(self._world, self._stamp())
-        self._publish_task("RUNNING", f"Task {self._world.task_name} starts again")
+        self._tell_task()
         response.success, response.message = True, "The scene is as its seed makes it."
         return response
+
+    def _tell_task(self) -> None:
+        """Say what is to be done in this scene."""
+        text = self.settings["instruction"] or self._world.instruction
+        self._wanted = about(self._world, text)
+        self._instruction_publisher.publish(String(data=text))
+        self._publish_task("RUNNING", f"Task {self._world.task_name}: {text}")
 
     def _tick(self) -> None:
         """Catch up with the wall clock, then show the world as it now is."""
@@ -168,6 +184,8 @@ class SimNode(ManagedNode):
         self._world.step(elapsed)
         stamp = self._stamp()
         self._publish_state(stamp)
+        if self._expert is not None:
+            self._expert.publish(self._world, stamp)
         self._cameras.publish(self._world, self._tick_count, stamp)
         self._judge()
         self._tick_count += 1

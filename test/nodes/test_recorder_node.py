@@ -35,9 +35,17 @@ SERVICES = {
     names.GUARD_PARAMETERS,
     names.POLICY_PARAMETERS,
     names.SERVO_PARAMETERS,
+    names.SIM_RESET,
+    names.SIM_SET_PARAMETERS,
 }
-DERIVED = {names.POINTS, names.OBSTACLE_MARKERS, names.OVERLAY}
-"""What can be made again from what is recorded."""
+DERIVED = {
+    names.POINTS,
+    names.OBSTACLE_MARKERS,
+    names.OVERLAY,
+    names.EXPERT_TWIST,
+    names.EXPERT_GRIPPER,
+}
+"""What can be made again from what is recorded, or from a scene's seed."""
 
 
 class Stage:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
@@ -104,6 +105,13 @@ class LoopResult:
         }
 
 
+Show = Callable[[LoopSpec, Path, Path], tuple[Path, ...]]
+"""Plays the weak bundle until it was taken over often enough: what, bundle, folder to record into.
+
+It returns where the episodes are.
+"""
+
+
 def weaken(bundle: Path, out: Path, dimension: str, shift: int) -> Path:
     """A bundle whose actions are off by some bins in one dimension; the same on every machine.
 
@@ -140,6 +148,7 @@ def run_loop(
     bundle: Path,
     out: Path,
     *,
+    show: Show | None = None,
     workers: int = 1,
     tell: Callable[[str], object] = lambda _: None,
 ) -> LoopResult:
@@ -149,16 +158,17 @@ def run_loop(
         spec: What.
         bundle: The healthy bundle.
         out: Folder for both bundles and the episodes; what is there is made anew.
+        show: Lets somebody take over from the weak bundle; without it, the stand-in does in the
+            simulator itself.
         workers: Processes that play.
         tell: Takes what is being done, a sentence at a time.
     """
     tell("weakening the policy")
     weak = weaken(bundle, out / "weak", spec.dimension, spec.shift)
     tell("taking over from it")
-    shown = list(take_overs(spec, weak))
-    write_episodes(shown, out / "episodes", codec="h264")
+    shown = (show or show_in_simulator)(spec, weak, out / "episodes")
     tell("training on the take-overs")
-    corrections = CorrectionConfig(episodes=(out / "episodes",))
+    corrections = CorrectionConfig(episodes=shown)
     learned = improve(weak, out / "better", corrections, spec.tuning)
     tell("judging both")
     before, after = (judge(spec, path, workers) for path in (weak, out / "better"))
@@ -169,7 +179,13 @@ def run_loop(
         only_second=pairs.count((False, True)),
         neither=pairs.count((False, False)),
     )
-    return LoopResult(counts, len(shown), learned.human)
+    return LoopResult(counts, learned.episodes, learned.human)
+
+
+def show_in_simulator(spec: LoopSpec, bundle: Path, folder: Path) -> tuple[Path, ...]:
+    """Let the stand-in take over in the simulator itself; the episodes are a LeRobot data set."""
+    write_episodes(list(take_overs(spec, bundle)), folder, codec="h264")
+    return (folder,)
 
 
 def judge(spec: LoopSpec, bundle: Path, workers: int) -> list[bool]:
@@ -185,13 +201,13 @@ def _does(spec: LoopSpec, bundle: Path, seed: int) -> bool:
 
 def take_overs(spec: LoopSpec, bundle: Path) -> Iterator[Episode]:
     """Episodes in which the stand-in had to take over, until there are enough."""
-    found, seed = 0, SHOWN_SEED
-    while found < spec.takeovers and seed < SHOWN_SEED + 20 * spec.takeovers:
-        episode = _Drive(spec, bundle, seed, patience=PATIENCE).play()
-        seed += 1
-        if episode.interventions.any():
-            found += 1
-            yield episode
+    played = (_Drive(spec, bundle, seed, patience=PATIENCE).play() for seed in scenes(spec))
+    yield from islice((e for e in played if e.interventions.any()), spec.takeovers)
+
+
+def scenes(spec: LoopSpec) -> range:
+    """Seeds of the scenes that may be shown; in some, nobody has to take over."""
+    return range(SHOWN_SEED, SHOWN_SEED + 20 * spec.takeovers)
 
 
 class _Drive:
