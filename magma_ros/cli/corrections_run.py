@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
@@ -21,6 +22,9 @@ from magma_ros.share import share_file
 from magma_ros.sim.simulation import ENV_STEP
 from magma_ros.sim.suite import load_suite
 from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from magma_ros.nodes.correction_trial import CorrectionTrial
 
 
 def correct_at_console(
@@ -49,30 +53,36 @@ def correct_at_console(
     gripper = GripperJoint(**robot_file["/**"]["ros__parameters"]["gripper"])
     make_folder(folder)
     port, log = free_port(), folder / "robot.log"
-    found: list[Path] = []
     with own_domain() as domain, environment(ROS_DOMAIN_ID=str(domain)):
         robot = Robot(_arguments(spec, weak, folder, port), log, "demo.launch.yaml")
         scene = ShownScene(gripper)
         operator: Operator | None = None
         try:
             operator = _at_console(port)
-            trial = CorrectionTrial(scene, operator, patience)
-            with Progress(console=console, disable=console is None) as progress:
-                bar = progress.add_task("take-overs", total=spec.takeovers)
-                for seed in scenes(spec):
-                    played = trial.play(seed)
-                    if played.taken and played.done:
-                        found.append(played.episode)
-                    progress.update(bar, completed=len(found))
-                    if len(found) == spec.takeovers:
-                        break
+            return _shown(CorrectionTrial(scene, operator, patience), spec, console)
         except (TimeoutError, OperatorError) as error:
-            raise MagmaError(f"after {len(found)} take-overs: {error}; see {log}") from error
+            raise MagmaError(f"no more take-overs: {error}; see {log}") from error
         finally:
             if operator is not None:
                 operator.close()
             robot.close()
             scene.close()
+
+
+def _shown(trial: CorrectionTrial, spec: LoopSpec, console: Console | None) -> tuple[Path, ...]:
+    """Play scenes until there are enough; the recordings of those that show something."""
+    found: list[Path] = []
+    with Progress(console=console, disable=console is None) as progress:
+        bar = progress.add_task("take-overs", total=spec.takeovers)
+        for seed in scenes(spec):
+            played = trial.play(seed)
+            if played.taken and played.done:
+                found.append(played.episode)
+            progress.update(bar, completed=len(found))
+            if len(found) == spec.takeovers:
+                return tuple(found)
+    if not found:
+        raise MagmaError(f"no take-over led to {spec.task}; choose another task or shift")
     return tuple(found)
 
 

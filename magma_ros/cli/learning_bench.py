@@ -70,7 +70,7 @@ def corrections(
     takeovers: int = 20,
     episodes: int = 50,
     steps: int = 300,
-    through: Literal["simulator", "console"] = "simulator",
+    through: Literal["console", "simulator"] = "console",
     out: Path = Path("runs/corrections"),
     workers: int = 0,
     json_file: JsonFile = None,
@@ -88,8 +88,8 @@ def corrections(
         takeovers: Episodes in which the stand-in takes over.
         episodes: Scenes that both policies are judged by.
         steps: Optimiser steps.
-        through: Where the stand-in acts: in the simulator itself, or as a person would, at the
-            console of a robot that runs in real time and records what happens.
+        through: Where the stand-in acts: as a person would, at the console of a robot that runs in
+            real time and records what happens, or in the simulator itself.
         out: Folder for the bundles and the episodes.
         workers: Parallel processes; 0 for one a core.
         json_file: Also write the result there.

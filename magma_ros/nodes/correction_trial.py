@@ -32,6 +32,9 @@ PERIOD = 0.04
 PATIENCE = 20.0
 """Longest wait for what is asked [s]."""
 
+SHORTEST = 0.3
+"""Time of driving below which a take-over shows nothing, as the policy was just done [s]."""
+
 FRESH = 0.3
 """Age beyond which the expert's twist is followed no more [s]."""
 
@@ -135,7 +138,7 @@ class Played:
 
     Attributes:
         done: Whether the task was done.
-        taken: Whether the stand-in had to take over.
+        taken: Whether the stand-in took over and showed something.
         episode: Folder of its recording.
     """
 
@@ -166,7 +169,7 @@ class CorrectionTrial:
         self._ask(lambda: operator.record(on=False))
         scene.reset(seed)
         self._ask(lambda: operator.record(on=True))
-        taken = self._drive()
+        taken = self._drive() >= SHORTEST
         operator.let_go()
         self._let_drive(Verb.HOLD, "HOLD")
         done = scene.task == "SUCCEEDED"
@@ -178,8 +181,8 @@ class CorrectionTrial:
         self._ask(lambda: operator.record(on=False))
         return Played(done, taken, scene.closed_episode())
 
-    def _drive(self) -> bool:
-        """Watch, then drive; whether it came to that. Who waits in HOLD does not drive."""
+    def _drive(self) -> float:
+        """Watch, then drive; for how long [s]. Nobody drives while the guard is in HOLD."""
         watched = driven = 0.0
         while (move := self._patience.move(self._scene.task, watched, driven)) is not Move.END:
             driving = move is Move.DRIVE
@@ -190,7 +193,7 @@ class CorrectionTrial:
             time.sleep(PERIOD)
             watched += 0.0 if driving else time.monotonic() - began
             driven += time.monotonic() - began if driving else 0.0
-        return driven > 0.0
+        return driven
 
     def _follow(self) -> None:
         """Hold what the expert would send."""
