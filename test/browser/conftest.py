@@ -90,9 +90,9 @@ class Pages:
             self.foreign.append(asked)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """Debian's Chromium without a window."""
+    """Debian's Chromium without a window, as long as a module: Playwright occupies asyncio."""
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("needs chromium: apt-get install chromium")
@@ -105,7 +105,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_pages(chromium):
     """Make :class:`Pages` that live as long as the test wants."""
     return lambda: Pages(chromium)
