@@ -36,6 +36,7 @@ class DepthSource:
         unfit: Why the newest picture was not measured, or empty; set by who takes it.
         obstacle: Why the last one that was measured showed nothing, or empty; set by who measures.
         newest: The newest picture that was not taken yet, or None.
+        waits: Stamp of the first picture that has waited since one was taken [s], or None.
         skipped: Pictures that were overtaken by a newer one before they were taken.
     """
 
@@ -51,6 +52,7 @@ class DepthSource:
         self._joints: Mapping[str, float] | None = None  # when the picture last changed
         self.intrinsics: Intrinsics | None = None
         self.newest: Image | PointCloud2 | None = None
+        self.waits: float | None = None
         kind = PointCloud2 if cloud else Image
         node.create_subscription(kind, topic, self._on_message, qos.IMAGES)
         if not cloud:

@@ -116,7 +116,10 @@ class PerceptionInputs:
     def _sight(self, source: DepthSource, now: float) -> Sight | None:
         message, stamp = source.newest, source.stamp
         assert message is not None
-        may_wait = 0.0 <= now - stamp < self._wait
+        # Where each picture is replaced by the next before it may be used, waiting must end, too.
+        if source.waits is None:
+            source.waits = stamp
+        may_wait = 0.0 <= now - stamp < self._wait and stamp - source.waits < self._wait
         behind = stamp - self.joints.newest
         if may_wait and behind > 0.0:
             return None
@@ -127,7 +130,7 @@ class PerceptionInputs:
         if pose is not None and usable:
             joints = self.joints.at(stamp)
             source.unfit = _late(behind, self._wait) or source.frozen(joints)
-        source.newest = None
+        source.newest = source.waits = None
         if pose is None or not usable or source.unfit:
             return None
         state = RobotState(joints, self._holding(), self._commanded_velocity())

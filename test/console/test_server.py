@@ -271,7 +271,9 @@ def test_rubbish_ends_in_a_closed_socket_and_no_traceback(serve, caplog, rubbish
     with pytest.raises(ConnectionClosed):
         send_often(socket, rubbish)
     assert enter(server, "Bob")
-    assert not [record for record in caplog.records if record.exc_info]
+    # The client of this test may log of its own socket that was closed on it.
+    ours = [record for record in caplog.records if not record.name.startswith("websockets.client")]
+    assert not [record for record in ours if record.exc_info]
 
 
 def test_invalid_utf8_ends_the_socket_and_no_more(serve, caplog):

@@ -223,7 +223,11 @@ def hogs():
 
 def interrupted():
     """Gives the hogs there are, then has somebody press Ctrl-C."""
+    before = hogs()
     with cpu_hog(longest=60.0):
+        end = time.monotonic() + 10.0  # the workers are started one after another
+        while len(hogs() - before) < usable_cores() and time.monotonic() < end:
+            time.sleep(0.05)
         yield hogs()
         raise KeyboardInterrupt
 
