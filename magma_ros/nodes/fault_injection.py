@@ -38,7 +38,7 @@ FLOOD = 10
 PLAYED_SPEED = 0.05
 """Speed of the arm where the bench plays the policy [m/s]."""
 
-JOG = (0.0, 0.3, 0.0, 0.0, 0.0, 0.0)
+JOG = (0.0, 0.15, 0.0, 0.0, 0.0, 0.0)
 """What a person holds: shares of the top speeds."""
 
 PLAYED_PERIOD = 0.02
