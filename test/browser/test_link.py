@@ -254,7 +254,9 @@ def test_reload_goes_on_where_the_operator_was(stack, pages, ears):
     expect(page.locator("[data-part=lease-words]")).to_have_text("You have control")
     if ears.mode != "TELEOP":  # the guard waits two seconds for an operator
         take_over(page, ears)
-    hold(Key(page, "f"), ears)
+    again = Key(page, "f")
+    hold(again, ears)
+    again.up()
 
 
 def test_another_tab_in_front_is_zero(stack, ears, doomed):
