@@ -142,7 +142,8 @@ class LatencyProbeNode(ManagedNode):
         stamp = self.get_clock().now()
         for name, publisher in self._cameras.items():
             pictures = self._pictures[name]
-            pixels = pictures[self._turn % len(pictures)]
+            pixels = pictures[self._turn % len(pictures)].copy()
+            pixels[0, 0] ^= self._turn % 2  # a working camera never shows the same twice
             publisher.publish(convert.image_to_message(pixels, f"{name}_optical", stamp.to_msg()))
         self._turn += 1
         self._count(int(stamp.nanoseconds), late)
