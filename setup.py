@@ -29,6 +29,8 @@ EXTRAS = {
     "perception": ["open3d>=0.19"],
     "record": ["mcap>=1.6", "rosbags>=0.11"],
     "data": ["pyarrow>=16"],
+    # In place of onnxruntime, which is to be uninstalled: see docs/gpu.md.
+    "gpu": ["onnxruntime-gpu[cuda,cudnn]>=1.23"],
     "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
     "train": [
         "torch>=2.9",

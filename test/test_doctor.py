@@ -3,12 +3,13 @@
 """The doctor names what would go wrong on this machine, with the command that mends it."""
 
 import os
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 from magma_ros import doctor
-from magma_ros.doctor import examine, ros
+from magma_ros.doctor import examine, inference, ros
 
 
 def finding(found, subject):
@@ -82,3 +83,43 @@ def test_the_doctor_leaves_the_environment_alone():
     before = dict(os.environ)
     examine()
     assert dict(os.environ) == before
+
+
+def test_two_packages_of_onnxruntime_are_named_with_the_way_to_one():
+    found = inference.packages({"onnxruntime-gpu": "1.31.1", "onnxruntime": "1.31.1"})
+    assert not found.ok
+    assert "overwrite" in found.detail
+    assert found.fix.startswith("pip uninstall --yes onnxruntime onnxruntime-gpu")
+    assert inference.packages({"onnxruntime-gpu": "1.31.1"}).ok
+
+
+def test_a_runtime_for_gpus_alone_is_no_missing_onnxruntime(monkeypatch):
+    """Its package has another name than the module."""
+
+    def version(name):
+        if name == "onnxruntime":
+            raise PackageNotFoundError(name)
+        return "1.22.0" if name == "onnxruntime-gpu" else "99.0"
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setattr(inference.versions, "__defaults__", (version,))
+    assert doctor.outdated() == {"onnxruntime": "1.22.0"}
+
+
+def test_what_policies_would_run_on_is_told():
+    said = inference.accelerators(["onnxruntime"], {"T": "none", "C": "none"}, 0)
+    assert said.ok
+    assert "CPUExecutionProvider alone" in said.detail
+    said = inference.accelerators(["onnxruntime-gpu"], {"T": "no TensorRT", "C": ""}, 1)
+    assert said.ok
+    assert "C can be used; T: no TensorRT" in said.detail
+
+
+def test_a_gpu_that_goes_unused_is_named_with_the_remedy():
+    said = inference.accelerators(["onnxruntime"], {"T": "built without", "C": "built without"}, 1)
+    assert not said.ok
+    assert "onnxruntime-gpu[cuda,cudnn]" in said.fix
+    said = inference.accelerators(["onnxruntime-gpu"], {"T": "x", "C": "no NVIDIA driver"}, 0)
+    assert not said.ok
+    assert "no NVIDIA driver" in said.detail
+    assert "driver" in said.fix

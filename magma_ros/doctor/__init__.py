@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magma_ros.doctor import ros
+from magma_ros.doctor import inference, ros
 from magma_ros.doctor.finding import Finding
 from magma_ros.machine import processor_name
 from magma_ros.share import find_bundle, share_directory
@@ -82,6 +82,7 @@ def examine() -> list[Finding]:
         _python(),
         _environment(Path(sys.prefix), Path(sys.base_prefix)),
         _core(),
+        *(inference.examine() if find_spec("onnxruntime") is not None else []),
         *(_extra(extra) for extra in EXTRAS),
         installed,
         *ros.examine(os.environ),
@@ -140,13 +141,20 @@ def _core() -> Finding:
         named = ", ".join(f"{name} {version}" for name, version in old.items())
         fix = "in a virtual environment: pip install ."
         return Finding("core", ok=False, detail=f"too old: {named}", fix=fix)
-    return Finding("core", ok=True, detail=f"onnxruntime {metadata.version('onnxruntime')}")
+    return Finding("core", ok=True, detail="everything that robots need")
 
 
 def outdated() -> dict[str, str]:
     """The versions of installed packages that are older than :data:`OLDEST`, by name."""
-    found = {name: metadata.version(name) for name in OLDEST if find_spec(name) is not None}
+    found = {name: _version(name) for name in OLDEST if find_spec(name) is not None}
     return {name: version for name, version in found.items() if _release(version) < OLDEST[name]}
+
+
+def _version(module: str) -> str:
+    """The version of the package that brings a module."""
+    if module == "onnxruntime":
+        return min(inference.versions().values(), key=_release, default="99")  # built by hand
+    return metadata.version(module)
 
 
 def _release(version: str) -> tuple[int, ...]:

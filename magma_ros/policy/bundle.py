@@ -23,9 +23,7 @@ from magma_ros.policy.manifest import (
     TensorSpec,
     sha256_of,
 )
-
-CPU = "CPUExecutionProvider"
-"""The execution provider that is always there."""
+from magma_ros.policy.providers import with_options
 
 ORT_DTYPES = {
     "float32": "tensor(float)",
@@ -39,21 +37,6 @@ ORT_DTYPES = {
 """ONNX Runtime's names for the manifest's dtypes."""
 
 _log = logging.getLogger(__name__)
-
-
-def usable_providers(wanted: Sequence[str]) -> list[str]:
-    """The execution providers to use, best first and always ending in the CPU.
-
-    Each wanted provider that this installation lacks is left out with a warning.
-    """
-    available = ort.get_available_providers()
-    if missing := [name for name in wanted if name not in available]:
-        _log.warning(
-            "%s is not available in this onnxruntime (it has %s); falling back",
-            ", ".join(missing),
-            ", ".join(available),
-        )
-    return [name for name in wanted if name in available and name != CPU] + [CPU]
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -80,7 +63,7 @@ def open_stage(
     Args:
         folder: The bundle.
         stage: The stage, from the manifest.
-        providers: Execution providers, best first, as from :func:`usable_providers`.
+        providers: Execution providers, best first, as from :func:`providers.choose`.
         options: As from :func:`session_options`.
 
     Raises:
@@ -90,7 +73,8 @@ def open_stage(
     path = _checked(folder, stage.file, stage.sha256)
     _check_external(folder, path, stage)
     try:
-        session = ort.InferenceSession(path, options, providers=list(providers))
+        usable = with_options(providers, [stage.sha256, *(file.sha256 for file in stage.external)])
+        session = ort.InferenceSession(path, options, providers=usable)
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise BundleError(
             f"{path} is not an ONNX model this onnxruntime can run ({_one_line(error)}); "

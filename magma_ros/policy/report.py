@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from magma_ros.files import read_text
-from magma_ros.policy.bundle import CPU, open_stage, open_tokenizer, session_options
+from magma_ros.policy.bundle import open_stage, open_tokenizer, session_options
 from magma_ros.policy.manifest import (
     MANIFEST,
     BundleError,
@@ -19,6 +19,7 @@ from magma_ros.policy.manifest import (
     StageSpec,
     read_manifest,
 )
+from magma_ros.policy.providers import CPU
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import MagmaError
 

@@ -21,13 +21,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
-from magma_ros.policy.bundle import (
-    CPU,
-    open_stage,
-    open_tokenizer,
-    session_options,
-    usable_providers,
-)
+from magma_ros.policy import providers as execution
+from magma_ros.policy.bundle import open_stage, open_tokenizer, session_options
 from magma_ros.policy.manifest import (
     EXIT_OUTPUTS,
     TRACE_OUTPUT,
@@ -48,9 +43,6 @@ from magma_ros.types import (
     Observation,
     Trace,
 )
-
-CUDA_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
-"""Execution providers whose tensors live in the memory of a CUDA device."""
 
 BASE = "base"
 """What manifests call the base frame of whichever robot."""
@@ -92,7 +84,7 @@ class StagedPolicy:
         cls,
         folder: Path,
         *,
-        providers: Sequence[str] = (CPU,),
+        providers: Sequence[str] = (execution.CPU,),
         threads: int = 0,
         base_frame: str = BASE,
     ) -> Self:
@@ -117,7 +109,7 @@ class StagedPolicy:
             )
         tokenizer = open_tokenizer(folder, manifest.tokenizer)
         options = session_options(threads or default_threads())
-        usable = usable_providers(providers)
+        usable = execution.choose(providers)
         sessions = [open_stage(folder, stage, usable, options) for stage in manifest.stages]
         return cls(manifest, tokenizer, sessions)
 
@@ -232,7 +224,7 @@ class _Pipeline:
     """
 
     def __init__(self, manifest: Manifest, sessions: Sequence[ort.InferenceSession]) -> None:
-        device = _device(sessions[0])
+        device = execution.memory_of(sessions)
         self._tensors = {
             tensor.name: ort.OrtValue.ortvalue_from_shape_and_type(
                 list(tensor.shape),
@@ -286,10 +278,6 @@ def _bind(
     for tensor in stage.outputs:
         binding.bind_ortvalue_output(tensor.name, tensors[tensor.name])
     return binding
-
-
-def _device(session: ort.InferenceSession) -> str:
-    return "cuda" if session.get_providers()[0] in CUDA_PROVIDERS else "cpu"
 
 
 def _rms(action: FloatArray, previous: FloatArray | None) -> float:
