@@ -1,0 +1,205 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes checkpoints of Magma's layout with random weights, at any size.
+
+They stand in for the released weights in tests and measurements: the same files, names, shapes and
+token ids. Shards are written one after the other, so that a checkpoint may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from magma_ros.files import make_folder, write_json
+from magma_ros.models.magma.configuration import CONFIG, PROCESSOR
+from magma_ros.models.magma.layout import MAGMA_8B, TRUNK, MagmaShape, TextShape, VisionShape
+from magma_ros.models.magma.synthetic_tokenizer import write_tokenizer
+
+Spelling = Literal["repository", "transformers"]
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+SHARD_BYTES = 1 << 29
+"""Most bytes of a shard, unless a single tensor has more."""
+
+TINY = MagmaShape(
+    vision=VisionShape(depths=(1, 1, 2, 1), widths=(16, 32, 48, 64), image_size=64),
+    text=TextShape(
+        width=64,
+        layers=4,
+        heads=4,
+        kv_heads=2,
+        head_width=16,
+        hidden=128,
+        max_positions=512,
+        vocabulary=128_320,
+    ),
+)
+"""A member of the family for tests: 16.7 million weights, nearly all of them in the vocabulary."""
+
+
+def scaled(factor: float, *, shape: MagmaShape = MAGMA_8B, layers: int | None = None) -> MagmaShape:
+    """A shape with the widths, inner widths and heads of ``shape`` times ``factor``.
+
+    Heads keep their width, so that ``factor`` must leave whole numbers of them.
+    """
+    text, vision = shape.text, shape.vision
+    return replace(
+        shape,
+        vision=replace(vision, widths=tuple(round(factor * width) for width in vision.widths)),
+        text=replace(
+            text,
+            width=round(factor * text.width),
+            heads=round(factor * text.heads),
+            kv_heads=max(1, round(factor * text.kv_heads)),
+            hidden=round(factor * text.hidden),
+            layers=layers or text.layers,
+        ),
+    )
+
+
+def write_checkpoint(
+    folder: Path,
+    shape: MagmaShape = TINY,
+    *,
+    seed: int = 0,
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16",
+    shard_bytes: int = SHARD_BYTES,
+    spelling: Spelling = "repository",
+) -> None:
+    """Write a checkpoint with random weights: configuration, tokenizer, shards and their index.
+
+    Every tensor depends on ``seed`` and its name alone.
+
+    Args:
+        folder: Made if it does not exist.
+        shape: Its size.
+        seed: Of the weights.
+        dtype: In which they are stored.
+        shard_bytes: Most bytes of a shard.
+        spelling: Of the configuration.
+
+    Raises:
+        MagmaError: The folder cannot be written.
+    """
+    make_folder(folder)
+    write_json(_config(shape, dtype, spelling), folder / CONFIG)
+    write_json(_processor(shape), folder / PROCESSOR)
+    write_tokenizer(folder)
+    size = torch.tensor([], dtype=DTYPES[dtype]).element_size()
+    shards = list(_shards(shape, shard_bytes // size))
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(shards, start=1):
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        weights = {
+            name: random_weight(name, size, seed=seed).to(DTYPES[dtype])
+            for name, size in names.items()
+        }
+        save_file(weights, folder / file, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(names, file)
+    total = size * sum(math.prod(size) for names in shards for size in names.values())
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def random_weight(name: str, size: tuple[int, ...], *, seed: int = 0) -> Tensor:
+    """A random float32 tensor for a weight: activations keep their scale from layer to layer."""
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+    noise = torch.empty(size).normal_(generator=generator)
+    if name.endswith(".bias"):
+        return 0.02 * noise
+    if name.endswith("gamma"):
+        return 0.2 + 0.05 * noise
+    if len(size) == 1:  # a norm
+        return 1.0 + 0.1 * noise
+    if "embed_tokens" in name or "row_seperator" in name:
+        return 0.05 * noise
+    return noise.mul_(math.prod(size[1:]) ** -0.5)
+
+
+def _all_tensors(shape: MagmaShape) -> dict[str, tuple[int, ...]]:
+    """Those that are needed and, as in the release, CLIP's head, which is not."""
+    width = shape.vision.widths[-1]
+    return shape.tensors() | {
+        f"{TRUNK}head.norm.weight": (width,),
+        f"{TRUNK}head.norm.bias": (width,),
+        "vision_tower.clip_vision_model.head.proj.weight": (max(1, width // 3), width),
+    }
+
+
+def _shards(shape: MagmaShape, limit: int) -> Iterator[dict[str, tuple[int, ...]]]:
+    """Names and shapes of the tensors of one shard after the other, ``limit`` weights in each."""
+    names: dict[str, tuple[int, ...]] = {}
+    held = 0
+    for name, size in _all_tensors(shape).items():
+        count = math.prod(size)
+        if names and held + count > limit:
+            yield names
+            names, held = {}, 0
+        names[name] = size
+        held += count
+    yield names
+
+
+def _config(shape: MagmaShape, dtype: str, spelling: Spelling) -> dict[str, Any]:
+    vision, text = shape.vision, shape.text
+    native = spelling == "transformers"
+    rope: dict[str, Any] = {"rope_theta": text.rope_theta}
+    if native:
+        rope = {"rope_parameters": {"rope_theta": text.rope_theta, "rope_type": "default"}}
+    return {
+        "architectures": ["MagmaForCausalLM"],
+        "model_type": "magma",
+        "image_token_id" if native else "image_token_index": shape.image_token,
+        "mm_use_image_start_end": shape.image_start_end,
+        "tie_word_embeddings": False,
+        "dtype" if native else "torch_dtype": dtype,
+        "vision_config": {
+            "vision_backbone": "convnextxxlarge",
+            "vision_feature_layer": "clip_vis_dense",
+            "depths": list(vision.depths),
+            "hidden_sizes": list(vision.widths),
+            "img_anyres_strategy": "crop",
+            "img_size": vision.image_size,
+            "max_num_crops": vision.max_tiles,
+            "mm_hidden_size": vision.widths[-1],
+            "mm_projector_type": "mlp2x_gelu",
+            "mm_use_im_start_end": False,
+            "mm_use_row_seperator": shape.row_separator,
+        },
+        "text_config": {
+            "model_type": "llama",
+            "hidden_size": text.width,
+            "intermediate_size": text.hidden,
+            "num_hidden_layers": text.layers,
+            "num_attention_heads": text.heads,
+            "num_key_value_heads": text.kv_heads,
+            "head_dim": text.head_width,
+            "rms_norm_eps": text.eps,
+            "max_position_embeddings": text.max_positions,
+            "vocab_size": text.vocabulary,
+            **rope,
+        },
+    }
+
+
+def _processor(shape: MagmaShape) -> dict[str, Any]:
+    return {
+        "image_processor_type": "MagmaImageProcessor",
+        "anyres_strategy": "crop",
+        "base_img_size": shape.vision.image_size,
+        "num_crops": shape.vision.max_tiles,
+        "do_convert_rgb": True,
+        "image_mean": list(shape.image_mean),
+        "image_std": list(shape.image_std),
+    }
