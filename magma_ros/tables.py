@@ -107,7 +107,7 @@ def bundle_tables(summary: BundleSummary) -> list[Table]:
     cameras = ", ".join(f"{c.name} {c.width} x {c.height}" for c in observation.cameras)
     contract.add_row("cameras", cameras)
     contract.add_row("proprioception", ", ".join(observation.proprioception))
-    contract.add_row("instruction", f"at most {observation.max_tokens} words")
+    contract.add_row("instruction", f"at most {observation.max_tokens} tokens")
     if (point := observation.point) is not None:
         contract.add_row("point", f"of a mark on {point.camera}")
     chunk = f"{action.chunk_length} steps of {action.step_period:g} s in {action.frame}"
@@ -115,6 +115,8 @@ def bundle_tables(summary: BundleSummary) -> list[Table]:
     if (trace := manifest.trace) is not None:
         horizon = f"{trace.times[-1]:g} s ahead in {len(trace.times)} points on {trace.camera}"
         contract.add_row("trace", horizon)
+    if (decoding := manifest.decoding) is not None:
+        contract.add_row("decoding", f"{decoding.length} tokens in parallel")
     contract.add_row("licence", manifest.licence)
     contract.add_row("made by", manifest.provenance.command)
     stages = Table("stage", "kind", "exit", "MFLOP", "weights [kB]", "compute", "weights")

@@ -179,6 +179,7 @@ class ExitReading:
         flops: Floating-point operations spent since the observation came in.
         weight_bytes: Bytes of weights read since the observation came in.
         trace: Where this exit expects the marks to go, or None if it draws no trace.
+        passes: Passes that decoding its action took; 1 where nothing is decoded.
     """
 
     chunk: ActionChunk
@@ -187,6 +188,7 @@ class ExitReading:
     flops: int
     weight_bytes: int
     trace: Trace | None = None
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

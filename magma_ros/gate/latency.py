@@ -16,6 +16,8 @@ are a stage's own: it keeps a sliding window of its runs, each divided by the lo
   fast ones; one hiccup does not move it. Windows are filled with a delay of four runs, because
   only then the load at a run is known from both of its sides: so a step of the load does not
   leave its first runs behind as if they had been noise.
+- *Passes*: a stage that decodes goes through its graphs as often as its answer needs. How often is
+  its own, and part of the window; the load is judged by the time of one pass.
 - *Cold start*: before its first run a stage is judged by a roofline guess.
 
 Two slow runs in a window raise its forecast for as long as they stay in it. A stage that is no
@@ -137,6 +139,7 @@ class LatencyModel:
         # One refused decision in this many may overrun: no more than the quantile allows.
         self._patience = math.ceil(1.0 / (1.0 - quantile) - 1e-9)
         self._runs: defaultdict[str, RunWindow] = defaultdict(lambda: RunWindow(window))
+        self._passes: defaultdict[str, RunWindow] = defaultdict(lambda: RunWindow(window))
         self._load = Load()
         self._waiting: deque[tuple[RunWindow, float]] = deque()
         self._refused: defaultdict[str, Refusals] = defaultdict(lambda: Refusals(self._patience))
@@ -144,21 +147,24 @@ class LatencyModel:
         self._errors: deque[float] = deque(maxlen=JUDGED)
         self._kept: deque[bool] = deque(maxlen=JUDGED)
 
-    def observe(self, stage: Stage, seconds: float) -> None:
-        """Remember that ``stage`` took ``seconds``."""
+    def observe(self, stage: Stage, seconds: float, passes: int = 1) -> None:
+        """Remember that ``stage`` took ``seconds``, in so many passes if it decodes."""
         seconds = max(seconds, SHORTEST)
-        runs = self._runs[stage.name]
+        runs, single = self._runs[stage.name], self._passes[stage.name]
         self._judge_trial(stage, seconds)
         if not runs:  # its first run is all that is known of it
             runs.add(seconds / self._load.now)
+            single.add(seconds / passes / self._load.now)
             return
         self._errors.append(seconds / (runs.median() * self._load.now) - 1.0)
         self._kept.append(seconds <= self._tail(stage))
-        self._load.see(seconds / runs.median())
+        self._load.see(seconds / passes / single.median())
         self._waiting.append((runs, seconds))
-        if len(self._waiting) > SPAN // 2:
-            settled, duration = self._waiting.popleft()
-            settled.add(duration / self._load.settled)
+        self._waiting.append((single, seconds / passes))
+        if len(self._waiting) > 2 * (SPAN // 2):
+            for _ in range(2):
+                settled, duration = self._waiting.popleft()
+                settled.add(duration / self._load.settled)
 
     def forecast(self, stages: Iterable[Stage]) -> float:
         """Time [s] that all of ``stages`` together will hardly exceed.

@@ -101,7 +101,8 @@ def think(
             reading = inference.advance()
         except MagmaError as error:
             return record.verdict(Reason.FAULT, str(error))
-        latency.observe(stages[0], record.ran(stages[0]))
+        passes = 1 if reading is None else reading.passes
+        latency.observe(stages[0], record.ran(stages[0]), passes)
         if reading is None:
             continue
         record.enter(reading)

@@ -47,5 +47,6 @@ def _warm_up(inference: Inference) -> None:
 def _measure(inference: Inference, latency: LatencyModel, clock: Clock) -> None:
     while stages := inference.upcoming:
         began = clock.now()
-        inference.advance()
-        latency.observe(stages[0], clock.now() - began)
+        reading = inference.advance()
+        passes = 1 if reading is None else reading.passes
+        latency.observe(stages[0], clock.now() - began, passes)

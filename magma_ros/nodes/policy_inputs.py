@@ -37,7 +37,7 @@ from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_from_message
 from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
-from magma_ros.policy.manifest import ObservationContract
+from magma_ros.policy.contract import ObservationContract
 from magma_ros.types import MonotonicClock, Observation, Pose
 
 WATCH_PERIOD = 0.25

@@ -33,7 +33,8 @@ from magma_ros.nodes.policy_inputs import PolicyInputs
 from magma_ros.nodes.policy_outputs import PolicyOutputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
 from magma_ros.nodes.subscriptions import subscribe_latched
-from magma_ros.policy.runtime import PolicyError, StagedPolicy
+from magma_ros.policy.pipeline import PolicyError
+from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.share import find_bundle
 from magma_ros.types import (
     ActionChunk,

@@ -15,19 +15,16 @@ from pathlib import Path
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from magma_ros.policy.contract import BundleError, TensorSpec
 from magma_ros.policy.external_data import external_files
-from magma_ros.policy.manifest import (
-    BundleError,
-    BundleFile,
-    StageSpec,
-    TensorSpec,
-    sha256_of,
-)
-from magma_ros.policy.providers import with_options
+from magma_ros.policy.manifest import Manifest, sha256_of
+from magma_ros.policy.providers import CPU, with_options
+from magma_ros.policy.stages import BundleFile, GraphSpec, graphs
 
 ORT_DTYPES = {
     "float32": "tensor(float)",
     "float16": "tensor(float16)",
+    "bfloat16": "tensor(bfloat16)",
     "int64": "tensor(int64)",
     "int32": "tensor(int32)",
     "uint8": "tensor(uint8)",
@@ -56,7 +53,7 @@ def session_options(threads: int) -> ort.SessionOptions:
 
 
 def open_stage(
-    folder: Path, stage: StageSpec, providers: Sequence[str], options: ort.SessionOptions
+    folder: Path, stage: GraphSpec, providers: Sequence[str], options: ort.SessionOptions
 ) -> ort.InferenceSession:
     """Open one stage of the bundle in ``folder``.
 
@@ -85,6 +82,26 @@ def open_stage(
     _compare(path, "input", session.get_inputs(), stage.inputs)
     _compare(path, "output", session.get_outputs(), stage.outputs)
     return session
+
+
+def open_graphs(
+    folder: Path, manifest: Manifest, providers: Sequence[str], options: ort.SessionOptions
+) -> dict[str, ort.InferenceSession]:
+    """Open every graph of the bundle in ``folder``, by the name of its file.
+
+    Args:
+        folder: The bundle.
+        manifest: Its manifest.
+        providers: Execution providers, best first, as from :func:`providers.choose`.
+        options: As from :func:`session_options`.
+
+    Raises:
+        BundleError: As from :func:`open_stage`.
+    """
+    return {
+        graph.file: open_stage(folder, graph, (CPU,) if graph.host else providers, options)
+        for graph in graphs(manifest.stages, manifest.decoding)
+    }
 
 
 def open_tokenizer(folder: Path, entry: BundleFile) -> Tokenizer:
@@ -117,7 +134,7 @@ def _checked(folder: Path, name: str, sha256: str) -> Path:
     return path
 
 
-def _check_external(folder: Path, path: Path, stage: StageSpec) -> None:
+def _check_external(folder: Path, path: Path, stage: GraphSpec) -> None:
     """Refuse weights in other files, unless the manifest lists just these with their checksums."""
     try:
         found = external_files(path)

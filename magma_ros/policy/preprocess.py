@@ -12,7 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from magma_ros.policy.manifest import POINT_INPUT, CameraContract, ObservationContract
+from magma_ros.policy.contract import (
+    ANSWER_POSITIONS,
+    POINT_INPUT,
+    CameraContract,
+    ObservationContract,
+)
+from magma_ros.policy.stages import DecodingContract
 from magma_ros.types import TRACE_GRID, FloatArray, ImageArray, MagmaError, Observation
 
 PAD, UNKNOWN = 0, 1
@@ -29,14 +35,24 @@ class ObservationError(MagmaError):
 class Preprocessor:
     """Turns observations into the graph inputs that the manifest promises."""
 
-    def __init__(self, contract: ObservationContract, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        contract: ObservationContract,
+        tokenizer: Tokenizer,
+        decoding: DecodingContract | None = None,
+    ) -> None:
         self._contract = contract
         self._tokenizer = tokenizer
+        self._decoding = decoding
+        self._special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
         self._instruction: str | None = None
         self._tokens = np.full((1, contract.max_tokens), PAD, np.int64)
+        self._count = 0
 
     def __call__(self, observation: Observation) -> dict[str, npt.NDArray[np.generic]]:
-        """Graph inputs by name: images, proprioception, tokens, point, each with batch size 1.
+        """Graph inputs by name, each with batch size 1.
+
+        Images, proprioception, tokens, point, and the positions of an action that is decoded.
 
         Raises:
             ObservationError: Something is missing, malformed, not finite or not understood.
@@ -48,6 +64,10 @@ class Preprocessor:
         if self._contract.proprioception:
             inputs["proprioception"] = self._proprioception(observation)[np.newaxis]
         inputs["tokens"] = self.tokens(observation.instruction)
+        if self._decoding is not None:
+            # The action's first token is read from the last of the prompt.
+            first = self._decoding.prompt_start + self._count - 1
+            inputs[ANSWER_POSITIONS] = first + np.arange(self._decoding.length)[np.newaxis]
         if self._contract.point is not None:
             inputs[POINT_INPUT] = _point(observation.point)
         elif observation.point is not None:
@@ -61,11 +81,14 @@ class Preprocessor:
             ObservationError: It is empty, too long, or consists of unknown words.
         """
         if instruction != self._instruction:
-            self._tokens = self._tokenise(instruction)
+            ids = self._tokenise(instruction)
+            self._tokens = np.full((1, self._contract.max_tokens), PAD, np.int64)
+            self._tokens[0, : len(ids)] = ids
+            self._count = len(ids)
             self._instruction = instruction
         return self._tokens
 
-    def _tokenise(self, instruction: str) -> npt.NDArray[np.int64]:
+    def _tokenise(self, instruction: str) -> list[int]:
         if not instruction.strip():
             raise ObservationError("the instruction is empty; say what the robot should do")
         if len(instruction) > MAX_CHARACTERS:
@@ -73,20 +96,33 @@ class Preprocessor:
                 f"the instruction has {len(instruction)} characters, but at most "
                 f"{MAX_CHARACTERS} are read; say it in fewer words"
             )
-        ids = self._tokenizer.encode(instruction).ids
-        if all(token in (PAD, UNKNOWN) for token in ids):
-            raise ObservationError(
-                f"the policy knows no word of the instruction '{instruction}'; "
-                f"it knows for example {self._examples()}"
-            )
+        ids = self._in_prompt(instruction) if self._contract.prompt else self._alone(instruction)
         if len(ids) > self._contract.max_tokens:
             raise ObservationError(
                 f"the instruction has {len(ids)} tokens, but the policy reads only "
                 f"{self._contract.max_tokens}; say it in fewer words"
             )
-        tokens = np.full((1, self._contract.max_tokens), PAD, np.int64)
-        tokens[0, : len(ids)] = ids
-        return tokens
+        return ids
+
+    def _alone(self, instruction: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(instruction).ids
+        if all(token in (PAD, UNKNOWN) for token in ids):
+            raise ObservationError(
+                f"the policy knows no word of the instruction '{instruction}'; "
+                f"it knows for example {self._examples()}"
+            )
+        return ids
+
+    def _in_prompt(self, instruction: str) -> list[int]:
+        """The prompt's tokens; a subword vocabulary can write every instruction."""
+        prompt = self._contract.prompt
+        assert prompt is not None
+        if taken := sorted(name for name in self._special if name in instruction):
+            raise ObservationError(
+                f"the instruction holds {taken[0]}, which only the prompt may; leave it out"
+            )
+        text = prompt.text(instruction)
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _examples(self, count: int = 6) -> str:
         vocabulary = self._tokenizer.get_vocab().items()

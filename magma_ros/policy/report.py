@@ -12,15 +12,11 @@ from types import MappingProxyType
 
 from magma_ros.files import read_text
 from magma_ros.policy.bundle import open_stage, open_tokenizer, session_options
-from magma_ros.policy.manifest import (
-    MANIFEST,
-    BundleError,
-    Manifest,
-    StageSpec,
-    read_manifest,
-)
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest
 from magma_ros.policy.providers import CPU
 from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.policy.stages import StageSpec, graphs
 from magma_ros.types import MagmaError
 
 
@@ -87,8 +83,8 @@ def verify(folder: Path, others: Mapping[str, Attempt] = MappingProxyType({})) -
         Check(MANIFEST, None),
         _check(manifest.tokenizer.file, open_tokenizer, folder, manifest.tokenizer),
         *(
-            _check(stage.file, open_stage, folder, stage, (CPU,), options)
-            for stage in manifest.stages
+            _check(graph.file, open_stage, folder, graph, (CPU,), options)
+            for graph in graphs(manifest.stages, manifest.decoding)
         ),
         _check(CARD, _require_text, folder / CARD),
         *(
@@ -134,8 +130,8 @@ def _require_text(path: Path) -> None:
 def _strays(folder: Path, manifest: Manifest, others: Mapping[str, Attempt]) -> list[str]:
     """Names of what lies in the folder and belongs to nothing."""
     known = {MANIFEST, CARD, manifest.tokenizer.file, *others, *COMPANIONS}
-    for stage in manifest.stages:
-        known |= {stage.file, *(entry.file for entry in stage.external)}
+    for graph in graphs(manifest.stages, manifest.decoding):
+        known |= {graph.file, *(entry.file for entry in graph.external)}
     return sorted(path.name for path in folder.iterdir() if path.name not in known)
 
 

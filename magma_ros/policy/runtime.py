@@ -2,44 +2,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a policy stage by stage in ONNX Runtime, with an action to read at every exit.
 
-All shapes are static, so every tensor is allocated once, when the policy loads: each graph input
-and output is bound to its ``OrtValue`` for good, and a stage reads where an earlier one wrote.
-Nothing is allocated or copied between stages. The price is that one policy holds one inference at
-a time: starting the next one ends the last.
+How tensors get from stage to stage is told in :mod:`magma_ros.policy.pipeline`. One policy holds
+one inference at a time: starting the next one ends the last.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from magma_ros.policy import providers as execution
-from magma_ros.policy.bundle import open_stage, open_tokenizer, session_options
-from magma_ros.policy.manifest import (
-    EXIT_OUTPUTS,
-    TRACE_OUTPUT,
-    BundleError,
-    Manifest,
-    StageSpec,
-    TensorSpec,
-    read_manifest,
-)
+from magma_ros.policy.bundle import open_graphs, open_tokenizer, session_options
+from magma_ros.policy.contract import EXIT_OUTPUTS, TRACE_OUTPUT, BundleError
+from magma_ros.policy.manifest import Manifest, read_manifest
+from magma_ros.policy.pipeline import Pipeline, PolicyError, given_tensors
 from magma_ros.policy.preprocess import Preprocessor
+from magma_ros.policy.stages import StageSpec
 from magma_ros.types import (
     TRACE_GRID,
     ActionChunk,
     Confidence,
     ExitReading,
     FloatArray,
-    MagmaError,
     Observation,
     Trace,
 )
@@ -49,10 +40,6 @@ BASE = "base"
 
 MAX_DEFAULT_THREADS = 4
 """Small graphs do not run faster on more."""
-
-
-class PolicyError(MagmaError):
-    """The policy could not produce a usable action."""
 
 
 def default_threads() -> int:
@@ -73,11 +60,11 @@ class StagedPolicy:
         self,
         manifest: Manifest,
         tokenizer: Tokenizer,
-        sessions: Sequence[ort.InferenceSession],
+        sessions: Mapping[str, ort.InferenceSession],
     ) -> None:
         self.manifest = manifest
-        self._preprocess = Preprocessor(manifest.observation, tokenizer)
-        self._pipeline = _Pipeline(manifest, sessions)
+        self._preprocess = Preprocessor(manifest.observation, tokenizer, manifest.decoding)
+        self._pipeline = Pipeline(manifest, sessions)
 
     @classmethod
     def load(
@@ -110,7 +97,7 @@ class StagedPolicy:
         tokenizer = open_tokenizer(folder, manifest.tokenizer)
         options = session_options(threads or default_threads())
         usable = execution.choose(providers)
-        sessions = [open_stage(folder, stage, usable, options) for stage in manifest.stages]
+        sessions = open_graphs(folder, manifest, usable, options)
         return cls(manifest, tokenizer, sessions)
 
     def warm_up(self, runs: int = 3) -> None:
@@ -122,12 +109,15 @@ class StagedPolicy:
         self._feed_blank()
         for _ in range(runs):
             for index in range(len(self.manifest.stages)):
-                self._pipeline.run(index)
+                self._pipeline.run(index, thorough=True)
 
     def rehearse(self) -> Inference:
-        """Begin an inference on a blank observation, to measure how long the stages take."""
+        """Begin an inference on a blank observation, to measure how long the stages take.
+
+        Where actions are decoded, it makes as many passes as decoding may take at most.
+        """
         self._feed_blank()
-        return Inference(self.manifest, self._pipeline, stamp=0.0)
+        return Inference(self.manifest, self._pipeline, stamp=0.0, thorough=True)
 
     def start(self, observation: Observation) -> Inference:
         """Begin an inference on ``observation``; the one before ends.
@@ -139,14 +129,17 @@ class StagedPolicy:
         return Inference(self.manifest, self._pipeline, observation.stamp)
 
     def _feed_blank(self) -> None:
-        blank = self.manifest.observation.tensors()
+        blank = given_tensors(self.manifest)
         self._pipeline.feed({t.name: np.zeros(t.shape, t.dtype) for t in blank})
 
 
 class Inference:
     """The inference of one observation; made by :meth:`StagedPolicy.start`."""
 
-    def __init__(self, manifest: Manifest, pipeline: _Pipeline, stamp: float) -> None:
+    def __init__(
+        self, manifest: Manifest, pipeline: Pipeline, stamp: float, *, thorough: bool = False
+    ) -> None:
+        self._thorough = thorough
         self._manifest = manifest
         self._pipeline = pipeline
         self._serial = pipeline.serial
@@ -181,14 +174,15 @@ class Inference:
             raise PolicyError("this inference has ended because the policy started another one")
         if self._next == len(self._manifest.stages):
             raise PolicyError("the deepest exit has been read; start another inference")
-        self._pipeline.run(self._next)
+        passes = self._pipeline.run(self._next, thorough=self._thorough)
         stage = self._manifest.stages[self._next]
         self._next += 1
-        self._flops += stage.flops
-        self._weight_bytes += stage.weight_bytes
-        return None if stage.depth is None else self._read(stage, stage.depth)
+        share = passes / stage.passes
+        self._flops += round(share * stage.flops)
+        self._weight_bytes += round(share * stage.weight_bytes)
+        return None if stage.depth is None else self._read(stage, stage.depth, passes)
 
-    def _read(self, stage: StageSpec, depth: int) -> ExitReading:
+    def _read(self, stage: StageSpec, depth: int, passes: int) -> ExitReading:
         action, entropy, margin = map(self._pipeline.output, EXIT_OUTPUTS)
         if not all(np.isfinite(values).all() for values in (action, entropy, margin)):
             raise PolicyError(f"stage {stage.name} proposes an action that is not finite")
@@ -201,7 +195,7 @@ class Inference:
         contract = self._manifest.action
         chunk = ActionChunk(self._stamp, contract.step_period, contract.unnormalise(action), depth)
         trace = self._trace(stage)
-        return ExitReading(chunk, confidence, depth, self._flops, self._weight_bytes, trace)
+        return ExitReading(chunk, confidence, depth, self._flops, self._weight_bytes, trace, passes)
 
     def _trace(self, stage: StageSpec) -> Trace | None:
         contract = self._manifest.trace
@@ -211,73 +205,6 @@ class Inference:
         if not np.isfinite(points).all():
             raise PolicyError(f"stage {stage.name} draws a trace that is not finite")
         return Trace(contract.camera, np.array(contract.times), TRACE_GRID * points)
-
-
-class _Pipeline:
-    """The stages with every input and output bound, for good, to one tensor a name.
-
-    The exits share the names of their outputs and hence their tensors: a reading must be copied
-    before the next exit runs.
-
-    Attributes:
-        serial: Counts the observations fed; an inference with another one has lost its tensors.
-    """
-
-    def __init__(self, manifest: Manifest, sessions: Sequence[ort.InferenceSession]) -> None:
-        device = execution.memory_of(sessions)
-        self._tensors = {
-            tensor.name: ort.OrtValue.ortvalue_from_shape_and_type(
-                list(tensor.shape),
-                np.dtype(tensor.dtype),
-                "cpu" if tensor.name in (*EXIT_OUTPUTS, TRACE_OUTPUT) else device,
-            )
-            for tensor in _tensors(manifest)
-        }
-        self._stages = [
-            (stage.name, session, _bind(session, stage, self._tensors))
-            for stage, session in zip(manifest.stages, sessions, strict=True)
-        ]
-        self.serial = 0
-
-    def feed(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Copy an observation's graph inputs to where the stages read them."""
-        for name, values in inputs.items():
-            self._tensors[name].update_inplace(values)
-        self.serial += 1
-
-    def run(self, index: int) -> None:
-        """Run one stage and wait for it.
-
-        Raises:
-            PolicyError: ONNX Runtime fails.
-        """
-        name, session, binding = self._stages[index]
-        try:
-            session.run_with_iobinding(binding)
-        except Exception as error:  # ONNX Runtime's errors share no base class
-            raise PolicyError(f"stage {name} failed: {' '.join(str(error).split())}") from error
-
-    def output(self, name: str) -> FloatArray:
-        """A copy of what the last exit gave under ``name``, without the batch axis, float64."""
-        values: FloatArray = self._tensors[name].numpy()[0].astype(np.float64)
-        return values
-
-
-def _tensors(manifest: Manifest) -> Iterator[TensorSpec]:
-    yield from manifest.observation.tensors()
-    for stage in manifest.stages:
-        yield from stage.outputs
-
-
-def _bind(
-    session: ort.InferenceSession, stage: StageSpec, tensors: Mapping[str, ort.OrtValue]
-) -> ort.IOBinding:
-    binding = session.io_binding()
-    for tensor in stage.inputs:
-        binding.bind_ortvalue_input(tensor.name, tensors[tensor.name])
-    for tensor in stage.outputs:
-        binding.bind_ortvalue_output(tensor.name, tensors[tensor.name])
-    return binding
 
 
 def _rms(action: FloatArray, previous: FloatArray | None) -> float:

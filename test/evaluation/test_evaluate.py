@@ -26,7 +26,8 @@ from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.report.tables import evaluation_tables
 from magma_ros.evaluation.world import Control, Scene
 from magma_ros.gate.gates import FixedDepth
-from magma_ros.policy.manifest import MANIFEST, BundleError, read_manifest
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import MANIFEST, read_manifest
 from magma_ros.share import find_bundle
 from magma_ros.sim.failures import Failure
 from magma_ros.sim.simulation import Simulation

@@ -17,7 +17,8 @@ from magma_ros.models.training.checkpoint import Recipe, load_policy, read_recip
 from magma_ros.models.training.config import StartConfig, load_config
 from magma_ros.models.training.restore import recipe_of, restore_bundle
 from magma_ros.models.training.train import Trainer
-from magma_ros.policy.manifest import BundleError, read_manifest
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import share_file
 
 

@@ -24,7 +24,7 @@ from magma_ros.nodes import convert, names
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.policy_inputs import PolicyInputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
-from magma_ros.policy.manifest import CameraContract, ObservationContract
+from magma_ros.policy.contract import CameraContract, ObservationContract
 
 CONTRACT = ObservationContract(
     cameras=tuple(CameraContract(name=name, height=8, width=8) for name in ("front", "wrist")),

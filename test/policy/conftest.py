@@ -21,7 +21,9 @@ import pytest
 import yaml
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from magma_ros.policy import contract as c
 from magma_ros.policy import manifest as m
+from magma_ros.policy import stages as s
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import Observation
 
@@ -29,13 +31,13 @@ if TYPE_CHECKING:
     import onnx
 
 K, TOKENS, HIDDEN = 4, 8, 16
-TRACE = m.TraceContract(camera="front", times=(0.2, 0.4, 0.6))
+TRACE = c.TraceContract(camera="front", times=(0.2, 0.4, 0.6))
 WORDS = ("pick", "push", "reach", "the", "red", "green", "blue", "cube", "to", "zone")
 ONNX_DTYPES = {"float32": "FLOAT", "uint8": "UINT8", "int64": "INT64"}
 
 
-def _tensor(name: str, dtype: str, *shape: int) -> m.TensorSpec:
-    return m.TensorSpec(name=name, dtype=dtype, shape=shape)
+def _tensor(name: str, dtype: str, *shape: int) -> c.TensorSpec:
+    return c.TensorSpec(name=name, dtype=dtype, shape=shape)
 
 
 def _save(folder: Path, name: str, nodes, weights, inputs, outputs) -> None:
@@ -117,17 +119,17 @@ def _think(folder, rng, name, inputs, outputs):
 
 
 def _readings(*, draws: bool):
-    exits = [_tensor(name, "float32", 1, K, 7) for name in m.EXIT_OUTPUTS]
+    exits = [_tensor(name, "float32", 1, K, 7) for name in c.EXIT_OUTPUTS]
     return [*exits, TRACE.tensor()] if draws else exits
 
 
-def build_bundle(folder: Path, point: m.PointContract | None = None) -> None:
+def build_bundle(folder: Path, point: c.PointContract | None = None) -> None:
     """Write the whole bundle into ``folder``; its first look may take a point."""
     rng = np.random.default_rng(0)
-    observation = m.ObservationContract(
+    observation = c.ObservationContract(
         cameras=(
-            m.CameraContract(name="front", height=12, width=16),
-            m.CameraContract(name="wrist", height=8, width=8),
+            c.CameraContract(name="front", height=12, width=16),
+            c.CameraContract(name="wrist", height=8, width=8),
         ),
         proprioception=("ee_x", "ee_y", "gripper_opening"),
         max_tokens=TOKENS,
@@ -150,7 +152,7 @@ def build_bundle(folder: Path, point: m.PointContract | None = None) -> None:
     def stage(name, kind, inputs, outputs, depth):
         file = f"{name}.onnx"
         size = (folder / file).stat().st_size
-        return m.StageSpec(
+        return s.StageSpec(
             name=name, kind=kind, file=file, sha256=m.sha256_of(folder / file), flops=2 * size,
             weight_bytes=size, inputs=inputs, outputs=outputs, exit=depth,
         )  # fmt: skip
@@ -167,7 +169,7 @@ def build_bundle(folder: Path, point: m.PointContract | None = None) -> None:
         description="Random weights.",
         licence="Apache-2.0",
         created=date(2026, 1, 2),
-        action=m.ActionContract(
+        action=c.ActionContract(
             chunk_length=K,
             step_period=0.1,
             frame="base",
@@ -177,7 +179,7 @@ def build_bundle(folder: Path, point: m.PointContract | None = None) -> None:
         ),
         observation=observation,
         trace=TRACE,
-        tokenizer=m.BundleFile(
+        tokenizer=s.BundleFile(
             file="tokenizer.json", sha256=m.sha256_of(folder / "tokenizer.json")
         ),
         stages=stages,
@@ -211,7 +213,7 @@ def pointing_bundle(tmp_path_factory) -> Path:
     """The same bundle, but its policy takes the place of a mark; no test may change it."""
     folder = tmp_path_factory.mktemp("pointing") / "tiny"
     folder.mkdir()
-    build_bundle(folder, m.PointContract(camera="front"))
+    build_bundle(folder, c.PointContract(camera="front"))
     return folder
 
 

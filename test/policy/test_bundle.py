@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from magma_ros.policy.manifest import BundleError, sha256_of
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import sha256_of
+from magma_ros.policy.pipeline import PolicyError
 from magma_ros.policy.report import inspect, verify
-from magma_ros.policy.runtime import PolicyError, StagedPolicy
+from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.tables import bundle_tables
 
 

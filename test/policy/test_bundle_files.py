@@ -13,16 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
 
 from magma_ros.cli import main
+from magma_ros.policy.contract import BundleError
 from magma_ros.policy.external_data import external_files
-from magma_ros.policy.manifest import (
-    BundleError,
-    StageSpec,
-    read_manifest,
-    sha256_of,
-    write_manifest,
-)
+from magma_ros.policy.manifest import read_manifest, sha256_of, write_manifest
 from magma_ros.policy.report import verify
 from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.policy.stages import StageSpec
 from magma_ros.share import find_bundle
 
 

@@ -5,12 +5,8 @@
 import numpy as np
 import pytest
 
-from magma_ros.policy.manifest import (
-    MANIFEST,
-    BundleError,
-    read_manifest,
-    write_manifest,
-)
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import MANIFEST, read_manifest, write_manifest
 from magma_ros.types import MagmaError
 
 

@@ -10,9 +10,11 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from magma_ros.policy.manifest import BundleError, read_manifest
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import read_manifest
+from magma_ros.policy.pipeline import PolicyError
 from magma_ros.policy.preprocess import ObservationError
-from magma_ros.policy.runtime import PolicyError, StagedPolicy
+from magma_ros.policy.runtime import StagedPolicy
 
 READINGS = ("action", "entropy", "margin", "trace")
 

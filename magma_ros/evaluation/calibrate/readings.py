@@ -30,7 +30,8 @@ from magma_ros.gate.handover import Provisional
 from magma_ros.gate.interface import Gate, Memoryless
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
-from magma_ros.policy.manifest import ActionContract, Manifest
+from magma_ros.policy.contract import ActionContract
+from magma_ros.policy.manifest import Manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import ActionChunk, Budget, ExitReading, MonotonicClock, Observation, Verdict
 

@@ -20,11 +20,12 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
 from magma_ros.evaluation.error import EvaluationError
 from magma_ros.files import read_yaml
-from magma_ros.policy.manifest import Manifest, StageSpec
+from magma_ros.policy.manifest import Manifest
+from magma_ros.policy.stages import StageSpec
 from magma_ros.share import share_directory, share_file
 
 TAIL_DRAWS = 20_000
@@ -75,12 +76,12 @@ class Pass(_Profile):
     Attributes:
         flops: Floating-point operations.
         weight_bytes: Bytes of weights read.
-        times: How often it is made.
+        times: How often it is made, on average.
     """
 
     flops: NonNegativeFloat
     weight_bytes: NonNegativeFloat
-    times: PositiveInt = 1
+    times: PositiveFloat = 1.0
 
     def scaled(self, share: float) -> Pass:
         """The part of this pass that falls to a stage with that share of the work."""
@@ -115,7 +116,7 @@ class PricedStage:
 class CostTable(_Profile):
     """What a whole policy costs, to be spread over the stages of a small one.
 
-    All looks together make the passes of ``look``, all thinks together those of ``think``; among
+    All looks together make the passes of ``look``, all other stages those of ``think``; among
     themselves they share them as they share the operations of the small policy.
 
     Attributes:
@@ -130,18 +131,14 @@ class CostTable(_Profile):
 
     def price(self, stages: Sequence[StageSpec]) -> tuple[PricedStage, ...]:
         """The stages at the price of this table."""
-        totals = {
-            kind: sum(stage.flops for stage in stages if stage.kind == kind)
-            for kind in ("look", "think")
-        }
-        passes = {"look": self.look, "think": self.think}
+        looks = sum(stage.flops for stage in stages if stage.kind == "look") or 1
+        others = sum(stage.flops for stage in stages if stage.kind != "look") or 1
         return tuple(
             PricedStage(
                 stage.name,
-                tuple(
-                    each.scaled(stage.flops / (totals[stage.kind] or 1))
-                    for each in passes[stage.kind]
-                ),
+                tuple(each.scaled(stage.flops / looks) for each in self.look)
+                if stage.kind == "look"
+                else tuple(each.scaled(stage.flops / others) for each in self.think),
             )
             for stage in stages
         )
@@ -191,10 +188,12 @@ def price(manifest: Manifest, costs: str | None) -> tuple[PricedStage, ...]:
     """
     if costs is not None:
         return load_costs(costs).price(manifest.stages)
-    return tuple(
-        PricedStage(stage.name, (Pass(flops=stage.flops, weight_bytes=stage.weight_bytes),))
-        for stage in manifest.stages
-    )
+    return tuple(PricedStage(stage.name, (_one_pass(stage),)) for stage in manifest.stages)
+
+
+def _one_pass(stage: StageSpec) -> Pass:
+    times = stage.passes
+    return Pass(flops=stage.flops / times, weight_bytes=stage.weight_bytes / times, times=times)
 
 
 def repriced(manifest: Manifest, stages: Sequence[PricedStage]) -> Manifest:

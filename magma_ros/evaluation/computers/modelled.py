@@ -95,6 +95,7 @@ class ModelledComputer:
         stages = price(manifest, conditions.costs)
         self._stages = {stage.name: stage for stage in stages}
         self._typical = {stage.name: hardware.seconds(stage) for stage in stages}
+        self._passes = {stage.name: stage.passes for stage in manifest.stages}
         self._full_depth = hardware.full_depth(stages, QUANTILE)
         self._jitter = hardware.jitter
         self._slowness = conditions.slowness
@@ -122,10 +123,16 @@ class ModelledComputer:
         """A stage as it is there."""
         return self._stages[name]
 
-    def run(self, stage: PricedStage) -> None:
-        """Let the time pass that a run of ``stage`` takes now."""
+    def run(self, stage: PricedStage, passes: int | None = None) -> None:
+        """Let the time pass that a run of ``stage`` takes now.
+
+        Args:
+            stage: One of the policy's.
+            passes: Passes that it made if it decodes, or None for as many as on average.
+        """
         began = self.clock.now()
-        factor = self._pace * self._load.at(began) * float(self._jitter.draw(self._rng, ()))
+        share = 1.0 if passes is None else passes / self._passes[stage.name]
+        factor = share * self._pace * self._load.at(began) * float(self._jitter.draw(self._rng, ()))
         self.clock.sleep_until(began + factor * self._typical[stage.name])
 
     def _rehearse(self) -> None:
@@ -156,8 +163,10 @@ class _Hosted:
         return [self._computer.priced(stage.name) for stage in self._inference.upcoming]
 
     def advance(self) -> ExitReading | None:
-        self._computer.run(self.upcoming[0])
-        return self._inference.advance()
+        stage = self.upcoming[0]
+        reading = self._inference.advance()
+        self._computer.run(stage, None if reading is None else reading.passes)
+        return reading
 
 
 class ModelledThinker:

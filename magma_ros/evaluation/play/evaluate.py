@@ -39,7 +39,8 @@ from magma_ros.evaluation.play.workers import spread
 from magma_ros.evaluation.suites import find_suite
 from magma_ros.evaluation.world import Control, Scene
 from magma_ros.gate.gates import make_gate
-from magma_ros.policy.manifest import MANIFEST, BundleError, Manifest, read_manifest, sha256_of
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
 from magma_ros.types import TRACE_MARKS
 
 FORMAT = "magma-evaluation/1"

@@ -28,18 +28,11 @@ from magma_ros.models.network.graphs import StageGraph, run_stages, tensor_spec
 from magma_ros.models.network.normalisation import NORMALISED
 from magma_ros.models.training.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.training.rollout import observation_contract
+from magma_ros.policy.contract import ActionContract, TraceContract
 from magma_ros.policy.external_data import external_files
-from magma_ros.policy.manifest import (
-    ActionContract,
-    BundleFile,
-    Manifest,
-    Provenance,
-    StageSpec,
-    TraceContract,
-    sha256_of,
-    write_manifest,
-)
+from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_manifest
 from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.policy.stages import BundleFile, StageSpec
 from magma_ros.sim.simulation import ENV_STEP
 
 Precision = Literal["int8", "fp32"]

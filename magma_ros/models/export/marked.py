@@ -23,7 +23,8 @@ import numpy as np
 
 from magma_ros.evaluation.figures.statistics import wilson_interval
 from magma_ros.policy.manifest import read_manifest
-from magma_ros.policy.runtime import PolicyError, StagedPolicy
+from magma_ros.policy.pipeline import PolicyError
+from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.sim.language import base_of, marked_instructions
 from magma_ros.sim.simulation import ENV_STEP, Simulation
 from magma_ros.sim.suite import load_suite

@@ -33,7 +33,7 @@ from magma_ros.models.network.graphs import StageGraph
 from magma_ros.models.network.losses import Batch, Losses
 from magma_ros.models.network.network import IMAGE_MEAN, IMAGE_STD, PAD, Inputs
 from magma_ros.models.network.policy import Policy
-from magma_ros.policy.manifest import EXIT_OUTPUTS
+from magma_ros.policy.contract import EXIT_OUTPUTS
 from magma_ros.types import ACTION_DIMS, GRIPPER
 
 

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from magma_ros.models.network.actions import decode
 from magma_ros.models.network.config import CameraConfig, PolicyConfig
 from magma_ros.models.network.network import FirstLookStage, LookStage, ThinkStage
-from magma_ros.policy.manifest import EXIT_OUTPUTS, POINT_INPUT, TRACE_OUTPUT, TensorSpec
+from magma_ros.policy.contract import EXIT_OUTPUTS, POINT_INPUT, TRACE_OUTPUT, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

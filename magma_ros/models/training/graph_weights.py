@@ -19,8 +19,8 @@ import torch
 from onnx import NodeProto, numpy_helper
 from torch import Tensor
 
+from magma_ros.policy.contract import BundleError
 from magma_ros.policy.external_data import external_files
-from magma_ros.policy.manifest import BundleError
 from magma_ros.types import FloatArray
 
 STAGE = "stage."

@@ -27,7 +27,8 @@ from magma_ros.models.training.checkpoint import Recipe
 from magma_ros.models.training.config import TrainingConfig
 from magma_ros.models.training.graph_weights import graph_weights
 from magma_ros.policy.bundle import open_tokenizer
-from magma_ros.policy.manifest import BundleError, Manifest, read_manifest, sha256_of
+from magma_ros.policy.contract import BundleError
+from magma_ros.policy.manifest import Manifest, read_manifest, sha256_of
 
 Weights = dict[str, Tensor]
 

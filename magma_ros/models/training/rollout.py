@@ -15,7 +15,7 @@ from magma_ros.models.network.network import Inputs
 from magma_ros.models.network.normalisation import denormalise
 from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.checkpoint import Recipe
-from magma_ros.policy.manifest import (
+from magma_ros.policy.contract import (
     POINT_INPUT,
     CameraContract,
     ObservationContract,

@@ -1,0 +1,265 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy takes and what its actions mean: the parts of a bundle's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from magma_ros.types import ACTION_DIMS, GRIPPER, TRACE_MARKS, FloatArray, MagmaError
+
+EXIT_OUTPUTS = ("action", "entropy", "margin")
+"""Outputs of every stage with an exit; they are read by the runtime, never by a later stage."""
+
+POINT_INPUT = "point"
+"""Input for the place that the instruction names by a mark."""
+
+TRACE_OUTPUT = "trace"
+"""Output of the exits that draw a trace; read by the runtime alone, like the others."""
+
+INSTRUCTION = "{instruction}"
+"""The place of the instruction in a prompt."""
+
+CHOICE = "choice"
+"""The tokens of an action as a decoding exit chooses them, and as the next draft takes them."""
+
+ANSWER_POSITIONS = "answer_positions"
+"""Positions of the tokens that an action is decoded from, which depend on the prompt's length."""
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$")]
+# A plain name: a bundle never reaches outside its own folder.
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+DType = Literal["float32", "float16", "bfloat16", "int64", "int32", "uint8", "int8", "bool"]
+
+
+class BundleError(MagmaError):
+    """A policy bundle is missing, damaged or contradicts itself."""
+
+
+class Contract(BaseModel):
+    """A part of the manifest: no field is unknown, and none changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ActionContract(Contract):
+    """Units, frame and normalisation of the actions.
+
+    Attributes:
+        dims: Names of the seven columns, as in :data:`magma_ros.types.ACTION_DIMS`.
+        chunk_length: Steps K in a chunk.
+        step_period: Duration of one step [s].
+        frame: Frame of the displacements: ``base``, or a robot's own name of its base frame.
+        bins: Bins a dimension on the normalised range [-1, 1], or None where the network gives
+            plain numbers.
+        q01: 1st percentile of each dimension in the training data [m, rad]; maps to -1.
+        q99: 99th percentile, maps to 1.
+        mask: False where a dimension passes through without un-normalisation (the gripper).
+        statistics: Which data the percentiles are of, if the policy learned from several.
+    """
+
+    dims: tuple[str, ...] = ACTION_DIMS
+    chunk_length: PositiveInt
+    step_period: PositiveFloat
+    frame: Text
+    bins: Annotated[int, Field(ge=2)] | None = 255
+    q01: tuple[float, ...]
+    q99: tuple[float, ...]
+    mask: tuple[bool, ...]
+    statistics: Text | None = None
+
+    @field_validator("dims")
+    @classmethod
+    def _dims_are_magmas(cls, dims: tuple[str, ...]) -> tuple[str, ...]:
+        if dims != ACTION_DIMS:
+            raise ValueError(f"the dimensions must be {', '.join(ACTION_DIMS)}, in this order")
+        return dims
+
+    @field_validator("q01", "q99", "mask")
+    @classmethod
+    def _one_per_dimension(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(values) != len(ACTION_DIMS):
+            raise ValueError(f"{len(ACTION_DIMS)} entries are needed, found {len(values)}")
+        return values
+
+    @model_validator(mode="after")
+    def _ranges_are_usable(self) -> Self:
+        if self.mask[GRIPPER]:
+            raise ValueError("mask must be false for the gripper, which passes through as 0..1")
+        for name, low, high, scaled in zip(self.dims, self.q01, self.q99, self.mask, strict=True):
+            if scaled and low >= high:
+                raise ValueError(f"q01 must lie below q99 for {name}, found {low:g} and {high:g}")
+        return self
+
+    def unnormalise(self, action: FloatArray) -> FloatArray:
+        """Map (..., 7) from [-1, 1] to [m] and [rad], as Magma and OpenVLA do.
+
+        ``x = (v + 1) / 2 * (q99 - q01) + q01`` where ``mask`` is true, and ``x = v`` elsewhere.
+        """
+        low, high = np.array(self.q01), np.array(self.q99)
+        return np.where(self.mask, 0.5 * (action + 1.0) * (high - low) + low, action)
+
+
+class CameraContract(Contract):
+    """One image the policy takes: the camera's name and the size [px] it was trained on."""
+
+    name: Name
+    height: PositiveInt
+    width: PositiveInt
+
+
+class TensorSpec(Contract):
+    """Name, dtype and full static shape of one input or output of a stage."""
+
+    name: Name
+    dtype: DType
+    shape: tuple[PositiveInt, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
+
+
+class PointContract(Contract):
+    """The place that an instruction names by a mark, and the camera whose image it lies in."""
+
+    camera: Name
+
+    def tensor(self) -> TensorSpec:
+        """The graph input: column and row from 0 to 1, then 1; or zeros for no place."""
+        return TensorSpec(name=POINT_INPUT, dtype="float32", shape=(1, 3))
+
+
+class PromptContract(Contract):
+    """How an instruction becomes the last part of a prompt, in tokens of a subword vocabulary.
+
+    What comes before it (the system's message, the image) is constant and part of the graphs.
+
+    Attributes:
+        template: The text with ``{instruction}`` in the place of the instruction; names of the
+            tokenizer's special tokens in it stand for these.
+        lower: Whether instructions are written in lower case, as in training.
+    """
+
+    template: Annotated[str, StringConstraints(min_length=1)]
+    lower: bool = True
+
+    @field_validator("template")
+    @classmethod
+    def _has_one_place(cls, template: str) -> str:
+        if template.count(INSTRUCTION) != 1:
+            raise ValueError(f"the template must hold {INSTRUCTION} exactly once")
+        return template
+
+    def text(self, instruction: str) -> str:
+        """The text to be turned into tokens."""
+        told = instruction.lower() if self.lower else instruction
+        return self.template.replace(INSTRUCTION, told)
+
+
+class ObservationContract(Contract):
+    """Inputs of the policy.
+
+    Attributes:
+        cameras: The images.
+        proprioception: Names of the measured values, in the order the network takes them.
+        max_tokens: Length T that an instruction, or the prompt that it becomes a part of, is padded
+            to.
+        prompt: The prompt around it, or None if the instruction enters alone.
+        point: How it takes the place that an instruction names by a mark, or None if it takes none.
+    """
+
+    cameras: Annotated[tuple[CameraContract, ...], Field(min_length=1)]
+    proprioception: tuple[Name, ...]
+    max_tokens: PositiveInt
+    prompt: PromptContract | None = None
+    point: PointContract | None = None
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_known(self) -> Self:
+        reject_duplicates("camera", [camera.name for camera in self.cameras])
+        reject_duplicates("proprioception field", self.proprioception)
+        if self.point is not None:
+            require_camera("point", self.point.camera, self.cameras)
+        return self
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The graph inputs an observation supplies."""
+        images = (
+            TensorSpec(name=f"image_{c.name}", dtype="uint8", shape=(1, c.height, c.width, 3))
+            for c in self.cameras
+        )
+        given = [TensorSpec(name="tokens", dtype="int64", shape=(1, self.max_tokens))]
+        if width := len(self.proprioception):
+            shape = (1, width)
+            given.insert(0, TensorSpec(name="proprioception", dtype="float32", shape=shape))
+        if self.point is not None:
+            given.append(self.point.tensor())
+        return (*images, *given)
+
+
+class TraceContract(Contract):
+    """Predicted image positions of the gripper and the target.
+
+    The graphs give points from 0 at the left and upper edge of the image to 1 at the right and
+    lower one; a mark that leaves the picture lies outside.
+
+    Attributes:
+        camera: The camera whose image the points lie in.
+        times: Times of the H points after the observation [s], increasing.
+    """
+
+    camera: Name
+    times: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+
+    @field_validator("times")
+    @classmethod
+    def _times_increase(cls, times: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= sooner for sooner, later in pairwise(times)):
+            raise ValueError(f"the times must increase, found {', '.join(map(str, times))}")
+        return times
+
+    def tensor(self) -> TensorSpec:
+        """The output of a stage that draws the trace."""
+        shape = (1, len(self.times), len(TRACE_MARKS), 2)
+        return TensorSpec(name=TRACE_OUTPUT, dtype="float32", shape=shape)
+
+
+def reject_duplicates(what: str, names: Iterable[str]) -> None:
+    """Refuse names of which one appears twice.
+
+    Raises:
+        ValueError: One does.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name} appears twice")
+        seen.add(name)
+
+
+def require_camera(section: str, name: str, cameras: Iterable[CameraContract]) -> None:
+    """Refuse a camera that the policy does not take.
+
+    Raises:
+        ValueError: It is none of ``cameras``.
+    """
+    known = [camera.name for camera in cameras]
+    if name not in known:
+        raise ValueError(f"{section}.camera {name} is none of the policy's: {', '.join(known)}")

@@ -1,0 +1,213 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The graphs of a bundle with their tensors, ready to run in order.
+
+All shapes are static, so every tensor is allocated once, when the policy loads: each graph input
+and output is bound to its ``OrtValue`` for good, and a stage reads where an earlier one wrote.
+Nothing is allocated or copied between stages, but for what a graph that decodes hands on to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from magma_ros.policy import providers as execution
+from magma_ros.policy.contract import (
+    ANSWER_POSITIONS,
+    CHOICE,
+    EXIT_OUTPUTS,
+    TRACE_OUTPUT,
+    TensorSpec,
+)
+from magma_ros.policy.decoding import TokenLoop
+from magma_ros.policy.manifest import Manifest
+from magma_ros.policy.stages import DecodingContract, GraphSpec, StageSpec
+from magma_ros.types import FloatArray, MagmaError
+
+ON_CPU = (*EXIT_OUTPUTS, TRACE_OUTPUT, CHOICE, ANSWER_POSITIONS)
+"""Tensors that are written or read here, whatever runs the graphs."""
+
+BFLOAT16 = 16
+"""The number of bfloat16, which NumPy lacks, among ONNX's element types."""
+
+Sessions = Mapping[str, ort.InferenceSession]
+"""The open graphs by the name of their file."""
+
+Values = Mapping[str, ort.OrtValue]
+
+
+class PolicyError(MagmaError):
+    """The policy could not produce a usable action."""
+
+
+class Pipeline:
+    """The stages with every input and output bound, for good, to one tensor a name.
+
+    The exits share the names of their outputs and hence their tensors: a reading must be copied
+    before the next exit runs.
+
+    Args:
+        manifest: Of the bundle.
+        sessions: Its graphs.
+
+    Attributes:
+        serial: Counts the observations fed; an inference with another one has lost its tensors.
+    """
+
+    def __init__(self, manifest: Manifest, sessions: Sessions) -> None:
+        self._tensors = _allocate(manifest, sessions)
+        self._stages: list[_Graph | TokenLoop] = []
+        decoder = None
+        if manifest.decoding is not None:
+            decoder = _Decoder(manifest.decoding, sessions, self._tensors)
+        for stage in manifest.stages:
+            if decoder is not None and stage.kind == "decode":
+                self._stages.append(decoder.loop(stage))
+                continue
+            session = sessions[stage.file]
+            self._stages.append(_Graph(stage, session, _bind(session, stage, self._tensors)))
+            if decoder is not None and stage.kind == "think":
+                decoder.extend(stage)
+        self.serial = 0
+
+    def feed(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Copy an observation's graph inputs to where the stages read them."""
+        for name, values in inputs.items():
+            self._tensors[name].update_inplace(values)
+        self.serial += 1
+
+    def run(self, index: int, *, thorough: bool = False) -> int:
+        """Run one stage and wait for it.
+
+        Args:
+            index: Of the stage.
+            thorough: Whether a stage that decodes makes as many passes as it ever may.
+
+        Returns:
+            How many passes it took: 1 unless it decodes.
+
+        Raises:
+            PolicyError: ONNX Runtime fails.
+        """
+        stage = self._stages[index]
+        if isinstance(stage, TokenLoop):
+            return stage.run(thorough=thorough)
+        stage()
+        return 1
+
+    def output(self, name: str) -> FloatArray:
+        """A copy of what the last exit gave under ``name``, without the batch axis, float64."""
+        values: FloatArray = self._tensors[name].numpy()[0].astype(np.float64)
+        return values
+
+
+class _Graph:
+    """A graph bound to its tensors; calling it runs it."""
+
+    def __init__(
+        self, spec: GraphSpec, session: ort.InferenceSession, binding: ort.IOBinding
+    ) -> None:
+        self._name, self._session, self._binding = spec.name, session, binding
+
+    def __call__(self) -> None:
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            reason = " ".join(str(error).split())
+            raise PolicyError(f"stage {self._name} failed: {reason}") from error
+
+
+class _Decoder:
+    """What decodes: the draft, and the thinks so far, bound to what they read while decoding."""
+
+    def __init__(self, contract: DecodingContract, sessions: Sessions, tensors: Values) -> None:
+        self._contract, self._sessions, self._tensors = contract, sessions, tensors
+        self._memory = execution.memory_of(list(sessions.values()))
+        draft, session = contract.draft, sessions[contract.draft.file]
+        self._state = self._new(draft.outputs[0])
+        binding = session.io_binding()
+        binding.bind_ortvalue_input(CHOICE, tensors[CHOICE])
+        binding.bind_ortvalue_output(draft.outputs[0].name, self._state)
+        self._graphs = [_Graph(draft, session, binding)]
+
+    def extend(self, think: StageSpec) -> None:
+        """Append a think."""
+        session = self._sessions[think.file]
+        state, positions, past = think.inputs
+        made, memory = think.outputs
+        after = self._new(self._contract.output(think))
+        binding = session.io_binding()
+        binding.bind_ortvalue_input(state.name, self._state)
+        binding.bind_ortvalue_input(positions.name, self._tensors[ANSWER_POSITIONS])
+        binding.bind_ortvalue_input(past.name, self._tensors[memory.name])
+        # The longer memory is no output of the binding, so it is dropped after the run.
+        binding.bind_ortvalue_output(made.name, after)
+        self._graphs.append(_Graph(think, session, binding))
+        self._state = after
+
+    def loop(self, stage: StageSpec) -> TokenLoop:
+        """The passes of a decoding stage through the thinks so far."""
+        session = self._sessions[stage.file]
+        binding = session.io_binding()
+        for tensor in stage.inputs:
+            binding.bind_ortvalue_input(tensor.name, self._state)
+        for tensor in stage.outputs:
+            binding.bind_ortvalue_output(tensor.name, self._tensors[tensor.name])
+        graphs = [*self._graphs, _Graph(stage, session, binding)]
+        return TokenLoop(graphs, self._tensors[CHOICE])
+
+    def _new(self, tensor: TensorSpec) -> ort.OrtValue:
+        return _value(tensor, self._memory)
+
+
+def given_tensors(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """Everything that follows from an observation alone."""
+    given = manifest.observation.tensors()
+    return given if manifest.decoding is None else (*given, manifest.decoding.positions)
+
+
+def _allocate(manifest: Manifest, sessions: Sessions) -> dict[str, ort.OrtValue]:
+    """A tensor for everything that is given or made outside the decoding."""
+    memory = execution.memory_of(
+        [sessions[stage.file] for stage in manifest.stages if not stage.host]
+    )
+    on_cpu = {
+        *ON_CPU,
+        *(
+            t.name
+            for stage in manifest.stages
+            if stage.host
+            for t in (*stage.inputs, *stage.outputs)
+        ),
+    }
+    return {
+        tensor.name: _value(tensor, "cpu" if tensor.name in on_cpu else memory)
+        for tensor in _tensors(manifest)
+    }
+
+
+def _value(tensor: TensorSpec, memory: str) -> ort.OrtValue:
+    """A tensor of zeros."""
+    shape = list(tensor.shape)
+    if tensor.dtype == "bfloat16":
+        return ort.OrtValue.ortvalue_from_shape_and_type(shape, BFLOAT16, memory)
+    return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, tensor.dtype), memory)
+
+
+def _tensors(manifest: Manifest) -> Iterator[TensorSpec]:
+    yield from given_tensors(manifest)
+    for stage in manifest.stages:
+        yield from stage.outputs
+
+
+def _bind(session: ort.InferenceSession, stage: StageSpec, tensors: Values) -> ort.IOBinding:
+    binding = session.io_binding()
+    for tensor in stage.inputs:
+        binding.bind_ortvalue_input(tensor.name, tensors[tensor.name])
+    for tensor in stage.outputs:
+        binding.bind_ortvalue_output(tensor.name, tensors[tensor.name])
+    return binding
