@@ -30,6 +30,7 @@ from magma_ros.cli.episodes import episodes_app
 from magma_ros.cli.evaluation import eval_app
 from magma_ros.cli.learning_bench import corrections, marks
 from magma_ros.cli.machine import doctor
+from magma_ros.cli.marking import mark, trace
 from magma_ros.cli.operator import console
 from magma_ros.cli.run import demo, launch
 from magma_ros.cli.training import export, train
@@ -55,6 +56,8 @@ for command in (
     bench_app,
     bundle_app,
     episodes_app,
+    mark,
+    trace,
     doctor,
 ):
     app.command(command)

@@ -2,11 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces appear where they say, in the colour of their mark, on a copy."""
 
+import re
+
 import numpy as np
 import pytest
 
+from magma_ros.console.server import STATIC
 from magma_ros.perception.marks import Mark
-from magma_ros.perception.overlay import COLOURS, draw_marks, draw_paths, draw_trace
+from magma_ros.perception.overlay import (
+    COLOURS,
+    DIGIT_SHARE,
+    DISC,
+    DISC_SHARE,
+    PATHS,
+    draw_marks,
+    draw_numbers,
+    draw_paths,
+    draw_trace,
+)
 from magma_ros.types import TRACE_GRID, Trace
 
 GREY = 90
@@ -71,11 +84,11 @@ def make_mark(number, column, row, half=12.0):
 
 
 @pytest.mark.parametrize("size", [(96, 96), (480, 640)])
-def test_a_mark_is_a_white_number_on_a_black_disc_at_its_point(size):
+def test_a_mark_is_a_white_number_on_a_red_disc_at_its_point(size):
     grey = np.full((*size, 3), GREY, np.uint8)
     drawn = draw_marks(grey, [make_mark(7, 64.0, 128.0)])
     middle = np.array([64.0 / 256 * size[1], 128.0 / 256 * size[0]])
-    rows, columns = np.nonzero((drawn == 0).all(axis=-1))
+    rows, columns = np.nonzero((drawn == DISC).all(axis=-1))
     near = np.hypot(columns - middle[0], rows - middle[1]) < 0.05 * size[1]
     assert near.sum() > 40
     rows, columns = np.nonzero((drawn > 150).all(axis=-1))
@@ -88,3 +101,35 @@ def test_marks_at_the_edge_of_and_beyond_the_picture_do_no_harm(image):
     marks = [make_mark(n, *at) for n, at in enumerate([(0.0, 0.0), (256.0, 256.0), (0.0, 256.0)])]
     drawn = draw_marks(image, [*marks, make_mark(1234, 128.0, 128.0, half=1e9)])
     assert drawn.shape == image.shape
+
+
+@pytest.mark.parametrize("width", [320, 640, 1280])
+def test_a_digit_is_a_little_higher_than_3_percent_of_the_width(width):
+    drawn = draw_numbers(np.zeros((width // 2, width, 3), np.uint8), {8: np.array([100.0, 80.0])})
+    rows = np.flatnonzero((drawn > 128).all(axis=-1).any(axis=1))
+    height = rows[-1] - rows[0] + 1
+    assert DIGIT_SHARE * width - 1 < height < 1.2 * DIGIT_SHARE * width + 3
+
+
+def test_a_long_number_stays_on_its_disc():
+    drawn = draw_numbers(np.zeros((480, 640, 3), np.uint8), {8888: np.array([320.0, 240.0])})
+    white = np.argwhere((drawn > 128).all(axis=-1))
+    red = np.argwhere((drawn == DISC).all(axis=-1))
+    assert (white.min(axis=0) > red.min(axis=0)).all()
+    assert (white.max(axis=0) < red.max(axis=0)).all()
+
+
+def test_a_path_without_a_colour_of_its_own_gets_one(image):
+    drawn = draw_paths(image, {7: np.array([[40.5, 64.5], [100.5, 64.5]])})
+    assert (drawn[64, 70] == PATHS[0]).all()
+
+
+def test_the_page_draws_marks_in_the_same_proportions():
+    """It draws them itself, in SVG, so that they can be clicked."""
+    script, styles = (
+        (STATIC / name).read_text(encoding="utf-8") for name in ("cameras.js", "pictures.css")
+    )
+    shares = {n: float(v) for n, v in re.findall(r"const (DIGIT|DISC) = ([\d.]+);", script)}
+    assert shares == {"DIGIT": DIGIT_SHARE, "DISC": DISC_SHARE}
+    assert DISC == (255, 0, 0)
+    assert re.search(r"\.mark circle \{\s*fill: #f00;", styles)

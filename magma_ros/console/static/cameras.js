@@ -7,6 +7,10 @@ import { ago, draw, figure, make, mark, part, say, show } from "./parts.js";
 const STALE = 0.5; // age of a picture that is shown grey [s]
 const OLD_INTENT = 1.0; // age of an intention that is no longer drawn [s]
 const GRID = 256; // Magma's grid across a picture, in which marks are told
+// As in perception/overlay.py, shares of the picture's width:
+const DIGIT = 0.03; // height of a digit
+const DISC = 0.0325; // radius of the disc under a number
+const CAPITAL = 0.68; // height of a digit as a share of the font's size
 
 export class Cameras {
   // onmark(number): a mark was chosen.
@@ -117,8 +121,8 @@ export class Cameras {
       const points = outline.map((p) => at(p).join()).join(" ");
       button.append(draw("polygon", { points, "stroke-width": 0.8 * unit }));
     }
-    const text = draw("text", { x, y, "font-size": 7 * unit }, String(number));
-    button.append(draw("circle", { cx: x, cy: y, r: 5.2 * unit, "stroke-width": 0.7 * unit }), text);
+    const text = draw("text", { x, y, "font-size": (DIGIT / CAPITAL) * width }, String(number));
+    button.append(draw("circle", { cx: x, cy: y, r: DISC * width, "stroke-width": 0.7 * unit }), text);
     button.addEventListener("click", () => this.onmark(number));
     button.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return; // Space is the link's stop
