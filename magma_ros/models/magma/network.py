@@ -9,7 +9,7 @@ takes and returns the keys and values of earlier tokens explicitly, so that it c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -75,7 +75,8 @@ class MagmaNetwork(nn.Module):
     def see(self, tiles: Tensor) -> Tensor:
         """Image tokens (B, N, D) of tiles (B, rows, columns, 3, S, S)."""
         batch, rows, columns = tiles.shape[:3]
-        features = self.vision_tower(tiles.flatten(0, 2))
+        dtype = next(self.vision_tower.parameters()).dtype
+        features = self.vision_tower(tiles.flatten(0, 2).to(dtype))
         tokens: Tensor = self.multi_modal_projector(features.unflatten(0, (batch, rows, columns)))
         return tokens
 
@@ -130,7 +131,7 @@ class MagmaNetwork(nn.Module):
         """
         normed = self.language_model.model.norm(hidden)
         head = self.language_model.lm_head.weight
-        return cast("Tensor", nn.functional.linear(normed, head if rows is None else head[rows]))
+        return nn.functional.linear(normed, head if rows is None else head[rows])
 
     def prompt(self, tiles: Tensor, prefix: Tensor, suffix: Tensor) -> Tensor:
         """What the decoder reads (B, T, D): text, image, text.
@@ -153,21 +154,35 @@ class MagmaNetwork(nn.Module):
         return range(self.shape.text.layers)
 
     @torch.no_grad()
-    def choose(self, prompt: Tensor, rows: Tensor, count: int) -> Tensor:
+    def choose(
+        self,
+        prompt: Tensor,
+        rows: Tensor,
+        count: int,
+        *,
+        depth: int | None = None,
+        read: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """The likeliest next tokens (B, count) among some, one by one.
 
         Args:
             prompt: (B, T, D) what the decoder reads.
             rows: (R,) ids of the tokens that may be chosen.
             count: How many tokens.
+            depth: How many layers run; all by default.
+            read: Logits (B, R) of states (B, D) after these layers; those of the last layer's
+                norm and head by default.
         """
-        hidden, past = self.think(prompt, self.layers)
+        layers = self.layers[:depth]
+        hidden, past = self.think(prompt, layers)
         chosen: list[Tensor] = []
         while True:
-            chosen.append(rows[self.logits(hidden[:, -1], rows).argmax(dim=-1)])
+            last = hidden[:, -1]
+            logits = self.logits(last, rows) if read is None else read(last)
+            chosen.append(rows[logits.argmax(dim=-1)])
             if len(chosen) == count:
                 return torch.stack(chosen, dim=1)
-            hidden, past = self.think(self.embed(chosen[-1][:, None]), self.layers, past)
+            hidden, past = self.think(self.embed(chosen[-1][:, None]), layers, past)
 
 
 def causal_mask(count: int, before: int, dtype: torch.dtype) -> Tensor:

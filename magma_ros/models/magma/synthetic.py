@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,10 +77,11 @@ def write_checkpoint(
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16",
     shard_bytes: int = SHARD_BYTES,
     spelling: Spelling = "repository",
+    weight: Callable[[str, tuple[int, ...]], Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint with random weights: configuration, tokenizer, shards and their index.
+    """Write a checkpoint: configuration, tokenizer, shards of weights and their index.
 
-    Every tensor depends on ``seed`` and its name alone.
+    Random weights depend on ``seed`` and their names alone.
 
     Args:
         folder: Made if it does not exist.
@@ -88,6 +90,7 @@ def write_checkpoint(
         dtype: In which they are stored.
         shard_bytes: Most bytes of a shard.
         spelling: Of the configuration.
+        weight: What a tensor of that name and shape holds; random values by default.
 
     Raises:
         MagmaError: The folder cannot be written.
@@ -96,14 +99,14 @@ def write_checkpoint(
     write_json(_config(shape, dtype, spelling), folder / CONFIG)
     write_json(_processor(shape), folder / PROCESSOR)
     write_tokenizer(folder)
+    made = partial(random_weight, seed=seed) if weight is None else weight
     size = torch.tensor([], dtype=DTYPES[dtype]).element_size()
     shards = list(_shards(shape, shard_bytes // size))
     weight_map: dict[str, str] = {}
     for number, names in enumerate(shards, start=1):
         file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         weights = {
-            name: random_weight(name, size, seed=seed).to(DTYPES[dtype])
-            for name, size in names.items()
+            name: made(name, size).to(DTYPES[dtype]).contiguous() for name, size in names.items()
         }
         save_file(weights, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(names, file)

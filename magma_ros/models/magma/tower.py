@@ -8,6 +8,8 @@ The tower is transformers' ConvNeXt. Magma's checkpoint names its weights as tim
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from transformers import ConvNextConfig, ConvNextModel
@@ -47,15 +49,16 @@ class VisionTower(nn.Module):
             )
         )
         self.embeddings = model.embeddings
-        self.encoder = nn.ModuleDict({"stages": model.encoder.stages})
+        self.encoder = nn.Module()
+        self.encoder.stages = model.encoder.stages
         for module in self.modules():
             if isinstance(module, nn.LayerNorm):
                 module.eps = vision.eps  # transformers fixes it at 1e-6
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Features (B, H / 32, W / 32, C) of normalised pixels (B, 3, H, W)."""
-        features = self.embeddings(pixels)
-        for stage in self.encoder["stages"]:
+        features: Tensor = self.embeddings(pixels)
+        for stage in cast("nn.ModuleList", self.encoder.stages):
             features = stage(features)
         return features.permute(0, 2, 3, 1)
 
@@ -87,7 +90,8 @@ class Projector(nn.Module):
             batch, count = rows.shape[:2]
             ends = self.row_seperator.expand(batch, count, -1).unsqueeze(2)
             rows = torch.cat([rows, ends], dim=2)
-        return rows.flatten(1, 2)
+        tokens: Tensor = rows.flatten(1, 2)
+        return tokens
 
 
 def pixels_of(image: Tensor, shape: MagmaShape, rows: int = 1, columns: int = 1) -> Tensor:
@@ -109,7 +113,7 @@ def pixels_of(image: Tensor, shape: MagmaShape, rows: int = 1, columns: int = 1)
     canvas = nn.functional.interpolate(
         pixels, size=(rows * side, columns * side), mode="bilinear", align_corners=False
     )
-    tiles = canvas.unflatten(3, (columns, side)).unflatten(2, (rows, side))
+    tiles: Tensor = canvas.unflatten(3, (columns, side)).unflatten(2, (rows, side))
     return tiles.permute(0, 2, 4, 1, 3, 5)
 
 

@@ -122,7 +122,7 @@ def test_one_picture_has_the_shapes_of_the_release():
         assert tiles.shape == (1, 1, 1, 3, 512, 512)
         sizes = []
         features = network.vision_tower.embeddings(tiles.flatten(0, 2))
-        for stage in network.vision_tower.encoder["stages"]:
+        for stage in network.vision_tower.encoder.stages:
             features = stage(features)
             sizes.append(tuple(features.shape[1:]))
         assert sizes == [(8, 128, 128), (12, 64, 64), (16, 32, 32), (24, 16, 16)]
