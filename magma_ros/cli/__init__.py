@@ -33,11 +33,13 @@ from magma_ros.cli.machine import doctor
 from magma_ros.cli.marking import mark, trace
 from magma_ros.cli.operator import console
 from magma_ros.cli.run import demo, launch
+from magma_ros.cli.stages_bench import stages
 from magma_ros.cli.training import export, train
 from magma_ros.types import MagmaError
 
 bench_app.command(marks)
 bench_app.command(corrections)
+bench_app.command(stages)
 
 app = App(
     name="magma",

@@ -1,0 +1,132 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What this computer reaches at best in ONNX Runtime: of arithmetic, and of reading weights.
+
+Both are measured with one matrix product through the same provider, threads and binding as a
+policy's stages: a square one, whose weights are used by many rows, and one of a single row, which
+does nothing but read them. They are the roof of the roofline model (Williams et al. 2009, CACM
+52(4)).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from magma_ros.policy import providers as execution
+from magma_ros.policy.bundle import session_options
+from magma_ros.timing import race
+
+Numbers = Literal["float32", "float16", "int8"]
+
+ROWS = 512
+"""Rows of the product that measures arithmetic; a prompt of Magma has 313."""
+
+RUNS = 20
+"""Timed runs of each product, of which the fastest quarter counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The best rates of a provider.
+
+    Attributes:
+        provider: ONNX Runtime's name of it.
+        numbers: Type of the products.
+        flops: Operations a second [1/s].
+        bandwidth: Bytes of weights a second [1/s].
+    """
+
+    provider: str
+    numbers: Numbers
+    flops: float
+    bandwidth: float
+
+    def floor(self, flops: float, weight_bytes: float) -> float:
+        """The least time in which so much can be computed and read [s]."""
+        return max(flops / self.flops, weight_bytes / self.bandwidth)
+
+
+def measure_ceilings(
+    providers: Sequence[str], threads: int, *, numbers: Numbers = "float32", width: int = 4096
+) -> Ceilings:
+    """Measure them; needs the package onnx.
+
+    Args:
+        providers: As of a policy, best first.
+        threads: As of a policy.
+        numbers: Type of the products: float32; float16 where a GPU computes in it; or int8, by
+            which rows are quantised as they come, as in ONNX Runtime's dynamic quantisation.
+        width: Columns and rows of the weights: 64 MB by default in float32, more than most caches.
+    """
+    usable = execution.choose(providers)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "product.onnx"
+        _write_product(path, numbers, width)
+        options = session_options(threads)
+        session = ort.InferenceSession(
+            path, options, providers=execution.with_options(usable, [numbers, str(width)])
+        )
+        contenders = {str(rows): _bound(session, numbers, rows, width) for rows in (ROWS, 1)}
+        times = race(contenders, RUNS)
+    size = width * width * np.dtype(numbers).itemsize
+    return Ceilings(
+        session.get_providers()[0],
+        numbers,
+        2.0 * ROWS * width * width / times[str(ROWS)].low,
+        size / times["1"].low,
+    )
+
+
+def _write_product(path: Path, numbers: Numbers, width: int) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    draw = np.random.default_rng(0)
+    if numbers == "int8":
+        weights = draw.integers(-127, 128, (width, width), np.int8)
+        nodes = [
+            helper.make_node("DynamicQuantizeLinear", ["x"], ["rows", "scale", "zero"]),
+            helper.make_node("MatMulInteger", ["rows", "w", "zero"], ["sums"]),
+            helper.make_node("Cast", ["sums"], ["real"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Mul", ["real", "scale"], ["y"]),
+        ]
+    else:
+        weights = draw.standard_normal((width, width), np.float32).astype(numbers)
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(_given(numbers)))
+    ends = [helper.make_tensor_value_info(name, kind, ["n", width]) for name in ("x", "y")]
+    initial = [numpy_helper.from_array(weights, "w")]
+    graph = helper.make_graph(nodes, "product", ends[:1], ends[1:], initial)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+def _given(numbers: Numbers) -> str:
+    """The type of what comes in and goes out."""
+    return "float32" if numbers == "int8" else numbers
+
+
+def _bound(
+    session: ort.InferenceSession, numbers: Numbers, rows: int, width: int
+) -> Callable[[], None]:
+    memory = execution.memory_of([session])
+    given, result = (
+        ort.OrtValue.ortvalue_from_shape_and_type([rows, width], np.dtype(_given(numbers)), memory)
+        for _ in range(2)
+    )
+    given.update_inplace(np.ones((rows, width), _given(numbers)))
+    binding = session.io_binding()
+    binding.bind_ortvalue_input("x", given)
+    binding.bind_ortvalue_output("y", result)
+
+    def run() -> None:
+        session.run_with_iobinding(binding)
+
+    return run
