@@ -31,9 +31,6 @@ PROCESSOR = "preprocessor_config.json"
 BACKBONES = {"convnextxxlarge": VisionShape()}
 """Towers that a configuration names without their sizes."""
 
-PROJECTORS = ("mlp2x_gelu", "mlp2x_gelu_segtokv9")
-"""Names of the two-layer projector: the release's, and that of older configurations."""
-
 REMEDY = "give the folder of a checkpoint like microsoft/Magma-8B"
 
 Triple = tuple[float, float, float]
