@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from magma_ros.episodes.catalogue import EpisodeSummary
     from magma_ros.episodes.overview import Report
     from magma_ros.models.data.card import DataSummary
+    from magma_ros.models.magma.distil import ExitReport
     from magma_ros.policy.report import BundleSummary
 
 
@@ -97,6 +98,21 @@ def data_tables(summary: DataSummary, title: str) -> list[Table]:
     for name in ("q01", "q99"):
         ranges.add_row(name, *(f"{value:.4g}" for value in getattr(summary.statistics, name)))
     return [tasks, ranges]
+
+
+def exits_table(reports: Sequence[ExitReport]) -> Table:
+    """How often exits answer as the last layer does, before and after they were distilled."""
+    title = f"against the last layer, on {reports[0].frames} held-out frames: before, after"
+    table = Table("layers", "same ids", "all seven", "mean action error", title=title)
+    for report in reports:
+        one, other = report.before, report.after
+        table.add_row(
+            str(report.depth),
+            f"{one.tokens:.1%}, {other.tokens:.1%}",
+            f"{one.actions:.1%}, {other.actions:.1%}",
+            f"{one.error:.4f}, {other.error:.4f}",
+        )
+    return table
 
 
 def bundle_tables(summary: BundleSummary) -> list[Table]:

@@ -26,6 +26,7 @@ from magma_ros.cli.bundle import bundle_app
 from magma_ros.cli.calibration import calibrate
 from magma_ros.cli.common import complaints
 from magma_ros.cli.data import data_app
+from magma_ros.cli.distillation import distill_exits
 from magma_ros.cli.episodes import episodes_app
 from magma_ros.cli.evaluation import eval_app
 from magma_ros.cli.learning_bench import corrections, marks
@@ -54,6 +55,7 @@ for command in (
     data_app,
     train,
     export,
+    distill_exits,
     calibrate,
     bench_app,
     bundle_app,

@@ -64,8 +64,16 @@ def train(
         if config is None:
             raise MagmaError("give a recipe as --config, or episodes as --from-episodes")
         require("sim", "train")
+        from magma_ros.models.magma.recipe import makes_checkpoint
+        from magma_ros.models.magma.training import train as train_checkpoint
         from magma_ros.models.training.train import train as run_training
 
+        if makes_checkpoint(config):
+            if from_bundle is not None:
+                raise MagmaError(f"{config} makes a checkpoint; it does not start from a bundle")
+            trained = train_checkpoint(config, out=out, resume=resume, workers=workers)
+            console.print(f"checkpoint in the layout of Magma-8B: {trained}")
+            return 0
         start = None if from_bundle is None else find_bundle(from_bundle)
         checkpoint = run_training(config, out=out, resume=resume, workers=workers, bundle=start)
         console.print(f"last checkpoint: {checkpoint}")

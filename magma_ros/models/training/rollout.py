@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -77,18 +78,33 @@ def inputs_of(tensors: Mapping[str, Tensor]) -> Inputs:
     return Inputs(images, tensors["proprioception"], tensors["tokens"], tensors.get(POINT_INPUT))
 
 
-def success_rate(policy: TorchPolicy, suite: str, task: str, episodes: int) -> float:
+class Plans(Protocol):
+    """What plans in the simulator."""
+
+    def plan(self, simulation: Simulation) -> FloatArray:
+        """(K, 7) actions in SI units for the simulation as it is now."""
+        ...
+
+
+def success_rate(
+    policy: Plans, suite: str, task: str, episodes: int, *, execute: int | None = None
+) -> float:
     """Share of the first so many validation scenes in which the policy does the task.
 
-    The suite gives the number of steps executed between observations.
+    Args:
+        policy: What plans.
+        suite: Name of the suite.
+        task: One of its tasks.
+        episodes: How many scenes.
+        execute: Steps of a plan that are executed between observations; the suite's by default.
     """
+    steps = execute or load_suite(suite).execute
     seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + episodes)
-    return sum(_succeeds(policy, suite, task, seed) for seed in seeds) / episodes
+    return sum(_succeeds(policy, suite, task, seed, steps) for seed in seeds) / episodes
 
 
-def _succeeds(policy: TorchPolicy, suite: str, task: str, seed: int) -> bool:
+def _succeeds(policy: Plans, suite: str, task: str, seed: int, execute: int) -> bool:
     simulation = Simulation(task, suite=suite, seed=seed)
-    execute = load_suite(suite).execute
     try:
         for _ in range(0, simulation.task.step_limit, execute):
             for action in policy.plan(simulation)[:execute]:

@@ -1,0 +1,242 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a small checkpoint of Magma's layout; continues where it stopped.
+
+Everything random in a step is drawn from (seed, step), as when a policy is trained.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from magma_ros.files import write_json
+from magma_ros.models.data.augment import augment
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.data.generate import generate
+from magma_ros.models.data.statistics import Statistics
+from magma_ros.models.magma.examples import Prompts, read_demonstrations
+from magma_ros.models.magma.imitation import Imitation, Sample, Vocabulary
+from magma_ros.models.magma.layout import EMBEDDING, HEAD, is_unused
+from magma_ros.models.magma.network import MagmaNetwork
+from magma_ros.models.magma.recipe import CheckpointRecipe, read_recipe
+from magma_ros.models.magma.synthetic import write_checkpoint
+from magma_ros.models.magma.synthetic_tokenizer import make_tokenizer
+from magma_ros.models.magma.tower import pixels_of
+from magma_ros.models.magma.weights import checkpoint_name
+from magma_ros.models.magma.words import Words
+from magma_ros.models.network.losses import Losses
+from magma_ros.models.training.runlog import RunLog
+from magma_ros.models.training.train import LAST_RATE, batch_rows, make_optimiser
+from magma_ros.policy.action_statistics import OWN, ActionStatistics
+from magma_ros.policy.action_tokens import ActionCodec
+from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt
+from magma_ros.sim.simulation import ENV_STEP
+from magma_ros.types import MagmaError
+
+STATE = "state.pt"
+"""Name of the file to resume from."""
+
+CHECKPOINT = "checkpoint"
+"""Folder of a run that holds the trained weights in Magma's layout."""
+
+FALL = 4.0
+"""In units of all steps, how steeply the learning rate falls to the end."""
+
+
+class CheckpointTrainer:
+    """Trains the network of one run.
+
+    Args:
+        recipe: What is trained.
+        run: Folder of the run; its state is continued.
+        data: The demonstrations.
+        prompts: Their prompts.
+    """
+
+    def __init__(
+        self, recipe: CheckpointRecipe, run: Path, data: Demonstrations, prompts: Prompts
+    ) -> None:
+        self.recipe, self.run, self.data, self.prompts = recipe, run, data, prompts
+        self.statistics = Statistics.of(data.actions, data.proprioception)
+        self.vocabulary = Vocabulary(prompts.used, fresh_words(), recipe.shape.text.vocabulary)
+        torch.manual_seed(recipe.seed)
+        self.imitation = Imitation(_network(recipe, self.vocabulary), self.vocabulary)
+        self.average = copy.deepcopy(self.imitation).requires_grad_(requires_grad=False)
+        self.optimiser = make_optimiser(self.imitation, recipe.optimiser)
+        self.step = 0
+        self._prefix = self.vocabulary.shortened(prompts.prefix)
+        self._suffixes = self.vocabulary.shortened(prompts.suffixes)
+        if (run / STATE).exists():
+            self._restore()
+
+    def train(self) -> None:
+        """Take all steps that are left."""
+        log = RunLog(self.run, self.step, self.recipe.optimiser.batch)
+        last = self.recipe.optimiser.steps
+        with _progress() as progress:
+            bar = progress.add_task(self.recipe.name, total=last, completed=self.step, note="")
+            while self.step < last:
+                losses = self.learn()
+                progress.update(bar, advance=1, note=log.add(self.step, losses))
+                if self.step % self.recipe.checkpoint_every == 0 or self.step == last:
+                    self.save()
+                    log.draw()
+
+    def learn(self) -> Losses:
+        """One optimiser step."""
+        config, weights = self.recipe.optimiser, self.recipe.loss
+        rate = config.learning_rate * _pace(self.step, config.warm_up, config.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        sample = self.next_sample()
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+            losses = self.imitation.losses(sample, weights.sigma, weights.heat, weights.positions)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses.total.backward()
+        nn.utils.clip_grad_norm_(self.imitation.parameters(), config.clip)
+        self.optimiser.step()
+        self.step += 1
+        factor = min(config.ema, (1 + self.step) / (10 + self.step))
+        moving = list(self.imitation.parameters())
+        get_ema_multi_avg_fn(factor)(list(self.average.parameters()), moving, self.step)
+        return Losses(losses.total.detach(), {n: t.detach() for n, t in losses.terms.items()})
+
+    def next_sample(self) -> Sample:
+        """The batch of the coming step, varied."""
+        seed = self.recipe.seed * 1_000_003 + self.step
+        chosen = batch_rows(
+            self.recipe.seed, self.step, self.recipe.optimiser.batch, len(self.data)
+        )
+        generator = torch.Generator().manual_seed(seed)
+        batch = self.data.batch(chosen, self.statistics)
+        std = torch.tensor(self.statistics.std)
+        inputs, labels = augment(batch, self.recipe.augmentation, std, generator)
+        camera = self.recipe.camera.name
+        rows = torch.from_numpy(chosen)
+        return Sample(
+            tiles=pixels_of(inputs.images[camera], self.recipe.shape),
+            prefix=self._prefix,
+            suffixes=self._suffixes[rows],
+            lengths=torch.from_numpy(self.prompts.lengths)[rows],
+            actions=labels.actions[:, 0],
+            positions=labels.positions,
+            places=labels.pixels[camera],
+        )
+
+    def save(self) -> None:
+        """Write the state to resume from, whole."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        draft = self.run / f".{STATE}"
+        state = {
+            "recipe": self.recipe.model_dump_json(),
+            "step": self.step,
+            "network": self.imitation.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        torch.save(state, draft)
+        draft.replace(self.run / STATE)
+
+    def _restore(self) -> None:
+        state = torch.load(self.run / STATE, weights_only=True)
+        if state["recipe"] != self.recipe.model_dump_json():
+            raise MagmaError(
+                f"{self.run} was trained with another recipe; restore it or choose another folder"
+            )
+        self.step = state["step"]
+        self.imitation.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def train(config: Path, *, out: Path | None = None, resume: bool = False, workers: int = 0) -> Path:
+    """Train the checkpoint of a recipe, after making the demonstrations that are missing.
+
+    Args:
+        config: The recipe.
+        out: Folder of the run; ``checkpoints/<name>`` if not given.
+        resume: Continue the run in that folder if there is one.
+        workers: Processes that make demonstrations; 0 for one a core.
+
+    Returns:
+        The folder of the checkpoint, inside that of the run.
+
+    Raises:
+        MagmaError: The recipe, the demonstrations or the run cannot be used.
+    """
+    recipe = read_recipe(config)
+    run = out or Path("checkpoints") / recipe.name
+    if (run / STATE).exists() and not resume:
+        raise MagmaError(f"{run} already holds a run; resume it or choose another folder")
+    generate(recipe.data, workers=workers)
+    data, prompts = read_demonstrations(recipe.data, recipe.camera, fresh_words())
+    trainer = CheckpointTrainer(recipe, run, data, prompts)
+    trainer.train()
+    write_trained(run / CHECKPOINT, trainer.average, recipe, trainer.statistics)
+    return run / CHECKPOINT
+
+
+def write_trained(
+    folder: Path, imitation: Imitation, recipe: CheckpointRecipe, statistics: Statistics
+) -> None:
+    """Write trained weights in the layout of microsoft/Magma-8B, and the actions' statistics.
+
+    Raises:
+        MagmaError: The folder cannot be written.
+    """
+    weights = {checkpoint_name(n): p for n, p in imitation.network.named_parameters()}
+
+    def weight(name: str, size: tuple[int, ...]) -> Tensor:
+        if is_unused(name):
+            return torch.zeros(size)
+        if name in (EMBEDDING, HEAD):
+            return imitation.vocabulary.whole(weights[name], head=name == HEAD)
+        return weights[name].detach()
+
+    write_checkpoint(folder, recipe.shape, dtype="float16", weight=weight)
+    action = ActionStatistics(q01=statistics.q01, q99=statistics.q99, step_period=ENV_STEP)
+    write_json({recipe.name: {"action": action.model_dump(mode="json")}}, folder / OWN)
+
+
+def fresh_words() -> Words:
+    """The words of a checkpoint that is to be written."""
+    tokenizer = make_tokenizer()
+    end = tokenizer.encode(END_OF_TURN, add_special_tokens=False).ids[0]
+    return Words(tokenizer, ActionPrompt(), ActionCodec.of(tokenizer), end)
+
+
+def _network(recipe: CheckpointRecipe, vocabulary: Vocabulary) -> MagmaNetwork:
+    """Fresh weights, with the shorter vocabulary."""
+    shape = recipe.shape
+    network = MagmaNetwork(replace(shape, text=replace(shape.text, vocabulary=len(vocabulary.ids))))
+    for name, parameter in network.named_parameters():
+        if name.endswith("layer_scale_parameter"):
+            nn.init.constant_(parameter, recipe.vision.layer_scale)
+    return network
+
+
+def _pace(step: int, warm_up: int, steps: int) -> float:
+    """Learning rate in units of its peak: up, level, and down in the last quarter of the steps.
+
+    So a run can be made longer up to where its fall begins (arXiv 2405.18392).
+    """
+    rising = (step + 1) / warm_up
+    falling = FALL * (1.0 - step / steps)
+    return min(1.0, rising, max(LAST_RATE, falling))
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("[bold]training {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
