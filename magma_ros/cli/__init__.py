@@ -31,6 +31,7 @@ from magma_ros.cli.episodes import episodes_app
 from magma_ros.cli.evaluation import eval_app
 from magma_ros.cli.learning_bench import corrections, marks
 from magma_ros.cli.machine import doctor
+from magma_ros.cli.magma import plan
 from magma_ros.cli.marking import mark, trace
 from magma_ros.cli.operator import console
 from magma_ros.cli.run import demo, launch
@@ -58,6 +59,7 @@ for command in (
     distill_exits,
     calibrate,
     bench_app,
+    plan,
     bundle_app,
     episodes_app,
     mark,

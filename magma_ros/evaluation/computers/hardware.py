@@ -20,7 +20,14 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    model_validator,
+)
 
 from magma_ros.evaluation.error import EvaluationError
 from magma_ros.files import read_yaml
@@ -116,32 +123,61 @@ class PricedStage:
 class CostTable(_Profile):
     """What a whole policy costs, to be spread over the stages of a small one.
 
-    All looks together make the passes of ``look``, all other stages those of ``think``; among
-    themselves they share them as they share the operations of the small policy.
+    All looks together make the passes of ``look``. All other stages make either those of ``think``,
+    all together, or those of ``exits``: what lies between one exit and the next. Among themselves
+    they share them as they share the operations of the small policy.
 
     Attributes:
         description: Which policy, in a sentence.
         look: Passes over vision.
-        think: Passes over the decoder.
+        think: Passes over the decoder, or none where ``exits`` tells them.
+        exits: Passes from each exit to the next, the first ones to the first exit; as many as the
+            small policy has exits. For what does not grow evenly with depth.
     """
 
     description: str
     look: Annotated[tuple[Pass, ...], Field(min_length=1)]
-    think: Annotated[tuple[Pass, ...], Field(min_length=1)]
+    think: tuple[Pass, ...] = ()
+    exits: tuple[Annotated[tuple[Pass, ...], Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _tells_the_decoder_once(self) -> CostTable:
+        if bool(self.think) == bool(self.exits):
+            raise ValueError("either think or exits must hold the passes over the decoder")
+        return self
 
     def price(self, stages: Sequence[StageSpec]) -> tuple[PricedStage, ...]:
-        """The stages at the price of this table."""
-        looks = sum(stage.flops for stage in stages if stage.kind == "look") or 1
-        others = sum(stage.flops for stage in stages if stage.kind != "look") or 1
+        """The stages at the price of this table.
+
+        Raises:
+            EvaluationError: They have another number of exits than ``exits``.
+        """
+        passes = (self.look, *(self.exits or (self.think,)))
+        groups = self._groups(stages)
+        totals = [0] * len(passes)
+        for stage, group in zip(stages, groups, strict=True):
+            totals[group] += stage.flops
         return tuple(
             PricedStage(
                 stage.name,
-                tuple(each.scaled(stage.flops / looks) for each in self.look)
-                if stage.kind == "look"
-                else tuple(each.scaled(stage.flops / others) for each in self.think),
+                tuple(each.scaled(stage.flops / (totals[group] or 1)) for each in passes[group]),
             )
-            for stage in stages
+            for stage, group in zip(stages, groups, strict=True)
         )
+
+    def _groups(self, stages: Sequence[StageSpec]) -> list[int]:
+        """Which passes each stage shares: 0 for those of the looks, then exit after exit."""
+        depth = sum(stage.depth is not None for stage in stages)
+        if self.exits and depth != len(self.exits):
+            raise EvaluationError(
+                f"the costs of {self.description} are told for {len(self.exits)} exits, but the "
+                f"policy has {depth}; write them for as many"
+            )
+        groups, ahead = [], 1
+        for stage in stages:
+            groups.append(0 if stage.kind == "look" else ahead)
+            ahead += bool(self.exits) and stage.depth is not None
+        return groups
 
 
 class Hardware(_Profile):
@@ -154,6 +190,8 @@ class Hardware(_Profile):
         efficiency: How much of the two is reached.
         overhead: Fixed cost of a pass [s].
         jitter: How runs differ.
+        rates: Peak operations a second by the number format of products: fp32, fp16, bf16, int8.
+        memory: Bytes of memory that a policy may take, or None where nobody has said.
     """
 
     description: str
@@ -162,6 +200,15 @@ class Hardware(_Profile):
     efficiency: Efficiency
     overhead: NonNegativeFloat
     jitter: Jitter
+    rates: dict[str, PositiveFloat] = {}
+    memory: PositiveFloat | None = None
+
+    def computing_in(self, number_format: str) -> Hardware:
+        """The same computer when products are computed in another number format.
+
+        Where the profile has no rate for it, that of :attr:`flops` stays.
+        """
+        return self.model_copy(update={"flops": self.rates.get(number_format, self.flops)})
 
     def seconds(self, stage: PricedStage) -> float:
         """Typical duration of one run [s]."""
