@@ -249,3 +249,19 @@ def test_the_window_tells_what_a_plain_sort_of_the_last_runs_does(times, size, q
     assert window.tail(quantile, 2.0) == (last[rank - 1] if rank <= len(last) else 2.0 * slow)
     assert window.median() == last[len(last) // 2]
     assert len(window) == len(last)
+
+
+def test_an_answer_that_takes_more_passes_is_no_slow_machine(stages):
+    steady, decode = stages[0], stages[1]
+    model = LatencyModel()
+    for _ in range(30):
+        for passes in (1, 2, 3):
+            model.observe(decode, 0.004 * passes, passes)
+            model.observe(steady, 0.010)
+    for _ in range(5):
+        model.observe(decode, 0.004 * 7, 7)
+    assert model.typical([steady]) == pytest.approx(0.010)
+    assert model.forecast([decode]) >= 0.004 * 3
+    for _ in range(5):  # each pass twice as slow: now it is the machine
+        model.observe(decode, 0.008, 1)
+    assert model.typical([steady]) == pytest.approx(0.020)

@@ -8,8 +8,6 @@ not load, or whose outputs differ from the network's, never replaces the one bef
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from magma_ros.models.export.card import Comparison, write_card
 from magma_ros.models.export.evidence import NOTHING, measure
+from magma_ros.models.export.folder import bundle_folder, commit_of_code
 from magma_ros.models.export.onnx_graph import write_onnx
 from magma_ros.models.export.parity import Deviation, ParityError, compare, observations
 from magma_ros.models.export.quantise import quantise, weight_bytes
@@ -90,10 +89,7 @@ def export(
     """
     checkpoint = latest(checkpoint)
     network, recipe = load_policy(checkpoint)
-    scratch = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    with bundle_folder(out) as scratch:
         graphs = network.stage_graphs()
         scenes = observations(recipe.config, recipe.tokenizer())
         stages = _write_stages(graphs, scenes[0], scratch, precision)
@@ -113,9 +109,6 @@ def export(
             manifest = with_metrics(manifest, evidence.metrics)
             write_manifest(scratch, manifest)
         write_card(scratch, manifest, recipe, Comparison(precision, deviations, evidence))
-        _replace(out, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return out
 
 
@@ -197,7 +190,7 @@ def _manifest(
         provenance=Provenance(
             command=command,
             seed=config.data.seed,
-            commit=_commit(),
+            commit=commit_of_code(),
             data=f"scripted demonstrations of {suites}",
             metrics={},
         ),
@@ -222,25 +215,3 @@ def _updated(manifest: Manifest, **fields: object) -> Manifest:
     """The same manifest with other words about where it comes from."""
     provenance = manifest.provenance.model_copy(update=fields)
     return manifest.model_copy(update={"provenance": provenance})
-
-
-def _commit() -> str:
-    """Commit of the code, or ``unknown`` outside a repository."""
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    here = Path(__file__).parent
-    found = subprocess.run(  # noqa: S603
-        [git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown"
-
-
-def _replace(out: Path, scratch: Path) -> None:
-    """Put the finished folder in the place of the old one."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    scratch.rename(out)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,294 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``magma import``: from a checkpoint of Magma's layout to a bundle, one weight after the other.
+
+The stages are: the instruction's embedding, the tower with the projector, then for every exit its
+block of layers over the prompt and the decoding of an action through all blocks so far. Depth is
+thus fixed for all tokens of an action, and no layer lacks the keys and values of an earlier token.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from magma_ros.models.export.folder import bundle_folder, commit_of_code
+from magma_ros.models.magma.exits import EXITS, Exits
+from magma_ros.models.magma.export_decoder import Block, head_outputs, write_draft, write_head
+from magma_ros.models.magma.export_graph import spec
+from magma_ros.models.magma.export_prefix import prefix_memory
+from magma_ros.models.magma.export_target import (
+    Prompt,
+    Statistics,
+    Target,
+    Vocabulary,
+    bundle_bytes,
+    require_room,
+    working_bytes,
+)
+from magma_ros.models.magma.export_vision import WORDS, Vision, write_words
+from magma_ros.models.magma.layout import EMBEDDING, FINAL_NORM, HEAD
+from magma_ros.models.magma.reader import Checkpoint
+from magma_ros.models.magma.tiles import choose_tiles
+from magma_ros.policy.contract import (
+    ActionContract,
+    CameraContract,
+    ObservationContract,
+    TensorSpec,
+)
+from magma_ros.policy.external_data import external_files
+from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_manifest
+from magma_ros.policy.stages import BundleFile, DecodingContract, GraphSpec, StageSpec
+from magma_ros.types import ACTION_DIMS
+
+TOKENIZER = "tokenizer.json"
+CARD = "MODEL_CARD.md"
+
+
+Tell = Callable[[str], object]
+
+
+def import_checkpoint(
+    checkpoint: Checkpoint,
+    out: Path,
+    target: Target,
+    *,
+    prompt: Prompt,
+    vocabulary: Vocabulary,
+    statistics: Statistics,
+    command: str = "magma import",
+    tell: Tell = lambda _: None,
+) -> Path:
+    """Write the bundle of a checkpoint; return ``out``.
+
+    Args:
+        checkpoint: The checkpoint.
+        out: Folder of the bundle; replaced only once the new one is complete.
+        target: What is made.
+        prompt: The prompt round image and instruction.
+        vocabulary: The tokens of actions.
+        statistics: What the actions mean.
+        command: What makes it, for the manifest.
+        tell: Is told of each step that begins.
+
+    Raises:
+        MagmaError: There is not enough room on the disk, a weight does not fit the precision, or
+            the exits are none of the checkpoint's.
+    """
+    shape, stored = checkpoint.shape, checkpoint.stored[EMBEDDING]
+    table_itemsize = stored.bytes // math.prod(stored.size)
+    disk = bundle_bytes(shape, target.numbers, table_itemsize)
+    require_room(out, disk, working_bytes(shape))
+    with bundle_folder(out) as scratch:
+        made = _Import(checkpoint, scratch, target, prompt=prompt, vocabulary=vocabulary, tell=tell)
+        manifest = made.manifest(statistics, command)
+        write_manifest(scratch, manifest)
+        (scratch / CARD).write_text(_card(manifest, target), encoding="utf-8")
+    return out
+
+
+class _Import:
+    """Writes the files of a bundle one after the other."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        folder: Path,
+        target: Target,
+        *,
+        prompt: Prompt,
+        vocabulary: Vocabulary,
+        tell: Tell,
+    ) -> None:
+        self.checkpoint, self.folder, self.target, self.tell = checkpoint, folder, target, tell
+        self.prompt, self.vocabulary = prompt, vocabulary
+        shape, self.compute = checkpoint.shape, target.numbers.compute
+        self.camera = CameraContract(name=target.camera, height=target.height, width=target.width)
+        self.words = spec(WORDS, self.compute, 1, prompt.tokens, shape.text.width)
+        tiles = choose_tiles(target.width, target.height, shape.vision)
+        before = len(prompt.prefix)
+        self.vision = Vision(
+            shape, self.camera, tiles, words=self.words, prefix=before, compute=self.compute
+        )
+        self.start = before + shape.image_tokens(*tiles)
+        self.choice = spec("choice", torch.int64, 1, len(ACTION_DIMS))
+        self.depths = target.depths(shape.text.layers)
+        tokens, text = self.vision.tokens, shape.text
+        self.blocks = [
+            Block(number, range(*layers), text, tokens=tokens, prefix=before, compute=self.compute)
+            for number, layers in enumerate(pairwise((0, *self.depths)), start=1)
+        ]
+
+    def manifest(self, statistics: Statistics, command: str) -> Manifest:
+        """Write all files but the manifest, and return that."""
+        shutil.copyfile(self.checkpoint.folder / TOKENIZER, self.folder / TOKENIZER)
+        draft = self._draft()
+        stages = (self._embedding(), self._seeing(), *self._thinking(draft))
+        shape = self.checkpoint.shape
+        return Manifest(
+            name=self.target.name,
+            description=(
+                f"Magma, {shape.parameters / 1e9:.3g} billion weights in {self.target.precision}, "
+                f"with exits after layers {', '.join(map(str, self.depths))}."
+            ),
+            licence=self.target.licence,
+            created=datetime.now(UTC).date(),
+            action=ActionContract(
+                chunk_length=1,
+                step_period=statistics.step_period,
+                frame="base",
+                q01=statistics.q01,
+                q99=statistics.q99,
+                mask=(True,) * 6 + (False,),
+                statistics=statistics.name,
+            ),
+            observation=ObservationContract(
+                cameras=(self.camera,),
+                proprioception=(),
+                max_tokens=self.prompt.tokens,
+                prompt=self.prompt.suffix,
+            ),
+            tokenizer=BundleFile(file=TOKENIZER, sha256=sha256_of(self.folder / TOKENIZER)),
+            decoding=DecodingContract(
+                length=len(ACTION_DIMS), prompt_start=self.start, draft=draft
+            ),
+            stages=stages,
+            provenance=Provenance(
+                command=command,
+                seed=0,
+                commit=commit_of_code(),
+                data=f"the checkpoint {self.checkpoint.folder.name}, whose statistics are those of "
+                f"{statistics.name}",
+                metrics={},
+            ),
+        )
+
+    def _embedding(self) -> StageSpec:
+        self.tell("embedding")
+        tokens = spec("tokens", torch.int64, 1, self.prompt.tokens)
+        path = self.folder / "look_words.onnx"
+        size = write_words(path, tokens, self.words, self.checkpoint, self.compute)
+        return self._stage(path, "look", (0, size), (tokens,), (self.words,), host=True)
+
+    def _seeing(self) -> StageSpec:
+        self.tell("keys and values of the prompt's beginning")
+        source, shape = self.checkpoint, self.checkpoint.shape
+        kept = list(prefix_memory(shape, source, self.prompt.prefix))
+        pasts = [(b.past, torch.cat(kept[b.layers.start : b.layers.stop])) for b in self.blocks]
+        self.tell("vision")
+        path = self.folder / "look_image.onnx"
+        size = self.vision.write(path, source, self.target.numbers, pasts)
+        outputs = self.vision.outputs([past for past, _ in pasts])
+        return self._stage(path, "look", (self.vision.flops(), size), self.vision.inputs, outputs)
+
+    def _thinking(self, draft: GraphSpec) -> Iterator[StageSpec]:
+        length, before = self.choice.shape[1], len(self.prompt.prefix)
+        flops, weights = draft.flops, draft.weight_bytes
+        for block, (norm, rows) in zip(self.blocks, self._heads(), strict=True):
+            self.tell(f"layers {block.layers.start + 1} to {block.layers.stop}")
+            path = self.folder / f"think_{block.number}.onnx"
+            positions = self.start + self.prompt.tokens + length
+            size = block.write(path, self.checkpoint, self.target.numbers, positions)
+            once = block.flops(self.vision.tokens, before)
+            yield self._stage(path, "think", (once, size), block.inputs, block.outputs)
+            flops += block.flops(length, before + self.vision.tokens)
+            weights += size
+            head = self.folder / f"decode_{block.number}.onnx"
+            state = self._short(block.outputs[0])
+            eps = self.checkpoint.shape.text.eps
+            size = write_head(head, state, self.choice, norm, rows, eps=eps)
+            cost = length * (flops + 2 * length * rows.numel()), length * (weights + size)
+            yield self._stage(
+                head,
+                "decode",
+                cost,
+                (state,),
+                head_outputs(self.choice),
+                depth=block.number,
+                passes=float(length),
+            )
+
+    def _draft(self) -> GraphSpec:
+        path = self.folder / "draft.onnx"
+        ids = torch.tensor([*self.vocabulary.actions, self.prompt.last])
+        table = self.checkpoint.tensor(EMBEDDING)[ids]
+        state = self._short(self.vision.state)
+        size = write_draft(path, self.choice, state, table, self.compute)
+        return GraphSpec.model_validate(self._entry(path, 0, size, (self.choice,), (state,)))
+
+    def _heads(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Norm and rows of each exit; those that were distilled for it, or the last layer's."""
+        checkpoint = self.checkpoint
+        norm = checkpoint.tensor(FINAL_NORM, torch.float32)
+        rows = checkpoint.tensor(HEAD)[torch.tensor(self.vocabulary.rows)].float()
+        path = checkpoint.folder / EXITS
+        own = {}
+        if path.is_file():
+            own = Exits.load(path, norm, rows, checkpoint.shape.text).heads
+        for depth in self.depths:
+            head = own.get(depth)
+            yield (norm, rows) if head is None else (head.norm.detach(), head.head())
+
+    def _short(self, state: TensorSpec) -> TensorSpec:
+        """A state of the tokens of an action."""
+        shape = (1, self.choice.shape[1], state.shape[2])
+        return state.model_copy(update={"shape": shape})
+
+    def _stage(
+        self,
+        path: Path,
+        kind: str,
+        cost: tuple[int, int],
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        *,
+        depth: int | None = None,
+        passes: float = 1.0,
+        host: bool = False,
+    ) -> StageSpec:
+        entry = self._entry(path, *cost, inputs, outputs)
+        more = {"kind": kind, "exit": depth, "passes": passes, "host": host}
+        return StageSpec.model_validate(entry | more)
+
+    def _entry(
+        self,
+        path: Path,
+        flops: int,
+        size: int,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+    ) -> dict[str, object]:
+        return {
+            "name": path.stem,
+            "file": path.name,
+            "sha256": sha256_of(path),
+            "flops": flops,
+            "weight_bytes": size,
+            "inputs": inputs,
+            "outputs": outputs,
+            "external": tuple(
+                BundleFile(file=name, sha256=sha256_of(path.with_name(name)))
+                for name in sorted(external_files(path))
+            ),
+        }
+
+
+def _card(manifest: Manifest, target: Target) -> str:
+    action = manifest.action
+    return (
+        f"# {manifest.name}\n\n{manifest.description}\n\n"
+        f"Made by `{manifest.provenance.command}`. Licence of the weights: {manifest.licence}.\n\n"
+        f"Takes the camera {target.camera} at {target.width} x {target.height} pixels and an "
+        f"instruction of at most {manifest.observation.max_tokens} tokens with what surrounds it. "
+        f"An action is one step of {action.step_period:g} s in the base frame, un-normalised with "
+        f"the statistics of {action.statistics}. Its seven tokens are decoded in parallel, among "
+        "the action tokens alone.\n\nExits without weights of their own read a layer as the last "
+        "one is read, and are worth little; `magma distill-exits` makes weights for them.\n"
+    )

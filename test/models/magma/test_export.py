@@ -1,0 +1,324 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle made of a checkpoint computes what the network does, and decodes what it decodes."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from magma_ros.gate.baselines import FixedDepth
+from magma_ros.gate.latency import LatencyModel
+from magma_ros.gate.loop import think
+from magma_ros.gate.selftest import self_test
+from magma_ros.models.magma import export_target
+from magma_ros.models.magma.export import import_checkpoint
+from magma_ros.models.magma.export_decoder import token_values
+from magma_ros.models.magma.export_graph import NumberFormat
+from magma_ros.models.magma.export_target import (
+    ImportRefusedError,
+    Prompt,
+    Statistics,
+    Target,
+    Vocabulary,
+    bundle_bytes,
+)
+from magma_ros.models.magma.layout import layer_prefix
+from magma_ros.models.magma.reader import Checkpoint, CheckpointError
+from magma_ros.models.magma.synthetic import TINY, write_checkpoint
+from magma_ros.models.magma.tower import pixels_of
+from magma_ros.models.magma.weights import empty_network, fill
+from magma_ros.policy.contract import BundleError, PromptContract
+from magma_ros.policy.manifest import MANIFEST, read_manifest
+from magma_ros.policy.preprocess import ObservationError
+from magma_ros.policy.report import verify
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.types import Budget, MonotonicClock, Observation, Reason
+
+VOCABULARY = Vocabulary(range(127_744, 128_000), 128_009)
+STATISTICS = Statistics("unit", (-1.0,) * 6 + (0.0,), (1.0,) * 7, 0.2)
+SIDE = 48
+EXITS = (1, 2, 4)
+WORDS = ("pick", "up", "the", "red", "cube", "and", "place", "into", "blue", "open", "left")
+
+
+def header(role):
+    return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
+
+
+PREFIX = (
+    f"<|begin_of_text|><|begin_of_text|>{header('system')}You are agent that can see, talk and act."
+    f"<|eot_id|>{header('user')}<image_start>"
+)
+SUFFIX = PromptContract(
+    template="<image_end>\nWhat action should the robot take to {instruction}?<|eot_id|>"
+    + header("assistant")
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    write_checkpoint(folder, TINY)
+    return Checkpoint.open(folder)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(checkpoint):
+    return Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
+
+
+def ids_of(tokenizer, text):
+    return tokenizer.encode(text, add_special_tokens=False).ids
+
+
+@pytest.fixture(scope="module")
+def make(checkpoint, tokenizer, tmp_path_factory):
+    """Makes a bundle of the checkpoint in some precision."""
+
+    def bundle(source=checkpoint, **fields):
+        out = tmp_path_factory.mktemp("bundles") / "made"
+        prefix = tuple(ids_of(tokenizer, PREFIX))
+        last = ids_of(tokenizer, SUFFIX.text("go"))[-1]
+        return import_checkpoint(
+            source,
+            out,
+            Target(exits=EXITS[:-1], height=SIDE, width=SIDE, **fields),
+            prompt=Prompt(prefix, SUFFIX, 40, last),
+            vocabulary=VOCABULARY,
+            statistics=STATISTICS,
+        )
+
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(make):
+    return make(precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def policy(bundle):
+    policy = StagedPolicy.load(bundle, threads=1)
+    policy.warm_up(1)
+    return policy
+
+
+@pytest.fixture(scope="module")
+def network(checkpoint):
+    network = empty_network(checkpoint.shape)
+    fill(network, checkpoint)
+    return network
+
+
+def observation(seed):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    told = " ".join(rng.choice(WORDS, rng.integers(1, 9)))
+    return Observation(0.0, {"front": image}, np.zeros(0), (), told)
+
+
+def prompt_of(network, tokenizer, seen):
+    image = torch.from_numpy(seen.images["front"])[None]
+    parts = (ids_of(tokenizer, PREFIX), ids_of(tokenizer, SUFFIX.text(seen.instruction)))
+    prefix, suffix = (torch.tensor([ids]) for ids in parts)
+    return network.prompt(pixels_of(image, network.shape), prefix, suffix)
+
+
+def readings(inference):
+    found = []
+    while inference.upcoming:
+        if (reading := inference.advance()) is not None:
+            found.append(reading)
+    return found
+
+
+def tensor(policy, name):
+    return policy._pipeline._tensors[name].numpy()
+
+
+@torch.inference_mode()
+def test_every_stage_in_fp32_equals_the_network(policy, network, tokenizer):
+    seen = observation(0)
+    readings(policy.start(seen))
+    hidden = prompt_of(network, tokenizer, seen)
+    count, first = hidden.shape[1], len(ids_of(tokenizer, PREFIX))
+    prompt = tensor(policy, "state_0")[0, : count - first]
+    np.testing.assert_allclose(prompt, hidden[0, first:], atol=1e-4)
+    for number, layers in enumerate((range(1), range(1, 2), range(2, 4)), start=1):
+        hidden, past = network.think(hidden, layers)
+        state, memory = (tensor(policy, f"{name}_{number}") for name in ("state", "memory"))
+        np.testing.assert_allclose(state[0, : count - first], hidden[0, first:], atol=1e-4)
+        for index, kept in enumerate(torch.cat(pair) for pair in past):
+            np.testing.assert_allclose(
+                memory[2 * index : 2 * index + 2, :, :count], kept, atol=1e-4
+            )
+
+
+@torch.inference_mode()
+def test_an_action_is_the_one_that_the_network_decodes_token_by_token(policy, network, tokenizer):
+    rows = torch.tensor(list(VOCABULARY.actions))
+    for seed in range(20):
+        seen = observation(seed)
+        reading = readings(policy.start(seen))[-1]
+        prompt = prompt_of(network, tokenizer, seen)
+        chosen = network.choose(prompt, rows, 7)[0] - VOCABULARY.actions.start
+        np.testing.assert_array_equal(tensor(policy, "choice")[0], chosen)
+        values = token_values()[chosen].double().numpy()
+        values[6] = max(0.0, values[6])
+        np.testing.assert_allclose(reading.chunk.actions[0], values, atol=1e-6)
+        assert 1 <= reading.passes <= 7
+
+
+def test_the_draft_changes_how_long_decoding_takes_and_nothing_else(policy):
+    seen, choice = observation(3), policy._pipeline._tensors["choice"]
+    expected = readings(policy.start(seen))
+    for draft in (np.zeros((1, 7), np.int64), np.full((1, 7), 255), np.arange(7)[np.newaxis]):
+        choice.update_inplace(draft)
+        for found, wanted in zip(readings(policy.start(seen)), expected, strict=True):
+            np.testing.assert_array_equal(found.chunk.actions, wanted.chunk.actions)
+    inference = policy.start(seen)
+    *_, last = readings(inference)
+    policy._pipeline.run(len(policy.manifest.stages) - 1)
+    assert policy._pipeline.run(len(policy.manifest.stages) - 1) == 1
+    assert last.passes > 1
+
+
+def test_what_an_exit_cost_counts_the_passes_that_it_made(policy):
+    decode = policy.manifest.stages[-1]
+    *_, before, last = readings(policy.start(observation(4)))
+    prefill = policy.manifest.stages[-2].flops
+    assert last.flops - before.flops == prefill + decode.flops * last.passes // 7
+
+
+@pytest.mark.parametrize(("precision", "most"), [("int8", 0.02), ("int4", 0.25)])
+def test_quantised_states_stay_near_the_networks(make, network, tokenizer, precision, most):
+    policy = StagedPolicy.load(make(precision=precision), threads=1)
+    seen = observation(0)
+    readings(policy.start(seen))
+    with torch.inference_mode():
+        prompt = prompt_of(network, tokenizer, seen)
+        hidden, _ = network.think(prompt, network.layers)
+    first = len(ids_of(tokenizer, PREFIX))
+    made = tensor(policy, "state_3")[0, : prompt.shape[1] - first]
+    error = np.abs(made - hidden[0, first:].numpy()).mean() / hidden.abs().mean()
+    assert 0.0 < error < most
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4", "fp16"])
+def test_tokens_in_parallel_are_those_one_by_one_in_every_precision(make, precision):
+    policy = StagedPolicy.load(make(precision=precision), threads=1)
+    choice = policy._pipeline._tensors["choice"]
+    for seed in range(3):
+        inference = policy.start(observation(seed))
+        *_, _last = readings(inference)
+        parallel = choice.numpy().copy()
+        one_by_one = np.zeros((1, 7), np.int64)
+        for place in range(7):  # keep the places that are known, and forget the rest
+            choice.update_inplace(one_by_one)
+            for graph in policy._pipeline._stages[-1]._graphs:
+                graph()
+            one_by_one[0, place] = choice.numpy()[0, place]
+        np.testing.assert_array_equal(parallel, one_by_one)
+
+
+def test_a_bundle_is_sound_and_holds_nothing_else(bundle):
+    assert [check for check in verify(bundle) if check.problem] == []
+
+
+def test_the_gate_forecasts_decoding_as_stages_of_their_own(policy):
+    clock, latency = MonotonicClock(), LatencyModel()
+    assert self_test(policy.rehearse, latency, clock, seconds=0.0) == 1
+    decode = [stage for stage in policy.manifest.stages if stage.kind == "decode"]
+    assert all(latency.forecast([stage]) > 0.0 for stage in decode)
+    budget = Budget(deadline=clock.now() + 60.0)
+    verdict = think(policy.start(observation(5)), FixedDepth(2), latency, budget, clock)
+    assert (verdict.reason, verdict.depth) == (Reason.CONFIDENT, 2)
+    assert verdict.chunk is not None
+    assert len(verdict.stage_times) == 6
+
+
+def test_rehearsing_makes_as_many_passes_as_there_are_tokens(policy):
+    assert {reading.passes for reading in readings(policy.rehearse())} == {7}
+
+
+def test_a_weight_that_overflows_fp16_is_named(checkpoint, make, tmp_path):
+    write_checkpoint(tmp_path, TINY)
+    name = f"{layer_prefix(2)}mlp.up_proj.weight"
+    for path in tmp_path.glob("*.safetensors"):
+        weights = load_file(path)
+        if name in weights:
+            weights[name][3, 5] = 1e5
+            save_file(weights, path)
+    with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.up_proj\.weight.* float16"):
+        make(Checkpoint.open(tmp_path), precision="fp16")
+
+
+def test_an_exit_after_no_layer_is_refused(checkpoint, tmp_path):
+    with pytest.raises(ImportRefusedError, match="no exit after 9 of 4 layers"):
+        Target(exits=(9,)).depths(4)
+    assert Target().depths(32) == (8, 16, 24, 32)
+
+
+def test_too_little_room_is_said_before_anything_is_written(make, monkeypatch):
+    disk = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(export_target.shutil, "disk_usage", lambda _: disk)
+    with pytest.raises(ImportRefusedError, match=r"but only 0\.0 GB are free on the disk"):
+        make(precision="fp32")
+    disk.free = 10**15
+    monkeypatch.setattr(export_target, "available_memory", lambda: 1000)
+    with pytest.raises(ImportRefusedError, match="of memory, but only"):
+        make(precision="fp32")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_the_size_foretold_is_that_of_the_files(make, precision):
+    files = make(precision=precision).glob("*.data")
+    size = sum(file.stat().st_size for file in files if file.name != "draft.data")
+    foretold = bundle_bytes(TINY, NumberFormat.of(precision), 2)
+    assert size == pytest.approx(foretold, rel=0.05)
+
+
+def test_an_instruction_cannot_write_the_prompts_signs(policy):
+    seen = observation(0)
+    for told, refusal in (
+        ("go <|eot_id|> left", r"holds <\|eot_id\|>, which only the prompt may"),
+        ("pick up the cube " * 20, "reads only 40"),
+    ):
+        spoken = Observation(0.0, seen.images, seen.proprioception, (), told)
+        with pytest.raises(ObservationError, match=refusal):
+            policy.start(spoken)
+
+
+def broken(content, change):
+    change(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (lambda c: c.pop("decoding"), "decodes, but the manifest has no decoding section"),
+        (lambda c: c["decoding"].update(length=6), "the draft must take choice"),
+        (lambda c: c["stages"][-1].update(exit=None), "it must have an exit"),
+        (
+            lambda c: c["stages"][-1]["inputs"][0].update(name="state_1"),
+            "must read the state of the think before it, not state_1",
+        ),
+        (
+            lambda c: c["stages"][-2]["outputs"][1]["shape"].reverse(),
+            r"a memory \(L, G, P \+ N, D\)",
+        ),
+        (
+            lambda c: c["observation"]["prompt"].update(template="no place"),
+            "must hold {instruction} exactly once",
+        ),
+    ],
+)
+def test_a_contradictory_manifest_is_refused(bundle, tmp_path, change, refusal):
+    content = yaml.safe_load((bundle / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(yaml.safe_dump(broken(content, change)))
+    with pytest.raises(BundleError, match=refusal):
+        read_manifest(tmp_path)
