@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from magma_ros.episodes.catalogue import EpisodeSummary
     from magma_ros.episodes.overview import Report
     from magma_ros.models.data.card import DataSummary
+    from magma_ros.models.magma.comparison import Agreement
     from magma_ros.models.magma.distil import ExitReport
     from magma_ros.policy.report import BundleSummary
 
@@ -112,6 +113,20 @@ def exits_table(reports: Sequence[ExitReport]) -> Table:
             f"{one.actions:.1%}, {other.actions:.1%}",
             f"{one.error:.4f}, {other.error:.4f}",
         )
+    return table
+
+
+def agreement_table(found: Agreement) -> Table:
+    """How a bundle's tokens agree with those of the network that it was made of."""
+    title = (
+        f"{found.observations} observations: {found.actions:.1%} of actions alike, "
+        f"{found.in_parallel:.1%} decoded in parallel as one by one, "
+        f"{', '.join(f'{passes:.1f}' for passes in found.passes)} passes an exit, "
+        f"{found.free} tokens that a free head would not have chosen"
+    )
+    table = Table("", *ACTION_DIMS, title=title)
+    table.add_row("tokens alike", *(f"{share:.1%}" for share in found.tokens))
+    table.add_row("mean error of [-1, 1]", *(f"{error:.4f}" for error in found.error))
     return table
 
 

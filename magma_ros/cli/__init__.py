@@ -29,6 +29,7 @@ from magma_ros.cli.data import data_app
 from magma_ros.cli.distillation import distill_exits
 from magma_ros.cli.episodes import episodes_app
 from magma_ros.cli.evaluation import eval_app
+from magma_ros.cli.importing import import_
 from magma_ros.cli.learning_bench import corrections, marks
 from magma_ros.cli.machine import doctor
 from magma_ros.cli.magma import plan
@@ -67,6 +68,7 @@ for command in (
     doctor,
 ):
     app.command(command)
+app.command(import_, name="import")
 
 
 def main(args: Sequence[str] | None = None) -> int:

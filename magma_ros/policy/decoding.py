@@ -49,3 +49,16 @@ class TokenLoop:
                 return passes
             draft = chosen
         return draft.size
+
+    def one_by_one(self) -> None:
+        """Decode a token after the other, with nothing true after it: what :meth:`run` must equal.
+
+        For checks; it takes as many passes as there are tokens.
+        """
+        known = np.zeros_like(self._choice.numpy())
+        for place in range(known.size):
+            self._choice.update_inplace(known)
+            for run in self._graphs:
+                run()
+            known[0, place] = self._choice.numpy()[0, place]
+        self._choice.update_inplace(known)

@@ -99,6 +99,16 @@ class Pipeline:
         stage()
         return 1
 
+    def one_by_one(self, index: int) -> None:
+        """Let a stage that decodes do it without a draft, after it has run; for checks."""
+        stage = self._stages[index]
+        if isinstance(stage, TokenLoop):
+            stage.one_by_one()
+
+    def tensor(self, name: str) -> npt.NDArray[np.generic]:
+        """A copy of any tensor as it is."""
+        return np.array(self._tensors[name].numpy())
+
     def output(self, name: str) -> FloatArray:
         """A copy of what the last exit gave under ``name``, without the batch axis, float64."""
         values: FloatArray = self._tensors[name].numpy()[0].astype(np.float64)

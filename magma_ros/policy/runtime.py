@@ -54,6 +54,7 @@ class StagedPolicy:
 
     Attributes:
         manifest: The bundle's contract.
+        pipeline: Its graphs and their tensors, for whoever looks inside.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class StagedPolicy:
     ) -> None:
         self.manifest = manifest
         self._preprocess = Preprocessor(manifest.observation, tokenizer, manifest.decoding)
-        self._pipeline = Pipeline(manifest, sessions)
+        self.pipeline = Pipeline(manifest, sessions)
 
     @classmethod
     def load(
@@ -109,7 +110,7 @@ class StagedPolicy:
         self._feed_blank()
         for _ in range(runs):
             for index in range(len(self.manifest.stages)):
-                self._pipeline.run(index, thorough=True)
+                self.pipeline.run(index, thorough=True)
 
     def rehearse(self) -> Inference:
         """Begin an inference on a blank observation, to measure how long the stages take.
@@ -117,7 +118,7 @@ class StagedPolicy:
         Where actions are decoded, it makes as many passes as decoding may take at most.
         """
         self._feed_blank()
-        return Inference(self.manifest, self._pipeline, stamp=0.0, thorough=True)
+        return Inference(self.manifest, self.pipeline, stamp=0.0, thorough=True)
 
     def start(self, observation: Observation) -> Inference:
         """Begin an inference on ``observation``; the one before ends.
@@ -125,12 +126,12 @@ class StagedPolicy:
         Raises:
             ObservationError: The observation is not what the policy takes.
         """
-        self._pipeline.feed(self._preprocess(observation))
-        return Inference(self.manifest, self._pipeline, observation.stamp)
+        self.pipeline.feed(self._preprocess(observation))
+        return Inference(self.manifest, self.pipeline, observation.stamp)
 
     def _feed_blank(self) -> None:
         blank = given_tensors(self.manifest)
-        self._pipeline.feed({t.name: np.zeros(t.shape, t.dtype) for t in blank})
+        self.pipeline.feed({t.name: np.zeros(t.shape, t.dtype) for t in blank})
 
 
 class Inference:

@@ -25,10 +25,8 @@ from magma_ros.models.magma.export_decoder import Block, head_outputs, write_dra
 from magma_ros.models.magma.export_graph import spec
 from magma_ros.models.magma.export_prefix import prefix_memory
 from magma_ros.models.magma.export_target import (
-    Prompt,
-    Statistics,
+    ImportRefusedError,
     Target,
-    Vocabulary,
     bundle_bytes,
     require_room,
     working_bytes,
@@ -37,6 +35,8 @@ from magma_ros.models.magma.export_vision import WORDS, Vision, write_words
 from magma_ros.models.magma.layout import EMBEDDING, FINAL_NORM, HEAD
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
+from magma_ros.policy.action_statistics import ActionStatistics, find_statistics
+from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.contract import (
     ActionContract,
     CameraContract,
@@ -45,12 +45,12 @@ from magma_ros.policy.contract import (
 )
 from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_manifest
+from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt, read_tokenizer
 from magma_ros.policy.stages import BundleFile, DecodingContract, GraphSpec, StageSpec
 from magma_ros.types import ACTION_DIMS
 
 TOKENIZER = "tokenizer.json"
 CARD = "MODEL_CARD.md"
-
 
 Tell = Callable[[str], object]
 
@@ -60,9 +60,6 @@ def import_checkpoint(
     out: Path,
     target: Target,
     *,
-    prompt: Prompt,
-    vocabulary: Vocabulary,
-    statistics: Statistics,
     command: str = "magma import",
     tell: Tell = lambda _: None,
 ) -> Path:
@@ -72,23 +69,19 @@ def import_checkpoint(
         checkpoint: The checkpoint.
         out: Folder of the bundle; replaced only once the new one is complete.
         target: What is made.
-        prompt: The prompt round image and instruction.
-        vocabulary: The tokens of actions.
-        statistics: What the actions mean.
         command: What makes it, for the manifest.
         tell: Is told of each step that begins.
 
     Raises:
-        MagmaError: There is not enough room on the disk, a weight does not fit the precision, or
-            the exits are none of the checkpoint's.
+        MagmaError: There is not enough room, a weight does not fit the precision, the exits are
+            none of the checkpoint's, the tokenizer lacks a token, or the statistics are unknown.
     """
     shape, stored = checkpoint.shape, checkpoint.stored[EMBEDDING]
     table_itemsize = stored.bytes // math.prod(stored.size)
     disk = bundle_bytes(shape, target.numbers, table_itemsize)
     require_room(out, disk, working_bytes(shape))
     with bundle_folder(out) as scratch:
-        made = _Import(checkpoint, scratch, target, prompt=prompt, vocabulary=vocabulary, tell=tell)
-        manifest = made.manifest(statistics, command)
+        manifest = _Import(checkpoint, scratch, target, tell).manifest(command)
         write_manifest(scratch, manifest)
         (scratch / CARD).write_text(_card(manifest, target), encoding="utf-8")
     return out
@@ -97,23 +90,22 @@ def import_checkpoint(
 class _Import:
     """Writes the files of a bundle one after the other."""
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        folder: Path,
-        target: Target,
-        *,
-        prompt: Prompt,
-        vocabulary: Vocabulary,
-        tell: Tell,
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, folder: Path, target: Target, tell: Tell) -> None:
         self.checkpoint, self.folder, self.target, self.tell = checkpoint, folder, target, tell
-        self.prompt, self.vocabulary = prompt, vocabulary
         shape, self.compute = checkpoint.shape, target.numbers.compute
+        self.statistics, self.step_period = _statistics(checkpoint.folder, target)
+        prompt = ActionPrompt(target.beginnings, shape.image_start_end)
+        tokenizer = read_tokenizer(checkpoint.folder / TOKENIZER, prompt)
+        self.suffix, self.prefix = prompt.after_image, prompt.prefix(tokenizer)
+        ending = prompt.suffix(tokenizer, "")
+        self.words_length = len(ending) + target.instruction_tokens
+        actions = ActionCodec.of(tokenizer).ids
+        self.head_rows = torch.tensor([*actions, tokenizer.token_to_id(END_OF_TURN)])
+        self.draft_rows = torch.tensor([*actions, ending[-1]])
         self.camera = CameraContract(name=target.camera, height=target.height, width=target.width)
-        self.words = spec(WORDS, self.compute, 1, prompt.tokens, shape.text.width)
+        self.words = spec(WORDS, self.compute, 1, self.words_length, shape.text.width)
         tiles = choose_tiles(target.width, target.height, shape.vision)
-        before = len(prompt.prefix)
+        before = len(self.prefix)
         self.vision = Vision(
             shape, self.camera, tiles, words=self.words, prefix=before, compute=self.compute
         )
@@ -126,7 +118,7 @@ class _Import:
             for number, layers in enumerate(pairwise((0, *self.depths)), start=1)
         ]
 
-    def manifest(self, statistics: Statistics, command: str) -> Manifest:
+    def manifest(self, command: str) -> Manifest:
         """Write all files but the manifest, and return that."""
         shutil.copyfile(self.checkpoint.folder / TOKENIZER, self.folder / TOKENIZER)
         draft = self._draft()
@@ -142,18 +134,18 @@ class _Import:
             created=datetime.now(UTC).date(),
             action=ActionContract(
                 chunk_length=1,
-                step_period=statistics.step_period,
+                step_period=self.step_period,
                 frame="base",
-                q01=statistics.q01,
-                q99=statistics.q99,
-                mask=(True,) * 6 + (False,),
-                statistics=statistics.name,
+                q01=self.statistics.q01,
+                q99=self.statistics.q99,
+                mask=self.statistics.mask,
+                statistics=self.target.statistics,
             ),
             observation=ObservationContract(
                 cameras=(self.camera,),
                 proprioception=(),
-                max_tokens=self.prompt.tokens,
-                prompt=self.prompt.suffix,
+                max_tokens=self.words_length,
+                prompt=self.suffix,
             ),
             tokenizer=BundleFile(file=TOKENIZER, sha256=sha256_of(self.folder / TOKENIZER)),
             decoding=DecodingContract(
@@ -165,14 +157,14 @@ class _Import:
                 seed=0,
                 commit=commit_of_code(),
                 data=f"the checkpoint {self.checkpoint.folder.name}, whose statistics are those of "
-                f"{statistics.name}",
+                f"{self.target.statistics}",
                 metrics={},
             ),
         )
 
     def _embedding(self) -> StageSpec:
         self.tell("embedding")
-        tokens = spec("tokens", torch.int64, 1, self.prompt.tokens)
+        tokens = spec("tokens", torch.int64, 1, self.words_length)
         path = self.folder / "look_words.onnx"
         size = write_words(path, tokens, self.words, self.checkpoint, self.compute)
         return self._stage(path, "look", (0, size), (tokens,), (self.words,), host=True)
@@ -180,7 +172,7 @@ class _Import:
     def _seeing(self) -> StageSpec:
         self.tell("keys and values of the prompt's beginning")
         source, shape = self.checkpoint, self.checkpoint.shape
-        kept = list(prefix_memory(shape, source, self.prompt.prefix))
+        kept = list(prefix_memory(shape, source, self.prefix))
         pasts = [(b.past, torch.cat(kept[b.layers.start : b.layers.stop])) for b in self.blocks]
         self.tell("vision")
         path = self.folder / "look_image.onnx"
@@ -189,12 +181,12 @@ class _Import:
         return self._stage(path, "look", (self.vision.flops(), size), self.vision.inputs, outputs)
 
     def _thinking(self, draft: GraphSpec) -> Iterator[StageSpec]:
-        length, before = self.choice.shape[1], len(self.prompt.prefix)
+        length, before = self.choice.shape[1], len(self.prefix)
         flops, weights = draft.flops, draft.weight_bytes
         for block, (norm, rows) in zip(self.blocks, self._heads(), strict=True):
             self.tell(f"layers {block.layers.start + 1} to {block.layers.stop}")
             path = self.folder / f"think_{block.number}.onnx"
-            positions = self.start + self.prompt.tokens + length
+            positions = self.start + self.words_length + length
             size = block.write(path, self.checkpoint, self.target.numbers, positions)
             once = block.flops(self.vision.tokens, before)
             yield self._stage(path, "think", (once, size), block.inputs, block.outputs)
@@ -217,8 +209,7 @@ class _Import:
 
     def _draft(self) -> GraphSpec:
         path = self.folder / "draft.onnx"
-        ids = torch.tensor([*self.vocabulary.actions, self.prompt.last])
-        table = self.checkpoint.tensor(EMBEDDING)[ids]
+        table = self.checkpoint.tensor(EMBEDDING)[self.draft_rows]
         state = self._short(self.vision.state)
         size = write_draft(path, self.choice, state, table, self.compute)
         return GraphSpec.model_validate(self._entry(path, 0, size, (self.choice,), (state,)))
@@ -227,7 +218,7 @@ class _Import:
         """Norm and rows of each exit; those that were distilled for it, or the last layer's."""
         checkpoint = self.checkpoint
         norm = checkpoint.tensor(FINAL_NORM, torch.float32)
-        rows = checkpoint.tensor(HEAD)[torch.tensor(self.vocabulary.rows)].float()
+        rows = checkpoint.tensor(HEAD)[self.head_rows].float()
         path = checkpoint.folder / EXITS
         own = {}
         if path.is_file():
@@ -278,6 +269,22 @@ class _Import:
                 for name in sorted(external_files(path))
             ),
         }
+
+
+def _statistics(folder: Path, target: Target) -> tuple[ActionStatistics, float]:
+    """What actions mean, and the time between two of them [s].
+
+    Raises:
+        MagmaError: The statistics are unknown, or nobody says how long a step lasts.
+    """
+    statistics = find_statistics(target.statistics, folder)
+    period = target.step_period or statistics.step_period
+    if period is None:
+        raise ImportRefusedError(
+            f"the statistics {target.statistics} do not say how long a step lasts; "
+            "give the time between two actions [s] as the step period"
+        )
+    return statistics, period
 
 
 def _card(manifest: Manifest, target: Target) -> str:

@@ -11,21 +11,16 @@ import math
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor
 
 from magma_ros.models.magma.export_graph import GraphWriter, NumberFormat, spec, value
 from magma_ros.models.magma.layout import TextShape, layer_prefix
+from magma_ros.policy.action_tokens import EDGES, ActionCodec
 from magma_ros.policy.contract import CHOICE, EXIT_OUTPUTS, TensorSpec
 from magma_ros.types import ACTION_DIMS, GRIPPER
-
-BINS = 255
-"""Usable bins of a dimension."""
-
-TOKENS = BINS + 1
-"""Action tokens: one for each edge of the bins, in the order of their ids."""
-
 
 LEAST = tuple(0.0 if dim == GRIPPER else -1.0 for dim in range(len(ACTION_DIMS)))
 """Least value of each dimension: a gripper is closed at 0, and tokens below that mean the same."""
@@ -214,7 +209,7 @@ def write_draft(
         path: The ONNX file.
         choice: (1, N), its input.
         state: (1, N, H), its output.
-        table: (tokens + 1, H) embeddings of the action tokens, then of the prompt's last token.
+        table: (EDGES + 1, H) embeddings of the action tokens, then of the prompt's last token.
         compute: Type of the state.
     """
     with GraphWriter(path, compute) as graph:
@@ -247,7 +242,7 @@ def write_head(
         state: (1, N, H), its input.
         choice: (1, N), the tokens that it gives.
         norm: (H,) scale of the norm.
-        rows: (tokens + 1, H) of the head: the action tokens, then the end of the turn.
+        rows: (EDGES + 1, H) of the head: the action tokens, then the end of the turn.
         eps: Added to the mean square in the norm.
     """
     action, entropy, margin, _ = head_outputs(choice)
@@ -256,7 +251,7 @@ def write_head(
         normed = graph.op("RMSNormalization", wide, graph.weight(norm.float()), epsilon=eps)
         logits = graph.linear(normed, rows.float(), None)
         allowed = graph.op(
-            "Slice", logits, graph.numbers(0), graph.numbers(TOKENS), graph.numbers(2)
+            "Slice", logits, graph.numbers(0), graph.numbers(EDGES), graph.numbers(2)
         )
         graph.op("ArgMax", allowed, output=choice.name, axis=-1, keepdims=0)
         shape = graph.numbers(*action.shape)
@@ -274,13 +269,9 @@ def write_head(
 
 
 def token_values() -> Tensor:
-    """What each action token stands for (tokens,): the centre of its bin in [-1, 1].
-
-    Ids run against values, and the token of the lowest edge shares the lowest bin's centre; see
-    OpenVLA's action tokenizer (arXiv 2406.09246).
-    """
-    bins = (TOKENS - 1 - torch.arange(TOKENS)).clamp(0, BINS - 1)
-    return -1.0 + (bins + 0.5) * 2.0 / BINS
+    """What each action token stands for in [-1, 1], in the order of their ids (EDGES,)."""
+    values = ActionCodec(base=EDGES).decode(np.arange(EDGES))
+    return torch.from_numpy(values).float()
 
 
 def _margin(graph: GraphWriter, shares: str) -> str:
@@ -288,7 +279,7 @@ def _margin(graph: GraphWriter, shares: str) -> str:
     best, _ = graph.ops("TopK", [shares, graph.numbers(2)], graph.names("topk", 2), axis=-1)
     first, second = graph.ops("Split", [best], graph.names("split", 2), axis=-1, num_outputs=2)
     end = graph.op(
-        "Slice", shares, graph.numbers(TOKENS), graph.numbers(TOKENS + 1), graph.numbers(2)
+        "Slice", shares, graph.numbers(EDGES), graph.numbers(EDGES + 1), graph.numbers(2)
     )
     lead = graph.op("Sub", first, second)
     return graph.op("Where", graph.op("Less", end, first), lead, graph.op("Sub", lead, lead))

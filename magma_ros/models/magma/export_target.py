@@ -11,64 +11,11 @@ from pathlib import Path
 
 from magma_ros.models.magma.export_graph import BLOCK, Compute, NumberFormat, Precision
 from magma_ros.models.magma.layout import EMBEDDING, HEAD, LANGUAGE_MODEL, MagmaShape
-from magma_ros.policy.contract import PromptContract
 from magma_ros.types import MagmaError
 
 
 class ImportRefusedError(MagmaError):
     """A checkpoint cannot become the bundle that was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """By what normalised actions become metres and radians.
-
-    Attributes:
-        name: Of the data that they describe.
-        q01: (7,) 1st percentile of the actions in these.
-        q99: (7,) 99th percentile.
-        step_period: Time between two actions in these [s].
-    """
-
-    name: str
-    q01: tuple[float, ...]
-    q99: tuple[float, ...]
-    step_period: float
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """The prompt's parts round the image.
-
-    Attributes:
-        prefix: Ids of the tokens before the image, which are always the same.
-        suffix: What comes after it.
-        tokens: Tokens that the longest suffix may have.
-        last: Id of the last token.
-    """
-
-    prefix: tuple[int, ...]
-    suffix: PromptContract
-    tokens: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The tokens of actions.
-
-    Attributes:
-        actions: Their ids, in order.
-        end: Id of the token that ends a turn.
-    """
-
-    actions: range
-    end: int
-
-    @property
-    def rows(self) -> list[int]:
-        """Ids of the rows of the exits' heads."""
-        return [*self.actions, self.end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +30,10 @@ class Target:
         camera: Name of the camera.
         height: Of its pictures as the policy takes them [px].
         width: Likewise.
+        statistics: Name of the data whose statistics say what actions mean.
+        step_period: Time between two actions [s], or None for that of the statistics.
+        instruction_tokens: Tokens that the longest instruction may have.
+        beginnings: Tokens of the text's beginning at the start of the prompt.
         name: Of the policy.
         licence: SPDX expression for the weights.
     """
@@ -93,6 +44,10 @@ class Target:
     camera: str = "front"
     height: int = 256
     width: int = 256
+    statistics: str = "bridge"
+    step_period: float | None = None
+    instruction_tokens: int = 24
+    beginnings: int = 2
     name: str = "magma-8b"
     licence: str = "MIT"
 

@@ -2,27 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bundle made of a checkpoint computes what the network does, and decodes what it decodes."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 
+from magma_ros.cli import main
 from magma_ros.gate.baselines import FixedDepth
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.models.magma import export_target
+from magma_ros.models.magma.comparison import compare, noise
 from magma_ros.models.magma.export import import_checkpoint
 from magma_ros.models.magma.export_decoder import token_values
 from magma_ros.models.magma.export_graph import NumberFormat
 from magma_ros.models.magma.export_target import (
     ImportRefusedError,
-    Prompt,
-    Statistics,
     Target,
-    Vocabulary,
     bundle_bytes,
 )
 from magma_ros.models.magma.layout import layer_prefix
@@ -30,66 +30,47 @@ from magma_ros.models.magma.reader import Checkpoint, CheckpointError
 from magma_ros.models.magma.synthetic import TINY, write_checkpoint
 from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import empty_network, fill
-from magma_ros.policy.contract import BundleError, PromptContract
+from magma_ros.policy.action_statistics import OWN
+from magma_ros.policy.action_tokens import ActionCodec
+from magma_ros.policy.contract import BundleError
 from magma_ros.policy.manifest import MANIFEST, read_manifest
 from magma_ros.policy.preprocess import ObservationError
+from magma_ros.policy.prompt import ActionPrompt, read_tokenizer
 from magma_ros.policy.report import verify
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import Budget, MonotonicClock, Observation, Reason
 
-VOCABULARY = Vocabulary(range(127_744, 128_000), 128_009)
-STATISTICS = Statistics("unit", (-1.0,) * 6 + (0.0,), (1.0,) * 7, 0.2)
+ACTIONS = ActionCodec().ids
+UNIT = {"unit": {"action": {"q01": [-1.0] * 6 + [0.0], "q99": [1.0] * 7}}}
 SIDE = 48
 EXITS = (1, 2, 4)
 WORDS = ("pick", "up", "the", "red", "cube", "and", "place", "into", "blue", "open", "left")
 
 
-def header(role):
-    return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
-
-
-PREFIX = (
-    f"<|begin_of_text|><|begin_of_text|>{header('system')}You are agent that can see, talk and act."
-    f"<|eot_id|>{header('user')}<image_start>"
-)
-SUFFIX = PromptContract(
-    template="<image_end>\nWhat action should the robot take to {instruction}?<|eot_id|>"
-    + header("assistant")
-)
+PROMPT = ActionPrompt()
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
     write_checkpoint(folder, TINY)
+    (folder / OWN).write_text(json.dumps(UNIT))
     return Checkpoint.open(folder)
 
 
 @pytest.fixture(scope="module")
 def tokenizer(checkpoint):
-    return Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
-
-
-def ids_of(tokenizer, text):
-    return tokenizer.encode(text, add_special_tokens=False).ids
+    return read_tokenizer(checkpoint.folder / "tokenizer.json", PROMPT)
 
 
 @pytest.fixture(scope="module")
-def make(checkpoint, tokenizer, tmp_path_factory):
+def make(checkpoint, tmp_path_factory):
     """Makes a bundle of the checkpoint in some precision."""
 
     def bundle(source=checkpoint, **fields):
+        fields = {"statistics": "unit", "step_period": 0.2, "exits": EXITS[:-1]} | fields
         out = tmp_path_factory.mktemp("bundles") / "made"
-        prefix = tuple(ids_of(tokenizer, PREFIX))
-        last = ids_of(tokenizer, SUFFIX.text("go"))[-1]
-        return import_checkpoint(
-            source,
-            out,
-            Target(exits=EXITS[:-1], height=SIDE, width=SIDE, **fields),
-            prompt=Prompt(prefix, SUFFIX, 40, last),
-            vocabulary=VOCABULARY,
-            statistics=STATISTICS,
-        )
+        return import_checkpoint(source, out, Target(height=SIDE, width=SIDE, **fields))
 
     return bundle
 
@@ -122,7 +103,7 @@ def observation(seed):
 
 def prompt_of(network, tokenizer, seen):
     image = torch.from_numpy(seen.images["front"])[None]
-    parts = (ids_of(tokenizer, PREFIX), ids_of(tokenizer, SUFFIX.text(seen.instruction)))
+    parts = (PROMPT.prefix(tokenizer), PROMPT.suffix(tokenizer, seen.instruction))
     prefix, suffix = (torch.tensor([ids]) for ids in parts)
     return network.prompt(pixels_of(image, network.shape), prefix, suffix)
 
@@ -136,7 +117,7 @@ def readings(inference):
 
 
 def tensor(policy, name):
-    return policy._pipeline._tensors[name].numpy()
+    return policy.pipeline.tensor(name)
 
 
 @torch.inference_mode()
@@ -144,7 +125,7 @@ def test_every_stage_in_fp32_equals_the_network(policy, network, tokenizer):
     seen = observation(0)
     readings(policy.start(seen))
     hidden = prompt_of(network, tokenizer, seen)
-    count, first = hidden.shape[1], len(ids_of(tokenizer, PREFIX))
+    count, first = hidden.shape[1], len(PROMPT.prefix(tokenizer))
     prompt = tensor(policy, "state_0")[0, : count - first]
     np.testing.assert_allclose(prompt, hidden[0, first:], atol=1e-4)
     for number, layers in enumerate((range(1), range(1, 2), range(2, 4)), start=1):
@@ -159,12 +140,12 @@ def test_every_stage_in_fp32_equals_the_network(policy, network, tokenizer):
 
 @torch.inference_mode()
 def test_an_action_is_the_one_that_the_network_decodes_token_by_token(policy, network, tokenizer):
-    rows = torch.tensor(list(VOCABULARY.actions))
+    rows = torch.tensor(list(ACTIONS))
     for seed in range(20):
         seen = observation(seed)
         reading = readings(policy.start(seen))[-1]
         prompt = prompt_of(network, tokenizer, seen)
-        chosen = network.choose(prompt, rows, 7)[0] - VOCABULARY.actions.start
+        chosen = network.choose(prompt, rows, 7)[0] - ACTIONS.start
         np.testing.assert_array_equal(tensor(policy, "choice")[0], chosen)
         values = token_values()[chosen].double().numpy()
         values[6] = max(0.0, values[6])
@@ -173,7 +154,7 @@ def test_an_action_is_the_one_that_the_network_decodes_token_by_token(policy, ne
 
 
 def test_the_draft_changes_how_long_decoding_takes_and_nothing_else(policy):
-    seen, choice = observation(3), policy._pipeline._tensors["choice"]
+    seen, choice = observation(3), policy.pipeline._tensors["choice"]
     expected = readings(policy.start(seen))
     for draft in (np.zeros((1, 7), np.int64), np.full((1, 7), 255), np.arange(7)[np.newaxis]):
         choice.update_inplace(draft)
@@ -181,8 +162,8 @@ def test_the_draft_changes_how_long_decoding_takes_and_nothing_else(policy):
             np.testing.assert_array_equal(found.chunk.actions, wanted.chunk.actions)
     inference = policy.start(seen)
     *_, last = readings(inference)
-    policy._pipeline.run(len(policy.manifest.stages) - 1)
-    assert policy._pipeline.run(len(policy.manifest.stages) - 1) == 1
+    policy.pipeline.run(len(policy.manifest.stages) - 1)
+    assert policy.pipeline.run(len(policy.manifest.stages) - 1) == 1
     assert last.passes > 1
 
 
@@ -201,7 +182,7 @@ def test_quantised_states_stay_near_the_networks(make, network, tokenizer, preci
     with torch.inference_mode():
         prompt = prompt_of(network, tokenizer, seen)
         hidden, _ = network.think(prompt, network.layers)
-    first = len(ids_of(tokenizer, PREFIX))
+    first = len(PROMPT.prefix(tokenizer))
     made = tensor(policy, "state_3")[0, : prompt.shape[1] - first]
     error = np.abs(made - hidden[0, first:].numpy()).mean() / hidden.abs().mean()
     assert 0.0 < error < most
@@ -210,18 +191,11 @@ def test_quantised_states_stay_near_the_networks(make, network, tokenizer, preci
 @pytest.mark.parametrize("precision", ["int8", "int4", "fp16"])
 def test_tokens_in_parallel_are_those_one_by_one_in_every_precision(make, precision):
     policy = StagedPolicy.load(make(precision=precision), threads=1)
-    choice = policy._pipeline._tensors["choice"]
     for seed in range(3):
-        inference = policy.start(observation(seed))
-        *_, _last = readings(inference)
-        parallel = choice.numpy().copy()
-        one_by_one = np.zeros((1, 7), np.int64)
-        for place in range(7):  # keep the places that are known, and forget the rest
-            choice.update_inplace(one_by_one)
-            for graph in policy._pipeline._stages[-1]._graphs:
-                graph()
-            one_by_one[0, place] = choice.numpy()[0, place]
-        np.testing.assert_array_equal(parallel, one_by_one)
+        readings(policy.start(observation(seed)))
+        parallel = tensor(policy, "choice")
+        policy.pipeline.one_by_one(len(policy.manifest.stages) - 1)
+        np.testing.assert_array_equal(parallel, tensor(policy, "choice"))
 
 
 def test_a_bundle_is_sound_and_holds_nothing_else(bundle):
@@ -253,13 +227,18 @@ def test_a_weight_that_overflows_fp16_is_named(checkpoint, make, tmp_path):
             weights[name][3, 5] = 1e5
             save_file(weights, path)
     with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.up_proj\.weight.* float16"):
-        make(Checkpoint.open(tmp_path), precision="fp16")
+        make(Checkpoint.open(tmp_path), precision="fp16", statistics="bridge")
 
 
 def test_an_exit_after_no_layer_is_refused(checkpoint, tmp_path):
     with pytest.raises(ImportRefusedError, match="no exit after 9 of 4 layers"):
         Target(exits=(9,)).depths(4)
     assert Target().depths(32) == (8, 16, 24, 32)
+
+
+def test_steps_of_unknown_length_are_refused(make):
+    with pytest.raises(ImportRefusedError, match="do not say how long a step lasts"):
+        make(step_period=None)
 
 
 def test_too_little_room_is_said_before_anything_is_written(make, monkeypatch):
@@ -322,3 +301,22 @@ def test_a_contradictory_manifest_is_refused(bundle, tmp_path, change, refusal):
     (tmp_path / MANIFEST).write_text(yaml.safe_dump(broken(content, change)))
     with pytest.raises(BundleError, match=refusal):
         read_manifest(tmp_path)
+
+
+def test_bundle_and_network_are_compared_token_by_token(checkpoint, bundle):
+    found = compare(checkpoint, bundle, noise(read_manifest(bundle), 4), threads=1)
+    assert (found.observations, found.actions, found.in_parallel) == (4, 1.0, 1.0)
+    assert found.tokens == (1.0,) * 7
+    assert found.error == (0.0,) * 7
+    assert len(found.passes) == len(EXITS)
+    assert found.free == 28  # random weights prefer some word of 128320 to any action
+
+
+def test_the_command_makes_a_bundle_and_refuses_what_is_no_size(checkpoint, tmp_path, capsys):
+    given = ["import", "--checkpoint", str(checkpoint.folder), "--out", str(tmp_path / "made")]
+    assert main([*given, "--image", "48x48", "--exits", "2", "--precision", "fp32"]) == 0
+    assert read_manifest(tmp_path / "made").exits == 2
+    assert main([*given, "--image", "48"]) == 2
+    assert "give the size of the image as width x height" in capsys.readouterr().err
+    assert main([*given, "--exits", "two"]) == 2
+    assert "give the exits as numbers of layers" in capsys.readouterr().err

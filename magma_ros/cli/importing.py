@@ -1,0 +1,130 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``magma import``: from a released checkpoint to a bundle."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from magma_ros.cli.common import JsonFile, complaints, console, names
+from magma_ros.doctor import require
+from magma_ros.files import write_json
+from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from magma_ros.models.magma.export_target import Target
+    from magma_ros.models.magma.reader import Checkpoint
+
+
+def import_(
+    *,
+    checkpoint: Path,
+    out: Path,
+    precision: Literal["fp32", "fp16", "int8", "int4"] = "int8",
+    compute: Literal["fp32", "fp16"] | None = None,
+    exits: str = "",
+    statistics: str = "bridge",
+    step_period: float | None = None,
+    camera: str = "front",
+    image: str = "256x256",
+    instruction_tokens: int = 24,
+    single_beginning: Annotated[bool, Parameter(negative="")] = False,
+    name: str = "magma-8b",
+    licence: str = "MIT",
+    compare: int = 0,
+    json_file: JsonFile = None,
+) -> int:
+    """Turn a checkpoint like microsoft/Magma-8B into a bundle, one weight after the other.
+
+    Args:
+        checkpoint: Folder with config.json, tokenizer.json and the safetensors.
+        out: Folder of the bundle; replaced only once the new one is complete.
+        precision: How weights are kept; int8 and int4 in blocks with a scale each.
+        compute: What the rest is computed in: fp32 for a CPU, fp16 for a GPU.
+        exits: After how many layers an exit sits, separated by commas; four, evenly, by default.
+        statistics: Data set whose statistics say what actions mean, for example bridge.
+        step_period: Time between two actions [s]; that of the statistics by default.
+        camera: Name of the camera.
+        image: Width x height that its pictures are resized to first [px].
+        instruction_tokens: Tokens that the longest instruction may have.
+        single_beginning: Begin the prompt with one token of the text's beginning, not with two as
+            the official runs do.
+        name: Of the policy.
+        licence: SPDX expression for the weights.
+        compare: Observations of noise on which the bundle is compared with the network in PyTorch
+            afterwards; takes memory for the whole network in float32.
+        json_file: Also write there what the comparison finds.
+    """
+    require("train")
+    from magma_ros.models.magma.export import import_checkpoint
+    from magma_ros.models.magma.export_target import Target
+    from magma_ros.models.magma.reader import Checkpoint
+
+    width, height = _size(image)
+    target = Target(
+        precision=precision,
+        compute=compute,
+        exits=_depths(exits),
+        camera=camera,
+        height=height,
+        width=width,
+        statistics=statistics,
+        step_period=step_period,
+        instruction_tokens=instruction_tokens,
+        beginnings=1 if single_beginning else 2,
+        name=name,
+        licence=licence,
+    )
+    opened = Checkpoint.open(checkpoint)
+    with complaints.status("begins") as status:
+        import_checkpoint(
+            opened,
+            out,
+            target,
+            command=shlex.join(["magma", *sys.argv[1:]]),
+            tell=lambda step: status.update(f"writing {step}"),
+        )
+    console.print(f"bundle written to {out}; magma bundle verify {out} runs it once")
+    if compare:
+        _compare(opened, out, target, compare, json_file)
+    return 0
+
+
+def _compare(
+    checkpoint: Checkpoint, out: Path, target: Target, count: int, json_file: Path | None
+) -> None:
+    """Compare a bundle with the network on noise, and say how they agree."""
+    from rich.progress import track
+
+    from magma_ros.models.magma.comparison import compare, noise
+    from magma_ros.policy.manifest import read_manifest
+    from magma_ros.tables import agreement_table
+
+    observations = track(
+        noise(read_manifest(out), count), "comparing", total=count, console=complaints
+    )
+    found = compare(checkpoint, out, observations, beginnings=target.beginnings)
+    console.print(agreement_table(found))
+    if json_file is not None:
+        write_json(found.to_json(), json_file)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Width and height from text like 256x256."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise MagmaError(f"give the size of the image as width x height, as in 256x256, not {text}")
+    return int(parts[0]), int(parts[1])
+
+
+def _depths(text: str) -> tuple[int, ...]:
+    """Numbers of layers from text like 8,16,24."""
+    parts = names(text)
+    if not all(part.isdecimal() for part in parts):
+        raise MagmaError(f"give the exits as numbers of layers, as in 8,16,24, not {text}")
+    return tuple(map(int, parts))
