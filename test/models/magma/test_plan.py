@@ -7,11 +7,15 @@ import json
 import pytest
 
 from magma_ros.cli import main
+from magma_ros.documents import parse_yaml
 from magma_ros.evaluation.computers.hardware import load_costs, load_hardware, price
 from magma_ros.evaluation.error import EvaluationError
+from magma_ros.models.magma.export_graph import NumberFormat
+from magma_ros.models.magma.export_target import bundle_bytes
 from magma_ros.models.magma.layout import MAGMA_8B
 from magma_ros.models.magma.plan import (
     PREFIX,
+    SUFFIX,
     Costs,
     PlanError,
     even_exits,
@@ -19,7 +23,7 @@ from magma_ros.models.magma.plan import (
 )
 from magma_ros.models.magma.plan_report import verdict, write_costs
 from magma_ros.policy.manifest import read_manifest
-from magma_ros.share import find_bundle
+from magma_ros.share import find_bundle, share_file
 
 EXITS = (8, 16, 24, 32)
 PROMPT = 313  # tokens, the constant ones before the image included
@@ -183,3 +187,22 @@ def test_the_command_refuses_in_a_sentence(arguments, told, capsys):
 
 def test_the_command_fails_where_the_policy_does_not_fit():
     assert main(["plan", "--hardware", "orin-nano", "--precision", "bf16"]) == 1
+
+
+def test_the_recipes_expectations_follow_from_the_shapes():
+    recipe = parse_yaml(share_file("models", "magma-8b", "recipe.yaml").read_text())
+    expect = recipe["expect"]
+    assert expect["tensors"] == len(MAGMA_8B.tensors())
+    assert expect["weights"] == pytest.approx(MAGMA_8B.parameters, rel=1e-3)
+    assert expect["checkpoint_gb"] == pytest.approx(2e-9 * MAGMA_8B.parameters, abs=0.05)
+    assert expect["prompt"] == {
+        "prefix": PREFIX,
+        "image": MAGMA_8B.image_tokens(),
+        "suffix": SUFFIX,
+    }
+    for precision, size in recipe["bundle_gb"].items():
+        costs = Costs(MAGMA_8B, precision)
+        held = sum(stage.resident for stage in costs.stages(recipe["import"]["exits"], 7.0))
+        assert size == pytest.approx((held + costs.embedding_bytes()) / 1e9, abs=0.05)
+        written = bundle_bytes(MAGMA_8B, NumberFormat.of(precision, "fp16"), 2)
+        assert written == pytest.approx(held + costs.embedding_bytes(), rel=0.01)
