@@ -240,6 +240,7 @@ class Verdict:
         confidence: Figures of the chosen exit, or None without a chunk.
         detail: For FAULT, what went wrong, in one sentence.
         trace: That of the deepest exit read so far that draws one, or None.
+        passes: Passes that decoding the chunk took; 1 where nothing is decoded.
     """
 
     chunk: ActionChunk | None
@@ -252,6 +253,7 @@ class Verdict:
     confidence: Confidence | None = None
     detail: str = ""
     trace: Trace | None = None
+    passes: int = 1
 
 
 class Source(Enum):

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from magma_ros.cli.common import JsonFile, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import write_json
-from magma_ros.types import MagmaError
+from magma_ros.types import MagmaError, Observation
 
 if TYPE_CHECKING:
     from magma_ros.models.magma.export_target import Target
@@ -30,6 +30,7 @@ def import_(
     exits: str = "",
     statistics: str = "bridge",
     step_period: float | None = None,
+    hold: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=100))] = 4,
     camera: str = "front",
     image: str = "256x256",
     instruction_tokens: int = 24,
@@ -37,6 +38,7 @@ def import_(
     name: str = "magma-8b",
     licence: str = "MIT",
     compare: int = 0,
+    data: Path | None = None,
     json_file: JsonFile = None,
 ) -> int:
     """Turn a checkpoint like microsoft/Magma-8B into a bundle, one weight after the other.
@@ -49,6 +51,8 @@ def import_(
         exits: After how many layers an exit sits, separated by commas; four, evenly, by default.
         statistics: Data set whose statistics say what actions mean, for example bridge.
         step_period: Time between two actions [s]; that of the statistics by default.
+        hold: Steps for which an action goes on unless another comes; at least one more than fit
+            into the time from a picture to its action.
         camera: Name of the camera.
         image: Width x height that its pictures are resized to first [px].
         instruction_tokens: Tokens that the longest instruction may have.
@@ -56,8 +60,9 @@ def import_(
             the official runs do.
         name: Of the policy.
         licence: SPDX expression for the weights.
-        compare: Observations of noise on which the bundle is compared with the network in PyTorch
+        compare: Observations on which the bundle is compared with the network in PyTorch
             afterwards; takes memory for the whole network in float32.
+        data: Demonstrations to compare on, as magma data generate writes them; noise by default.
         json_file: Also write there what the comparison finds.
     """
     require("train")
@@ -75,6 +80,7 @@ def import_(
         width=width,
         statistics=statistics,
         step_period=step_period,
+        hold=hold,
         instruction_tokens=instruction_tokens,
         beginnings=1 if single_beginning else 2,
         name=name,
@@ -91,24 +97,34 @@ def import_(
         )
     console.print(f"bundle written to {out}; magma bundle verify {out} runs it once")
     if compare:
-        _compare(opened, out, target, compare, json_file)
+        _compare(opened, out, target, _observations(out, compare, data), json_file)
     return 0
 
 
+def _observations(out: Path, count: int, data: Path | None) -> list[Observation]:
+    """What a bundle is compared on: frames of demonstrations, or noise."""
+    from magma_ros.models.magma.comparison import noise, recorded
+    from magma_ros.policy.manifest import read_manifest
+
+    manifest = read_manifest(out)
+    return list(noise(manifest, count) if data is None else recorded(data, manifest, count))
+
+
 def _compare(
-    checkpoint: Checkpoint, out: Path, target: Target, count: int, json_file: Path | None
+    checkpoint: Checkpoint,
+    out: Path,
+    target: Target,
+    observations: list[Observation],
+    json_file: Path | None,
 ) -> None:
-    """Compare a bundle with the network on noise, and say how they agree."""
+    """Compare a bundle with the network, and say how they agree."""
     from rich.progress import track
 
-    from magma_ros.models.magma.comparison import compare, noise
-    from magma_ros.policy.manifest import read_manifest
+    from magma_ros.models.magma.comparison import compare
     from magma_ros.tables import agreement_table
 
-    observations = track(
-        noise(read_manifest(out), count), "comparing", total=count, console=complaints
-    )
-    found = compare(checkpoint, out, observations, beginnings=target.beginnings)
+    watched = track(observations, "comparing", console=complaints)
+    found = compare(checkpoint, out, watched, beginnings=target.beginnings)
     console.print(agreement_table(found))
     if json_file is not None:
         write_json(found.to_json(), json_file)

@@ -169,4 +169,5 @@ class _DecisionRecord:
             confidence=reading.confidence if reading else None,
             detail=detail,
             trace=self._trace if reading else None,
+            passes=reading.passes if reading else 1,
         )

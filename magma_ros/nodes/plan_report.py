@@ -127,6 +127,7 @@ class PlanReport:
             "age_ms": 1e3 * self.age,
             "depth": verdict.depth,
             "exits": self.exits,
+            "passes": verdict.passes,
             "slack_ms": 1e3 * verdict.slack,
             "model_ms": 1e3 * model_time,
             "typical_ms": 1e3 * sum(outlook.typicals[:ran]),

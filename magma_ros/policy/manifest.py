@@ -153,11 +153,10 @@ class Manifest(Contract):
             return self
         if not decoding:
             raise ValueError("decoding is described, but no stage decodes")
-        wanted = self.action.chunk_length * len(ACTION_DIMS)
-        if self.decoding.length != wanted:
+        if self.decoding.length != len(ACTION_DIMS):
             raise ValueError(
-                f"decoding.length is {self.decoding.length}, but {self.action.chunk_length} steps "
-                f"of {len(ACTION_DIMS)} dimensions are {wanted} tokens"
+                f"decoding.length is {self.decoding.length}, but an action has "
+                f"{len(ACTION_DIMS)} tokens"
             )
         check_decoding(self.decoding, self.stages)
         return self

@@ -17,6 +17,7 @@ from magma_ros.policy.contract import (
     POINT_INPUT,
     CameraContract,
     ObservationContract,
+    PromptContract,
 )
 from magma_ros.policy.stages import DecodingContract
 from magma_ros.types import TRACE_GRID, FloatArray, ImageArray, MagmaError, Observation
@@ -96,11 +97,12 @@ class Preprocessor:
                 f"the instruction has {len(instruction)} characters, but at most "
                 f"{MAX_CHARACTERS} are read; say it in fewer words"
             )
-        ids = self._in_prompt(instruction) if self._contract.prompt else self._alone(instruction)
+        prompt = self._contract.prompt
+        ids = self._alone(instruction) if prompt is None else self._in_prompt(instruction, prompt)
         if len(ids) > self._contract.max_tokens:
             raise ObservationError(
-                f"the instruction has {len(ids)} tokens, but the policy reads only "
-                f"{self._contract.max_tokens}; say it in fewer words"
+                f"the instruction has {len(ids)} tokens{' with its prompt' if prompt else ''}, but "
+                f"the policy reads only {self._contract.max_tokens}; say it in fewer words"
             )
         return ids
 
@@ -113,10 +115,8 @@ class Preprocessor:
             )
         return ids
 
-    def _in_prompt(self, instruction: str) -> list[int]:
+    def _in_prompt(self, instruction: str, prompt: PromptContract) -> list[int]:
         """The prompt's tokens; a subword vocabulary can write every instruction."""
-        prompt = self._contract.prompt
-        assert prompt is not None
         if taken := sorted(name for name in self._special if name in instruction):
             raise ObservationError(
                 f"the instruction holds {taken[0]}, which only the prompt may; leave it out"

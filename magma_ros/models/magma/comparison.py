@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from magma_ros.models.magma.frames import draw_frames
 from magma_ros.models.magma.network import MagmaNetwork
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
@@ -73,6 +75,19 @@ def noise(manifest: Manifest, count: int, seed: int = 0) -> Iterator[Observation
         }
         told = " ".join(rng.choice(WORDS, rng.integers(1, 9)))
         yield Observation(0.0, images, np.zeros(0), (), told)
+
+
+def recorded(data: Path, manifest: Manifest, count: int, seed: int = 0) -> Iterator[Observation]:
+    """Frames of demonstrations, drawn from all episodes.
+
+    Raises:
+        DataError: There are no demonstrations, or the camera was not recorded.
+    """
+    camera = manifest.observation.cameras[0]
+    for frame in draw_frames(data, camera.name, count, seed):
+        size = (camera.width, camera.height)
+        image = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        yield Observation(0.0, {camera.name: image}, np.zeros(0), (), frame.instruction)
 
 
 def compare(

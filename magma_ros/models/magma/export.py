@@ -133,7 +133,7 @@ class _Import:
             licence=self.target.licence,
             created=datetime.now(UTC).date(),
             action=ActionContract(
-                chunk_length=1,
+                chunk_length=self.target.hold,
                 step_period=self.step_period,
                 frame="base",
                 q01=self.statistics.q01,
@@ -195,14 +195,15 @@ class _Import:
             head = self.folder / f"decode_{block.number}.onnx"
             state = self._short(block.outputs[0])
             eps = self.checkpoint.shape.text.eps
-            size = write_head(head, state, self.choice, norm, rows, eps=eps)
+            outputs = head_outputs(self.choice, self.target.hold)
+            size = write_head(head, state, outputs, norm, rows, eps=eps)
             cost = length * (flops + 2 * length * rows.numel()), length * (weights + size)
             yield self._stage(
                 head,
                 "decode",
                 cost,
                 (state,),
-                head_outputs(self.choice),
+                outputs,
                 depth=block.number,
                 passes=float(length),
             )
@@ -295,7 +296,8 @@ def _card(manifest: Manifest, target: Target) -> str:
         f"Takes the camera {target.camera} at {target.width} x {target.height} pixels and an "
         f"instruction of at most {manifest.observation.max_tokens} tokens with what surrounds it. "
         f"An action is one step of {action.step_period:g} s in the base frame, un-normalised with "
-        f"the statistics of {action.statistics}. Its seven tokens are decoded in parallel, among "
+        f"the statistics of {action.statistics}; it goes on for up to {action.chunk_length} steps "
+        f"if no other comes. Its seven tokens are decoded in parallel, among "
         "the action tokens alone.\n\nExits without weights of their own read a layer as the last "
         "one is read, and are worth little; `magma distill-exits` makes weights for them.\n"
     )

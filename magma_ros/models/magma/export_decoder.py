@@ -8,6 +8,7 @@ The graphs' contract is told in :mod:`magma_ros.policy.stages`; a think is a blo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -141,7 +142,7 @@ class _Layer:
         self._turns = graph.weight(cosines), graph.weight(sines)
         self._mask = _mask(graph, positions, past)
 
-    def write(self, hidden: str, index: int, past: list[str]) -> tuple[str, list[str]]:
+    def write(self, hidden: str, index: int, past: Sequence[str]) -> tuple[str, list[str]]:
         """Append a layer; return its hidden states, and the keys and values of all positions."""
         graph, text, name = self._graph, self._text, layer_prefix(index)
         normed = self._norm(hidden, f"{name}input_layernorm.weight")
@@ -223,29 +224,35 @@ def write_draft(
         return graph.weight_bytes
 
 
-def head_outputs(choice: TensorSpec) -> tuple[TensorSpec, ...]:
-    """What an exit gives: the action and how sure it is, and the tokens."""
-    shape = (1, choice.shape[1] // len(ACTION_DIMS), len(ACTION_DIMS))
+def head_outputs(choice: TensorSpec, steps: int) -> tuple[TensorSpec, ...]:
+    """What an exit gives: the action and how sure it is, for so many steps, and the tokens."""
+    shape = (1, steps, len(ACTION_DIMS))
     return (*(spec(name, torch.float32, *shape) for name in EXIT_OUTPUTS), choice)
 
 
 def write_head(
-    path: Path, state: TensorSpec, choice: TensorSpec, norm: Tensor, rows: Tensor, *, eps: float
+    path: Path,
+    state: TensorSpec,
+    outputs: tuple[TensorSpec, ...],
+    norm: Tensor,
+    rows: Tensor,
+    *,
+    eps: float,
 ) -> int:
     """Write an exit's norm and head in float32; return the bytes of its weights.
 
     Only action tokens are chosen. How probable the end of the turn is counts against them in the
-    entropy and the margin.
+    entropy and the margin. All steps are the one that the tokens stand for.
 
     Args:
         path: The ONNX file.
-        state: (1, N, H), its input.
-        choice: (1, N), the tokens that it gives.
+        state: (1, 7, H), its input.
+        outputs: Made by :func:`head_outputs`.
         norm: (H,) scale of the norm.
         rows: (EDGES + 1, H) of the head: the action tokens, then the end of the turn.
         eps: Added to the mean square in the norm.
     """
-    action, entropy, margin, _ = head_outputs(choice)
+    action, entropy, margin, choice = outputs
     with GraphWriter(path) as graph:
         wide = graph.op("Cast", state.name, to=onnx.TensorProto.FLOAT)
         normed = graph.op("RMSNormalization", wide, graph.weight(norm.float()), epsilon=eps)
@@ -254,18 +261,22 @@ def write_head(
             "Slice", logits, graph.numbers(0), graph.numbers(EDGES), graph.numbers(2)
         )
         graph.op("ArgMax", allowed, output=choice.name, axis=-1, keepdims=0)
-        shape = graph.numbers(*action.shape)
         values = graph.op("Gather", graph.weight(token_values()), choice.name)
-        steps = graph.op("Reshape", values, shape)
-        graph.op("Max", steps, graph.weight(torch.tensor(LEAST)), output=action.name)
+        _hold(graph, graph.op("Max", values, graph.weight(torch.tensor(LEAST))), action)
         logs = graph.op("LogSoftmax", logits, axis=-1)
         shares = graph.op("Exp", logs)
         total = graph.op("ReduceSum", graph.op("Mul", shares, logs), graph.numbers(-1), keepdims=0)
         scale = graph.weight(torch.tensor(-1.0 / math.log(len(rows))))
-        graph.op("Reshape", graph.op("Mul", total, scale), shape, output=entropy.name)
-        graph.op("Reshape", _margin(graph, shares), shape, output=margin.name)
-        graph.finish([value(state)], [value(tensor) for tensor in head_outputs(choice)])
+        _hold(graph, graph.op("Mul", total, scale), entropy)
+        _hold(graph, graph.op("Squeeze", _margin(graph, shares), graph.numbers(-1)), margin)
+        graph.finish([value(state)], [value(tensor) for tensor in outputs])
         return graph.weight_bytes
+
+
+def _hold(graph: GraphWriter, step: str, chunk: TensorSpec) -> None:
+    """Output one step (1, 7) as all the steps of a chunk (1, K, 7)."""
+    one = graph.op("Unsqueeze", step, graph.numbers(1))
+    graph.op("Expand", one, graph.numbers(*chunk.shape), output=chunk.name)
 
 
 def token_values() -> Tensor:

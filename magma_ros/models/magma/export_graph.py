@@ -170,13 +170,13 @@ class GraphWriter:
         )
         size = tensor.numel() * tensor.itemsize
         self.weight_bytes += size
-        content = memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if size else b""
+        content: Any = tensor.reshape(-1).view(torch.uint8).numpy() if size else b""
         if size <= INLINE:
             proto.raw_data = bytes(content)
         else:
             self._put_beside(proto, content, size)
         self._constants.append(proto)
-        return proto.name
+        return str(proto.name)
 
     def weight(self, value: Tensor, name: str = "") -> str:
         """Append a constant in the type of the activations."""
@@ -234,7 +234,7 @@ class GraphWriter:
             block_size=BLOCK,
         )
 
-    def _put_beside(self, proto: TensorProto, content: memoryview | bytes, size: int) -> None:
+    def _put_beside(self, proto: TensorProto, content: Any, size: int) -> None:
         begin = math.ceil(self._data.tell() / ALIGNMENT) * ALIGNMENT
         self._data.seek(begin)
         self._data.write(content)

@@ -32,6 +32,8 @@ class Target:
         width: Likewise.
         statistics: Name of the data whose statistics say what actions mean.
         step_period: Time between two actions [s], or None for that of the statistics.
+        hold: Steps for which an action goes on unless another comes. An action of one step would be
+            over before it is decoded, if decoding takes longer than a step.
         instruction_tokens: Tokens that the longest instruction may have.
         beginnings: Tokens of the text's beginning at the start of the prompt.
         name: Of the policy.
@@ -46,6 +48,7 @@ class Target:
     width: int = 256
     statistics: str = "bridge"
     step_period: float | None = None
+    hold: int = 4
     instruction_tokens: int = 24
     beginnings: int = 2
     name: str = "magma-8b"

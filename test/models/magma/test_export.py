@@ -149,7 +149,7 @@ def test_an_action_is_the_one_that_the_network_decodes_token_by_token(policy, ne
         np.testing.assert_array_equal(tensor(policy, "choice")[0], chosen)
         values = token_values()[chosen].double().numpy()
         values[6] = max(0.0, values[6])
-        np.testing.assert_allclose(reading.chunk.actions[0], values, atol=1e-6)
+        np.testing.assert_allclose(reading.chunk.actions, [values] * 4, atol=1e-6)
         assert 1 <= reading.passes <= 7
 
 
