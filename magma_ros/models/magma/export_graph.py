@@ -48,6 +48,7 @@ ELEMENT_TYPES = {
     torch.float32: TensorProto.FLOAT,
     torch.float16: TensorProto.FLOAT16,
     torch.bfloat16: TensorProto.BFLOAT16,
+    torch.int32: TensorProto.INT32,
     torch.int64: TensorProto.INT64,
     torch.uint8: TensorProto.UINT8,
     torch.bool: TensorProto.BOOL,

@@ -37,7 +37,9 @@ def write_words(
 ) -> int:
     """Write the graph that embeds the instruction; return the bytes of the rows that it reads.
 
-    The table is kept in the type of the checkpoint, so that it can be mapped as it is.
+    The table is kept in the type of the checkpoint, so that it can be mapped as it is. Where more
+    than half of its rows are zero, as those of tokens that a small checkpoint never met, these are
+    one row, and a second table says which row a token has.
 
     Args:
         path: The ONNX file.
@@ -48,10 +50,20 @@ def write_words(
     """
     with GraphWriter(path, compute) as graph:
         table = source.tensor(EMBEDDING)
-        rows = graph.op("Gather", graph.constant(table), tokens.name, axis=0)
+        given, learned = tokens.name, _learned(table)
+        if 2 * int(learned.sum()) < len(table):
+            places = (learned.cumsum(0) * learned).to(torch.int32)
+            table = torch.cat([torch.zeros_like(table[:1]), table[learned]])
+            given = graph.op("Gather", graph.constant(places), given, axis=0)
+        rows = graph.op("Gather", graph.constant(table), given, axis=0)
         graph.op("Cast", rows, output=words.name, to=ELEMENT_TYPES[compute])
         graph.finish([value(tokens)], [value(words)])
         return tokens.shape[1] * table.shape[1] * table.itemsize
+
+
+def _learned(table: Tensor) -> Tensor:
+    """(V,) whether a row is not zero, without a mask as large as the table."""
+    return torch.cat([(part != 0).any(dim=1) for part in table.split(4096)])
 
 
 class Vision:

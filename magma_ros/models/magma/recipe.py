@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from magma_ros.files import read_yaml, yaml_mapping
 from magma_ros.models.data.config import AugmentationConfig, DataConfig
 from magma_ros.models.magma.layout import MagmaShape, TextShape, VisionShape
 from magma_ros.models.network.config import CameraConfig
-from magma_ros.models.schema import Positive, Strict
+from magma_ros.models.schema import Fraction, Positive, Strict
 from magma_ros.models.training.config import ConfigError, OptimiserConfig
 
 LAYOUT = "magma-8b"
@@ -47,6 +47,25 @@ class TextConfig(Strict):
     hidden: Positive
 
 
+class RestConfig(Strict):
+    """How often it is learned to stay where one is with an open gripper, as at a goal.
+
+    The likeliest token is what is executed; where many frames say "stay", it is "stay" already near
+    the goal, and the arm stops short of it.
+
+    Attributes:
+        after: Optimiser step from which on such frames are left out.
+        share: Share of them that is kept.
+        distance: Largest translation of an action that counts as none [m].
+        turn: Largest turn that counts as none [rad].
+    """
+
+    after: Annotated[int, Field(ge=0)] = 0
+    share: Fraction = 0.1
+    distance: float = Field(default=0.002, ge=0.0)
+    turn: float = Field(default=0.02, ge=0.0)
+
+
 class LossWeights(Strict):
     """What is minimised besides the cross-entropy of the tokens, and how soft its labels are.
 
@@ -76,6 +95,7 @@ class CheckpointRecipe(Strict):
         optimiser: The optimiser.
         loss: Weights of the losses.
         augmentation: Variation of the pictures.
+        rest: How often it is learned to stay, or None for as often as the expert does.
         checkpoint_every: Optimiser steps between states to resume from.
     """
 
@@ -90,6 +110,7 @@ class CheckpointRecipe(Strict):
     optimiser: OptimiserConfig
     loss: LossWeights = LossWeights()
     augmentation: AugmentationConfig = AugmentationConfig()
+    rest: RestConfig | None = None
     checkpoint_every: Positive = 200
 
     @property

@@ -11,6 +11,8 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -25,7 +27,7 @@ from magma_ros.models.magma.examples import Prompts, read_demonstrations
 from magma_ros.models.magma.imitation import Imitation, Sample, Vocabulary
 from magma_ros.models.magma.layout import EMBEDDING, HEAD, is_unused
 from magma_ros.models.magma.network import MagmaNetwork
-from magma_ros.models.magma.recipe import CheckpointRecipe, read_recipe
+from magma_ros.models.magma.recipe import CheckpointRecipe, RestConfig, read_recipe
 from magma_ros.models.magma.synthetic import write_checkpoint
 from magma_ros.models.magma.synthetic_tokenizer import make_tokenizer
 from magma_ros.models.magma.tower import pixels_of
@@ -38,7 +40,7 @@ from magma_ros.policy.action_statistics import OWN, ActionStatistics
 from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt
 from magma_ros.sim.simulation import ENV_STEP
-from magma_ros.types import MagmaError
+from magma_ros.types import GRIPPER, FloatArray, MagmaError
 
 STATE = "state.pt"
 """Name of the file to resume from."""
@@ -111,9 +113,9 @@ class CheckpointTrainer:
     def next_sample(self) -> Sample:
         """The batch of the coming step, varied."""
         seed = self.recipe.seed * 1_000_003 + self.step
-        chosen = batch_rows(
-            self.recipe.seed, self.step, self.recipe.optimiser.batch, len(self.data)
-        )
+        learned = self._learned()
+        size = self.recipe.optimiser.batch
+        chosen = learned[batch_rows(self.recipe.seed, self.step, size, len(learned))]
         generator = torch.Generator().manual_seed(seed)
         batch = self.data.batch(chosen, self.statistics)
         std = torch.tensor(self.statistics.std)
@@ -129,6 +131,13 @@ class CheckpointTrainer:
             positions=labels.positions,
             places=labels.pixels[camera],
         )
+
+    def _learned(self) -> npt.NDArray[np.int64]:
+        """The frames that are learned at this step."""
+        rest = self.recipe.rest
+        if rest is None or self.step < rest.after:
+            return np.arange(len(self.data))
+        return moving_rows(self.data.actions, rest, self.recipe.seed)
 
     def save(self) -> None:
         """Write the state to resume from, whole."""
@@ -203,6 +212,15 @@ def write_trained(
     write_checkpoint(folder, recipe.shape, dtype="float16", weight=weight)
     action = ActionStatistics(q01=statistics.q01, q99=statistics.q99, step_period=ENV_STEP)
     write_json({recipe.name: {"action": action.model_dump(mode="json")}}, folder / OWN)
+
+
+def moving_rows(actions: FloatArray, rest: RestConfig, seed: int) -> npt.NDArray[np.int64]:
+    """Rows in which the expert moves or closes the gripper, and some of the others."""
+    stays = np.linalg.norm(actions[:, :3], axis=1) <= rest.distance
+    stays &= np.abs(actions[:, 3:GRIPPER]).max(axis=1) <= rest.turn
+    stays &= actions[:, GRIPPER] > 0.5
+    kept = np.random.default_rng(seed).random(len(actions)) < rest.share
+    return np.flatnonzero(~stays | kept)
 
 
 def fresh_words() -> Words:

@@ -3,8 +3,10 @@
 """A bundle made of a checkpoint computes what the network does, and decodes what it decodes."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 import yaml
@@ -19,12 +21,13 @@ from magma_ros.models.magma import export_target
 from magma_ros.models.magma.comparison import compare, noise
 from magma_ros.models.magma.export import import_checkpoint
 from magma_ros.models.magma.export_decoder import token_values
-from magma_ros.models.magma.export_graph import NumberFormat
+from magma_ros.models.magma.export_graph import NumberFormat, spec
 from magma_ros.models.magma.export_target import (
     ImportRefusedError,
     Target,
     bundle_bytes,
 )
+from magma_ros.models.magma.export_vision import write_words
 from magma_ros.models.magma.layout import layer_prefix
 from magma_ros.models.magma.reader import Checkpoint, CheckpointError
 from magma_ros.models.magma.synthetic import TINY, write_checkpoint
@@ -320,3 +323,18 @@ def test_the_command_makes_a_bundle_and_refuses_what_is_no_size(checkpoint, tmp_
     assert "give the size of the image as width x height" in capsys.readouterr().err
     assert main([*given, "--exits", "two"]) == 2
     assert "give the exits as numbers of layers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("learned", [40, 900])
+def test_rows_of_tokens_that_were_never_met_are_kept_once(tmp_path, learned):
+    table = torch.zeros(1000, 16)
+    kept = torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:learned]
+    table[kept] = torch.randn(learned, 16, generator=torch.Generator().manual_seed(1))
+    source = SimpleNamespace(tensor=lambda name: table)
+    tokens, words = spec("tokens", torch.int64, 1, 1000), spec("words", torch.float32, 1, 1000, 16)
+    path = tmp_path / "words.onnx"
+    write_words(path, tokens, words, source, torch.float32)
+    (found,) = ort.InferenceSession(path).run(None, {"tokens": np.arange(1000)[None]})
+    np.testing.assert_array_equal(found[0], table.numpy())
+    size = path.with_suffix(".data").stat().st_size
+    assert (size < table.numel() * 4) == (learned == 40)

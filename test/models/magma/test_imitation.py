@@ -14,8 +14,13 @@ from magma_ros.models.magma.examples import read_demonstrations
 from magma_ros.models.magma.imitation import action_rows, decoded
 from magma_ros.models.magma.network import MagmaNetwork
 from magma_ros.models.magma.reader import Checkpoint
-from magma_ros.models.magma.recipe import read_recipe
-from magma_ros.models.magma.training import CheckpointTrainer, fresh_words, train
+from magma_ros.models.magma.recipe import RestConfig, read_recipe
+from magma_ros.models.magma.training import (
+    CheckpointTrainer,
+    fresh_words,
+    moving_rows,
+    train,
+)
 from magma_ros.models.magma.weights import empty_network, fill
 from magma_ros.models.magma.words import read_words
 from magma_ros.models.training.config import ConfigError
@@ -175,3 +180,17 @@ def test_a_recipe_with_an_unknown_field_is_refused_by_name(recipe_file, tmp_path
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     with pytest.raises(ConfigError, match=r"unknown field vision\.heads"):
         read_recipe(path)
+
+
+def test_frames_in_which_the_expert_stays_are_left_out_from_a_step_on(trainer):
+    rest = RestConfig(after=2, share=0.0)
+    trainer.recipe = trainer.recipe.model_copy(update={"rest": rest})
+    actions = trainer.data.actions
+    assert len(trainer._learned()) == len(actions)
+    trainer.step = 2
+    left = trainer._learned()
+    out = np.setdiff1d(np.arange(len(actions)), left)
+    assert len(out), "a reaching expert stays above its goal"
+    assert np.abs(actions[out, :3]).max() <= rest.distance
+    assert (actions[out, 6] > 0.5).all()
+    assert len(moving_rows(actions, RestConfig(share=1.0), seed=0)) == len(actions)
