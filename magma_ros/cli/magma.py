@@ -18,6 +18,7 @@ def plan(
     precision: str = "int4",
     exits: str = "4",
     passes: float = 7.0,
+    instruction_tokens: int = 24,
     costs: Path | None = None,
     json_file: JsonFile = None,
 ) -> int:
@@ -32,6 +33,7 @@ def plan(
         exits: How many exits, evenly spread, or after which layers, separated by commas.
         passes: Mean number of passes in which the seven tokens of an action are decoded; seven is
             the most. A bundle says what it takes.
+        instruction_tokens: Tokens that the longest instruction may have; shorter ones are padded.
         costs: Also write them there, to let a small policy of as many exits stand in under the
             modelled clock.
         json_file: Also write the plan there.
@@ -47,7 +49,8 @@ def plan(
     if len(numbers) == 1:
         numbers = even_exits(shape.text.layers, numbers[0])
     # The choice is checked there, with a sentence of its own.
-    made = make_plan(Costs(shape, precision), load_hardware(hardware), numbers, passes)  # type: ignore[arg-type]
+    priced = Costs(shape, precision, instruction=instruction_tokens)  # type: ignore[arg-type]
+    made = make_plan(priced, load_hardware(hardware), numbers, passes)
     for table in tables(made):
         console.print(table)
     console.print(verdict(made))

@@ -32,8 +32,11 @@ BLOCK = 32
 PREFIX = 23
 """Tokens before the image: always the same."""
 
-SUFFIX = 18
-"""Tokens after the image, in the example of the official code."""
+AROUND = 15
+"""Tokens after the image that are not the instruction's."""
+
+INSTRUCTION = 24
+"""Tokens that an instruction is padded to, as ``magma import`` does by default."""
 
 ACTION_TOKENS = len(ACTION_DIMS)
 
@@ -83,14 +86,18 @@ class Costs:
         shape: Of the checkpoint.
         precision: Of the weights; int8 and int4 are of the weights alone, products are in fp16,
             and vision keeps 8 bits.
-        prompt: Tokens that enter with the image: those after it.
+        instruction: Tokens that an instruction is padded to.
     """
 
-    def __init__(self, shape: MagmaShape, precision: Precision, *, prompt: int = SUFFIX) -> None:
+    def __init__(
+        self, shape: MagmaShape, precision: Precision, *, instruction: int = INSTRUCTION
+    ) -> None:
         if precision not in BITS:
             known = ", ".join(get_args(Precision))
             raise PlanError(f"there is no precision {precision!r}; choose one of {known}")
-        self.shape, self.precision, self.prompt = shape, precision, prompt
+        if instruction < 1:
+            raise PlanError(f"an instruction has at least one token, not {instruction}")
+        self.shape, self.precision, self.prompt = shape, precision, AROUND + instruction
 
     @property
     def compute(self) -> str:

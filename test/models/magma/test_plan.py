@@ -5,23 +5,27 @@
 import json
 
 import pytest
+import torch
 
 from magma_ros.cli import main
 from magma_ros.documents import parse_yaml
 from magma_ros.evaluation.computers.hardware import load_costs, load_hardware, price
 from magma_ros.evaluation.error import EvaluationError
-from magma_ros.models.magma.export_graph import NumberFormat
+from magma_ros.models.magma.export_decoder import Block
+from magma_ros.models.magma.export_graph import NumberFormat, spec
 from magma_ros.models.magma.export_target import bundle_bytes
+from magma_ros.models.magma.export_vision import Vision
 from magma_ros.models.magma.layout import MAGMA_8B
 from magma_ros.models.magma.plan import (
+    AROUND,
     PREFIX,
-    SUFFIX,
     Costs,
     PlanError,
     even_exits,
     make_plan,
 )
 from magma_ros.models.magma.plan_report import verdict, write_costs
+from magma_ros.policy.contract import CameraContract
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import find_bundle, share_file
 
@@ -68,10 +72,24 @@ def test_the_stages_add_up_to_the_whole(costs):
     ]
     thinks = sum(s.work.flops for s in stages if s.name.startswith("think"))
     # The constant beginning of the prompt is no part of it.
-    assert thinks == pytest.approx(32 * costs.layer_flops(PROMPT - PREFIX, PREFIX))
+    example = Costs(MAGMA_8B, "bf16", instruction=3)
+    assert PREFIX + example.tokens == PROMPT
+    assert thinks == pytest.approx(32 * costs.layer_flops(costs.tokens, PREFIX))
     held = sum(stage.resident for stage in stages) + costs.embedding_bytes()
     head = MAGMA_8B.text.vocabulary * MAGMA_8B.text.width
     assert held == pytest.approx(2 * (MAGMA_8B.parameters - head), rel=0.002)
+
+
+def test_the_stages_of_a_bundle_cost_what_the_export_counts(costs):
+    shape, camera = MAGMA_8B, CameraContract(name="front", height=256, width=256)
+    words = spec("words", torch.float16, 1, costs.prompt, shape.text.width)
+    vision = Vision(shape, camera, (1, 1), words=words, prefix=PREFIX, compute=torch.float16)
+    sizes = {"tokens": costs.tokens, "prefix": PREFIX, "compute": torch.float16}
+    block = Block(1, range(8), shape.text, **sizes)
+    look, think, *_ = costs.stages(EXITS, 7.0)
+    assert vision.tokens == costs.tokens
+    assert vision.flops() == look.work.flops
+    assert block.flops(costs.tokens, PREFIX) == think.work.flops
 
 
 def test_decoding_an_exit_costs_all_blocks_below_it(costs):
@@ -198,7 +216,7 @@ def test_the_recipes_expectations_follow_from_the_shapes():
     assert expect["prompt"] == {
         "prefix": PREFIX,
         "image": MAGMA_8B.image_tokens(),
-        "suffix": SUFFIX,
+        "suffix": AROUND + 3,  # of "pick coke can"
     }
     for precision, size in recipe["bundle_gb"].items():
         costs = Costs(MAGMA_8B, precision)
