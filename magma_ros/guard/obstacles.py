@@ -25,6 +25,10 @@ _LIKE_NEAREST = 0.005
 """How much farther than the nearest an obstacle counts like it: what an arm creeps while a
 measurement grows old, and the error of one [m]."""
 
+DRIFT = 0.0005
+"""Speed towards an obstacle that a motion along it may have, however near it is: what lies between
+two fingers leans into the way out by the error of a measurement, from both sides [m/s]."""
+
 _SHORTEST = 1e-6
 """Length below which a vector has no direction [m]."""
 
@@ -111,14 +115,28 @@ def kept(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArra
         cannot be meant; the share of it to keep; and the index of the obstacle that demands it,
         or -1.
     """
+    pace = math.hypot(*twist[:3])
+    scale, index = _share(twist, rows, allowed, pace)
+    if scale == 1.0:
+        return twist, scale, index
     straight, left_out = _without_slight(twist, rows, allowed)
-    speeds = rows.towards @ straight
-    over = speeds > allowed + (1e-9 if left_out >= 0 else 0.0)
+    share, at = _share(straight, rows, allowed + 1e-9, pace)
+    if left_out < 0 or share < scale:  # between two walls, to leave one is to near the other
+        return twist, scale, index
+    return straight, share, left_out if share == 1.0 else at
+
+
+def _share(twist: FloatArray, rows: Sides, allowed: FloatArray, pace: float) -> tuple[float, int]:
+    """The share of ``twist`` (6,) to keep, and the index of what demands it, or -1."""
+    speeds = rows.towards @ twist
+    along = speeds <= NEGLIGIBLE * pace
+    allowed = np.where(along, np.maximum(allowed, DRIFT), allowed)
+    over = speeds > allowed
     if not over.any():
-        return straight, 1.0, left_out
+        return 1.0, -1
     shares = np.divide(allowed, speeds, out=np.ones(len(allowed)), where=over)
     index = int(np.argmin(shares))
-    return straight, float(shares[index]), index
+    return float(shares[index]), index
 
 
 def _without_slight(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArray, int]:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from magma_ros.files import yaml_mapping
 from magma_ros.perception.clearance import (
     ClearanceConfig,
     ClearanceEstimator,
@@ -18,6 +19,7 @@ from magma_ros.perception.depth import Intrinsics
 from magma_ros.perception.error import BodyError, MeasurementError, PerceptionError
 from magma_ros.perception.shapes import box, sphere
 from magma_ros.perception.synthetic import at, looking
+from magma_ros.share import share_file
 
 hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: pip install '.[dev]'")
 st = hypothesis.strategies
@@ -139,6 +141,35 @@ def test_what_the_gripper_holds_is_the_robot_s(look, scene, home):
     assert look.at(scene.picture(held)).distance < 0.05
     look.fresh()
     assert look.at(scene.picture(held), holding=True).distance == math.inf
+
+
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_all_that_the_simulated_arm_grasps_is_the_robot_s_however_it_is_gripped(
+    look, scene, home, off
+):
+    """A brick of the suites hangs from its end, and from its upper edge."""
+    settings = yaml_mapping(share_file("config", "robots", "sim.yaml"))["/**"]["ros__parameters"]
+    scenes = yaml_mapping(share_file("sim", "suites", "tabletop.yaml"))
+    brick, height = scenes["shapes"]["brick"], scenes["scene"]["object_height"]
+    tool = scene.body.poses(home)["tcp"][:3, 3]
+    middle = tool + np.array([0.5 * off * brick["length"], 0.0, -0.5 * height])
+    held = block(middle, (brick["length"], brick["width"], height))
+    body = settings["body"]
+    look.fresh(padding=body["padding"], held_radius=body["held_radius"])
+    reading = look.at(scene.picture(held), holding=True)
+    assert reading.distance == math.inf
+    assert not reading.protrudes
+
+
+def test_what_is_too_large_for_the_hand_is_told_from_an_obstacle(look, scene, home):
+    tool = scene.body.poses(home)["tcp"][:3, 3]
+    plank = block(tool - np.array([0.0, 0.08, 0.0]), (0.05, 0.2, 0.03))
+    assert look.at(scene.picture(plank), holding=True).protrudes
+    look.fresh()
+    post = block(tool - np.array([0.0, 0.2, 0.0]))
+    reading = look.at(scene.picture(post), holding=True)
+    assert reading.distance < 0.15
+    assert not reading.protrudes
 
 
 def test_what_was_seen_before_it_was_grasped_is_forgotten(look, scene, home):
