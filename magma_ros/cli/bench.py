@@ -272,6 +272,7 @@ def perception(
 def faults(
     *,
     only: str = "",
+    repeats: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
     out: Path = Path("runs/faults"),
     json_file: JsonFile = None,
 ) -> int:
@@ -279,6 +280,7 @@ def faults(
 
     Args:
         only: Faults to try, separated by commas; all without.
+        repeats: How often to try each; the table shows the longest times and the medians.
         out: Folder for the table, and for what the processes say and record.
         json_file: Also write the result there.
     """
@@ -291,16 +293,15 @@ def faults(
     except ValueError as error:
         raise MagmaError(str(error)) from None
     make_folder(out)
-    trials = run_faults(chosen, out, console=complaints)
+    trials = run_faults(chosen, out, repeats, console=complaints)
     grid = faults_grid(trials)
     console.print(grid)
     with whole(out / "faults.md") as draft:
         draft.write_text(grid.markdown(level=1) + "\n", encoding="utf-8")
     if json_file is not None:
         write_json(faults_json(trials), json_file)
-    return (
-        1 if any(trial.failure(f.outcome) for trial, f in zip(trials, chosen, strict=True)) else 0
-    )
+    outcomes = {fault.name: fault.outcome for fault in chosen}
+    return 1 if any(trial.failure(outcomes[trial.fault]) for trial in trials) else 0
 
 
 @bench_app.command

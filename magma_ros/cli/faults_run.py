@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -93,26 +94,28 @@ class Robot:
 
 
 def run_faults(
-    faults: tuple[Fault, ...], folder: Path, *, console: Console | None = None
+    faults: tuple[Fault, ...], folder: Path, repeats: int = 1, *, console: Console | None = None
 ) -> list[Trial]:
     """Try each fault on a robot of its own.
 
     Args:
         faults: What to try.
         folder: For the logs and recordings.
+        repeats: How often to try each, one time after the other.
         console: Where to draw a progress bar, or None for none.
     """
     trials = []
     with Progress(console=console, auto_refresh=False, disable=console is None) as progress:
-        bar = progress.add_task("faults", total=len(faults))
-        for fault in faults:
-            progress.update(bar, description=fault.name, refresh=True)
-            trials.append(_try(fault, folder))
+        bar = progress.add_task("faults", total=repeats * len(faults))
+        for fault, number in product(faults, range(repeats)):
+            name = f"{fault.name}-{number}" if number else fault.name
+            progress.update(bar, description=name, refresh=True)
+            trials.append(_try(fault, folder, name))
             progress.update(bar, advance=1, refresh=True)
     return trials
 
 
-def _try(fault: Fault, folder: Path) -> Trial:
+def _try(fault: Fault, folder: Path, name: str) -> Trial:
     from magma_ros.nodes.fault_injection import INJECTIONS, Scene, drive
     from magma_ros.nodes.fault_wire import FaultWire
 
@@ -120,10 +123,10 @@ def _try(fault: Fault, folder: Path) -> Trial:
         wire = FaultWire()
         port = free_port()
         arguments = dict(fault.arguments) | {
-            "run_dir": str((folder / fault.name).absolute()),
+            "run_dir": str((folder / name).absolute()),
             "console_port": str(port),
         }
-        robot = Robot(arguments, folder / f"{fault.name}.log")
+        robot = Robot(arguments, folder / f"{name}.log")
         scene = Scene(wire, robot, port)
         try:
             drive(fault.driver, scene, START_TIME)

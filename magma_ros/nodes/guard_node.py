@@ -204,7 +204,7 @@ class GuardNode(ManagedNode):
             "scale": output.scale,
             "detail": output.detail,
         }
-        return convert.status_message(LEVELS[output.mode], "guard", _sentence(output), values)
+        return convert.status_message(_level(output), "guard", _sentence(output), values)
 
     def _publish_diagnostics(self) -> None:
         """Say once a second what was said last, with the counters."""
@@ -214,6 +214,12 @@ class GuardNode(ManagedNode):
         self._mode_publisher.publish(status)  # a guard that has nothing new to say still lives
         status.name = "guard: mode"
         self._report.publish(time.monotonic(), status)
+
+
+def _level(output: GuardOutput) -> bytes:
+    """A warning also while nothing is heard of a person who drives: then nobody's twist is held."""
+    unheard = output.blocked and output.source is Source.GUARD
+    return DiagnosticStatus.WARN if unheard else LEVELS[output.mode]
 
 
 def _essence(output: GuardOutput) -> tuple[object, ...]:
