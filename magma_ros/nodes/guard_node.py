@@ -219,7 +219,8 @@ class GuardNode(ManagedNode):
 def _level(output: GuardOutput) -> bytes:
     """A warning also while nothing is heard of a person who drives: then nobody's twist is held."""
     unheard = output.blocked and output.source is Source.GUARD
-    return DiagnosticStatus.WARN if unheard else LEVELS[output.mode]
+    level: bytes = DiagnosticStatus.WARN if unheard else LEVELS[output.mode]
+    return level
 
 
 def _essence(output: GuardOutput) -> tuple[object, ...]:
