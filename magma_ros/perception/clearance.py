@@ -321,7 +321,8 @@ def _touching(points: FloatArray, others: FloatArray) -> bool:
     """Whether any of ``points`` (N, 3) hangs together with any of ``others`` (M, 3)."""
     if not len(points) or not len(others):
         return False
-    return bool((cKDTree(others).query(points, distance_upper_bound=_TOGETHER)[0] < np.inf).any())
+    gaps = cKDTree(others).query(points, distance_upper_bound=_TOGETHER)[0]
+    return bool(np.any(np.isfinite(gaps)))
 
 
 def _ahead(
