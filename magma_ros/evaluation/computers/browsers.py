@@ -32,7 +32,7 @@ IDLE = """#!/bin/sh
 echo 19 2>/dev/null >/proc/self/autogroup
 exec chrt --idle 0 nice -n 19 {browser} "$@"
 """
-"""Starts a browser that gets only what nobody else wants of the cores."""
+"""Starts a browser with the lowest priority."""
 
 COUNT = """() => {
   const shown = [...document.querySelectorAll("figure.camera canvas")];
@@ -57,6 +57,20 @@ def find_browser() -> str:
 
 
 @contextmanager
+def idle_browser() -> Iterator[Path]:
+    """Path of a program that starts a browser which gets only what nobody else wants of the cores.
+
+    Raises:
+        WatcherError: There is no browser.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "idle-chromium"
+        path.write_text(IDLE.format(browser=shlex.quote(find_browser())), encoding="utf-8")
+        path.chmod(0o755)
+        yield path
+
+
+@contextmanager
 def browsers(count: int) -> Iterator[Browsers]:
     """Start browsers, each a process of its own, and end them with the context.
 
@@ -65,12 +79,9 @@ def browsers(count: int) -> Iterator[Browsers]:
     """
     from playwright.sync_api import sync_playwright
 
-    with TemporaryDirectory() as folder, sync_playwright() as playwright:
-        idle = Path(folder) / "idle-chromium"
-        idle.write_text(IDLE.format(browser=shlex.quote(find_browser())), encoding="utf-8")
-        idle.chmod(0o755)
+    with idle_browser() as path, sync_playwright() as playwright:
         started = [
-            playwright.chromium.launch(executable_path=idle, args=list(ARGUMENTS))
+            playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
             for _ in range(count)
         ]
         try:
