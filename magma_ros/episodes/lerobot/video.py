@@ -82,7 +82,7 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.pts, frame.time_base = self.frames, self._period
         self.frames += 1
-        with _same_priority():
+        with same_priority():
             self._write(self._stream.encode(frame))
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class VideoWriter:
 
 
 @contextmanager
-def _same_priority() -> Iterator[None]:
+def same_priority() -> Iterator[None]:
     """Take back the real-time priority that an encoder claims for the threads of this process.
 
     Where it may, as root may, SVT-AV1 puts its threads and the calling one under SCHED_FIFO, with
