@@ -197,7 +197,7 @@ class LatencyProbeNode(ManagedNode):
 
     def _on_twist(self, message: TwistStamped) -> None:
         twist = convert.twist_from_message(message, Source.GUARD).twist
-        if not np.isfinite(np.linalg.norm(twist)):
+        if not np.isfinite(twist).all():
             raise convert.MessageError("the robot's twist is not finite")
         self._twist = twist
 
