@@ -282,14 +282,20 @@ class Guard:
 
     # What comes out
 
-    def update(self, now: float) -> GuardOutput:
-        """The command to send at ``now`` [s]."""
+    def update(self, now: float, until: float | None = None) -> GuardOutput:
+        """The command to send at ``now`` [s].
+
+        Args:
+            now: The time.
+            until: When it was over with reading the clock that stamps the command, if that is
+                another one: a change is bounded by the time that has passed by either clock.
+        """
         elapsed = 0.0 if self._updated is None else max(now - self._updated, 0.0)
         if elapsed > self._config.command_hold:
             # Nobody knows when the arm gave up the last twist: only a pose from now on shows it.
             self._heard.track.lose(now)
         elapsed = min(elapsed, self._latest)
-        self._updated = now
+        self._updated = now if until is None else until
         self._watch(now)
         estimate = self._heard.track.estimate(now)
         command = self._wanted(now)

@@ -153,10 +153,10 @@ class GuardNode(ManagedNode):
 
     def _command(self) -> None:
         # The guard bounds a change by the time between two updates. Who receives the twists knows
-        # that time by their stamps, which must therefore be those of the updates.
-        stamp, now = self.get_clock().now().to_msg(), time.monotonic()
+        # that time by their stamps, and other threads may run between two readings of clocks.
+        now, stamp = time.monotonic(), self.get_clock().now().to_msg()
         try:
-            output = self._core.update(now)
+            output = self._core.update(now, until=time.monotonic())
         except Exception as error:  # noqa: BLE001 - a guard that fails must still stop the arm
             output = self._core.fail(now, repr(error))
             self.get_logger().fatal(traceback.format_exc(), throttle_duration_sec=2.0)
