@@ -61,7 +61,13 @@ class SimNode(ManagedNode):
             1.0,
             100.0,
         ),
-        Setting("time_limit", 30.0, "Time for the task from its first motion [s].", 1.0, 3600.0),
+        Setting(
+            "time_limit",
+            30.0,
+            "Time for the task from its first motion [s], 0 for no end.",
+            0.0,
+            3600.0,
+        ),
         Setting("base_frame", "base_link", "Frame of poses and twists."),
         Setting("ee_frame", "tool0", "Frame of the end effector."),
         SHOW_EXPERT,
@@ -235,7 +241,7 @@ class SimNode(ManagedNode):
         elapsed = self._world.time - self._moved_at
         if self._world.served(self._wanted):
             self._publish_task("SUCCEEDED", f"Done after {elapsed:.1f} s.", elapsed)
-        elif elapsed > self.settings["time_limit"]:
+        elif 0.0 < self.settings["time_limit"] < elapsed:
             self._publish_task("TIMED_OUT", f"Not done after {elapsed:.1f} s.", elapsed)
 
     def _publish_task(self, state: str, text: str, elapsed: float = 0.0) -> None:
