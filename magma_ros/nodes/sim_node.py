@@ -97,7 +97,6 @@ class SimNode(ManagedNode):
     def start(self) -> None:
         """Let time run."""
         self._last_tick = time.monotonic()
-        self._tick_count = 0
         period = 1.0 / self.settings["state_rate"]
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = Meter()
@@ -192,9 +191,8 @@ class SimNode(ManagedNode):
         self._publish_state(stamp)
         if self._expert is not None:
             self._expert.publish(self._world, stamp)
-        self._cameras.publish(self._world, self._tick_count, stamp)
+        self._cameras.publish(self._world, now, stamp)
         self._judge()
-        self._tick_count += 1
 
     def _stamp(self) -> Time:
         if not self.settings["publish_clock"]:
