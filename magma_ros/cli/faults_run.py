@@ -11,15 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from magma_ros.cli.common import free_port
+from magma_ros.cli.common import environment, free_port
 from magma_ros.embedded.domains import own_domain
 from magma_ros.evaluation.bench.faults import WATCHED, Fault, Trial
 from magma_ros.evaluation.bench.handovers import HandOver
@@ -192,17 +190,3 @@ def run_handovers(
             robot.close()
             wire.close()
     return handed
-
-
-@contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """These variables in the environment, and then as before."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
