@@ -35,6 +35,7 @@ SERVICES = {
     names.GUARD_STOP,
     names.GUARD_RESET,
     names.RECORDER_RECORD,
+    names.PROBE_BEGIN,
     names.GUARD_PARAMETERS,
     names.POLICY_PARAMETERS,
     names.SERVO_PARAMETERS,
