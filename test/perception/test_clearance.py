@@ -17,6 +17,7 @@ from magma_ros.perception.clearance import (
 )
 from magma_ros.perception.depth import Intrinsics
 from magma_ros.perception.error import BodyError, MeasurementError, PerceptionError
+from magma_ros.perception.joints import JointHistory
 from magma_ros.perception.shapes import box, sphere
 from magma_ros.perception.synthetic import at, looking
 from magma_ros.share import share_file
@@ -117,6 +118,17 @@ def test_the_arm_is_no_obstacle_to_itself(scene, intrinsics, angles):
     )
     assert reading.distance == math.inf
     assert len(reading.vectors) == len(reading.points) == 0
+
+
+def test_a_moving_arm_is_no_obstacle_to_itself_though_its_joints_come_late(look, scene, home):
+    history, pan = JointHistory(scene.body.joints), 1.2  # [rad/s]: 0.5 m/s at the hand
+    for tick in range(10):
+        history.add(tick * 0.01, {**home, "shoulder_pan": tick * 0.01 * pan})
+    late = 0.09 + 0.06
+    picture = scene.picture(joints={**home, "shoulder_pan": late * pan})
+    assert look.at(picture, joints=history.at(0.09)).distance < 0.05
+    look.fresh()
+    assert look.at(picture, joints=history.at(late)).distance == math.inf
 
 
 def test_the_arm_leaves_no_ghost_where_it_was(look, scene, home):
