@@ -119,7 +119,7 @@ def heights(watcher):
 
 def still_after(watcher, event):
     """When the first zero twist came after ``event`` [s], and check that no motion followed."""
-    while watcher.moving():
+    while watcher.twists[names.ROBOT_TWIST][-1][1]:
         assert time.monotonic() - event < 5.0
         watcher.executor.spin_once(timeout_sec=0.01)
     came = time.monotonic()
@@ -203,10 +203,11 @@ def terminal():
 
 
 @pytest.mark.parametrize(
-    ("hang_up", "status"), [("default", -signal.SIGHUP), ("ignore", 128 + signal.SIGHUP)]
+    ("hang_up", "statuses"),
+    [("default", {-signal.SIGHUP, 128 + signal.SIGHUP}), ("ignore", {128 + signal.SIGHUP})],
 )
 def test_terminal_takes_over_and_jogs_and_its_end_rests_the_arm(
-    watcher, heights, terminal, hang_up, status
+    watcher, heights, terminal, hang_up, statuses
 ):
     operator = terminal(hang_up)
     watcher.spin_until(lambda: "T take over" in operator.text, 60.0, "the screen")
@@ -220,7 +221,7 @@ def test_terminal_takes_over_and_jogs_and_its_end_rests_the_arm(
     event = time.monotonic()
     operator.close()
     assert still_after(watcher, event) - event < LIMIT
-    assert operator.process.wait(timeout=20) == status
+    assert operator.process.wait(timeout=20) in statuses
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=lambda n: n.name)
