@@ -20,6 +20,7 @@ from magma_ros.perception.error import BodyError, MeasurementError, PerceptionEr
 from magma_ros.perception.joints import JointHistory
 from magma_ros.perception.shapes import box, sphere
 from magma_ros.perception.synthetic import at, looking
+from magma_ros.perception.urdf import read_description
 from magma_ros.share import share_file
 
 hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: pip install '.[dev]'")
@@ -145,6 +146,29 @@ def test_what_lies_on_the_worktop_is_work(look, scene):
     assert look.at(scene.picture(low)).distance == math.inf
     high = block([0.45, -0.1, 0.1], (0.05, 0.05, 0.2))
     assert look.at(scene.picture(high)).distance < 0.3
+
+
+def test_the_top_of_all_that_the_simulated_arm_works_on_is_work_as_noisily_as_it_is_seen(
+    look, scene
+):
+    """The drawers' cabinet is the tallest thing of the suites; posts begin well above it."""
+    settings = yaml_mapping(share_file("config", "robots", "sim.yaml"))["/**"]["ros__parameters"]
+    cabinet = read_description(share_file("sim", "furniture", "cabinet.urdf").read_text())
+    top = max(
+        solid.pose[2, 3] + solid.half[2] for solids in cabinet.links.values() for solid in solids
+    )
+    worktop = settings["worktop"]["height"]
+    low = block([0.45, -0.1, 0.5 * top], (0.13, 0.21, top))
+    rng = np.random.default_rng(1)
+    look.fresh(worktop=worktop)
+    for _ in range(15):
+        picture = scene.picture(low)
+        noisy = picture + 0.002 * rng.standard_normal(picture.shape, np.float32)
+        assert look.at(noisy).distance == math.inf
+    posts = yaml_mapping(share_file("sim", "suites", "obstacles.yaml"))["tasks"]["pick"]["posts"]
+    post = block([0.45, -0.1, 0.5 * posts["height"][0]], (0.03, 0.03, posts["height"][0]))
+    look.fresh(worktop=worktop)
+    assert look.at(scene.picture(post)).distance < 0.3
 
 
 def test_what_the_gripper_holds_is_the_robot_s(look, scene, home):
