@@ -4,8 +4,9 @@
 
 ``python docs/shoot_console.py`` starts the simulated robot with perception and console, drives it
 through the page as an operator would, and writes console.png (laptop, the policy drives),
-console-tablet.png (a person jogs) and takeover.gif into docs/. It takes about two minutes, and
-wants a machine that does nothing else.
+console-tablet.png (a person jogs) and takeover.gif into docs/. A person is filmed without
+perception: two cores do not simulate, see and draw and film a page at the same time. It takes about
+two minutes, and wants a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import base64
 import io
 import itertools
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,14 +28,13 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import yaml
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from magma_ros.embedded.domains import own_domain
+from magma_ros.evaluation.computers.browsers import ARGUMENTS, idle_browser
 
 DOCS = Path(__file__).parent
-CONFIG = DOCS.parent / "config"
 LAPTOP = {"width": 1280, "height": 800}
 TABLET = {"width": 820, "height": 1180}
 
@@ -57,19 +56,6 @@ COLOURS = (96, 64, 48, 32)
 LARGEST_CLIP = 3_000_000
 """Size that a clip may have [bytes]."""
 
-PATIENCE = {
-    "policy.yaml": {"max_age": 0.6},
-    "perception.yaml": {"max_age": 0.6, "max_rate": 5.0},
-    "guard_vectors.yaml": {"proximity": {"timeout": 2.0}},
-    "guard.yaml": {
-        "policy_timeout": 0.3,
-        "plan_timeout": 3.0,
-        "state_timeout": 0.6,
-        "max_command_age": 0.3,
-    },
-}
-"""What the robot forgives here, as one machine simulates it, sees for it, and draws all pages."""
-
 
 def main() -> None:
     """Make all three pictures."""
@@ -77,26 +63,24 @@ def main() -> None:
     parser.add_argument("--task", default="place")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=DOCS)
-    parser.add_argument(
-        "--no-perception", action="store_true", help="no numbered marks, for a slower machine"
-    )
     chosen = parser.parse_args()
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        raise SystemExit("needs chromium: apt-get install chromium")
-    sees = not chosen.no_perception
-    with demo(chosen.task, chosen.seed, sees=sees) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = ready_page(browser, url, LAPTOP)
-        if sees:
+    with idle_browser() as chromium, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        with demo(chosen.task, chosen.seed, sees=True) as url:
+            page = ready_page(browser, url, LAPTOP)
             page.wait_for_selector(".mark")
-        page.wait_for_timeout(25_000)  # the plots fill
-        photograph_auto(page, chosen.out / "console.png")
-        film_takeover(page, chosen.out / "takeover.gif")
-        page.close()
-        page = ready_page(browser, url, TABLET, has_touch=True)
-        page.wait_for_timeout(10_000)
-        photograph_jogging(page, chosen.out / "console-tablet.png")
+            page.wait_for_timeout(25_000)  # the plots fill
+            photograph_auto(page, chosen.out / "console.png")
+            page.close()
+        with demo(chosen.task, chosen.seed, sees=False) as url:
+            page = ready_page(browser, url, LAPTOP)
+            page.wait_for_timeout(25_000)
+            film_takeover(page, chosen.out / "takeover.gif")
+            page.close()
+            page = ready_page(browser, url, TABLET, has_touch=True)
+            page.wait_for_timeout(10_000)
+            photograph_jogging(page, chosen.out / "console-tablet.png")
+            page.close()
         browser.close()
 
 
@@ -106,16 +90,8 @@ def demo(task: str, seed: int, *, sees: bool) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with own_domain() as domain, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        shutil.copytree(CONFIG, folder / "config")
-        for file, settings in PATIENCE.items():
-            forgive(folder / "config" / file, settings)
         arguments = {"task": task, "seed": seed, "console": "true", "console_port": port}
-        arguments |= {
-            "perception": str(sees).lower(),
-            "run_dir": folder,
-            "config": folder / "config",
-        }
+        arguments |= {"perception": str(sees).lower(), "run_dir": name}
         command = [sys.executable, "-m", "magma_ros.cli", "launch", "demo.launch.yaml"]
         command += [f"{key}:={value}" for key, value in arguments.items()]
         here = {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
@@ -125,15 +101,6 @@ def demo(task: str, seed: int, *, sees: bool) -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
-
-
-def forgive(path: Path, settings: dict[str, object]) -> None:
-    """Change parameters in a file of them."""
-    document = yaml.safe_load(path.read_text())
-    parameters = document["/**"]["ros__parameters"]
-    for key, value in settings.items():
-        parameters[key] = parameters[key] | value if isinstance(value, dict) else value
-    path.write_text(yaml.safe_dump(document))
 
 
 def answering(url: str, process: subprocess.Popen[bytes]) -> str:

@@ -114,6 +114,13 @@ def test_a_demo_with_a_console_asks_nobody_but_its_operator_to_hand_over(planned
     assert "report_node" not in nodes  # which would ask for it, and end the demo
 
 
+def test_only_a_demo_without_a_console_runs_out_of_time(planned):
+    assert parameters(planned(DEMO)["sim_node"])["time_limit"] == 30.0
+    assert parameters(planned(DEMO, time_limit="60")["sim_node"])["time_limit"] == 60.0
+    watched = planned(DEMO, console="true", time_limit="60")["sim_node"]
+    assert parameters(watched)["time_limit"] == 0.0, "none"
+
+
 def test_policy_and_guard_come_back_a_few_times_and_the_simulation_not_at_all(planned):
     nodes = planned(DEMO)
     for name in ("policy_node", "guard_node"):

@@ -93,6 +93,7 @@ def wall(
     ticks: int = 10_000,
     hog: bool = True,
     browsers: int = 0,
+    full_depth: bool = True,
     rates: str | None = None,
     block: int | None = None,
     period: float | None = None,
@@ -115,8 +116,10 @@ def wall(
         out: Folder for the report.
         ticks: Observations of each contender. Through a process, a fifth as many without the hog.
         hog: Whether to repeat everything beside the hog.
-        browsers: Nodes: how many browsers, on the same cores, watch the console while everything
-            is repeated.
+        browsers: Nodes: how many browsers, on the same cores but with the lowest priority, watch
+            the console while everything is repeated; before them, as many programs that take its
+            pictures without drawing them.
+        full_depth: Nodes: whether full depth takes turns with the gate.
         rates: Nodes: pictures a second, separated by commas [Hz]; the deadline is one period. 10
             and 50 by default.
         block: Nodes: observations of one contender before it is the other one's turn; 1000 by
@@ -136,9 +139,10 @@ def wall(
         shown = _numbers("10,50" if rates is None else rates)
         from magma_ros.evaluation.bench.nodes_wall import NodesSpec
 
-        asked = NodesSpec(ticks, shown, 1000 if block is None else block, hog, browsers)
+        asked = NodesSpec(ticks, shown, 1000 if block is None else block, hog, browsers, full_depth)
         return _through_nodes(folder, out, asked)
     _refuse("nodes", rates=rates, block=block, browsers=browsers or None)
+    _refuse("nodes", full_depth=None if full_depth else False)
     period = 0.02 if period is None else period
     spec = WallSpec(ticks, period, DEADLINE_SHARE * period if deadline is None else deadline, hog)
     make_folder(out)  # fail now, not after minutes
@@ -157,7 +161,10 @@ def _refuse(through: str, **options: object) -> None:
     """
     for name, value in options.items():
         if value is not None:
-            raise MagmaError(f"--{name} belongs to --through {through}; leave it out, or give both")
+            option = name.replace("_", "-")
+            raise MagmaError(
+                f"--{option} belongs to --through {through}; leave it out, or give both"
+            )
 
 
 def _through_nodes(bundle: Path, out: Path, spec: NodesSpec) -> int:
@@ -265,6 +272,7 @@ def perception(
 def faults(
     *,
     only: str = "",
+    repeats: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
     out: Path = Path("runs/faults"),
     json_file: JsonFile = None,
 ) -> int:
@@ -272,6 +280,7 @@ def faults(
 
     Args:
         only: Faults to try, separated by commas; all without.
+        repeats: How often to try each; the table shows the longest times and the medians.
         out: Folder for the table, and for what the processes say and record.
         json_file: Also write the result there.
     """
@@ -284,16 +293,15 @@ def faults(
     except ValueError as error:
         raise MagmaError(str(error)) from None
     make_folder(out)
-    trials = run_faults(chosen, out, console=complaints)
+    trials = run_faults(chosen, out, repeats, console=complaints)
     grid = faults_grid(trials)
     console.print(grid)
     with whole(out / "faults.md") as draft:
         draft.write_text(grid.markdown(level=1) + "\n", encoding="utf-8")
     if json_file is not None:
         write_json(faults_json(trials), json_file)
-    return (
-        1 if any(trial.failure(f.outcome) for trial, f in zip(trials, chosen, strict=True)) else 0
-    )
+    outcomes = {fault.name: fault.outcome for fault in chosen}
+    return 1 if any(trial.failure(outcomes[trial.fault]) for trial in trials) else 0
 
 
 @bench_app.command

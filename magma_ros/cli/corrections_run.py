@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
-from magma_ros.cli.common import free_port
-from magma_ros.cli.faults_run import START_TIME, Robot, environment
+from magma_ros.cli.common import environment, free_port
+from magma_ros.cli.faults_run import START_TIME, Robot
 from magma_ros.console.operator import Operator, OperatorError
 from magma_ros.embedded.domains import own_domain
 from magma_ros.evaluation.bench.corrections import Patience

@@ -11,14 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from magma_ros.cli.common import free_port
+from magma_ros.cli.common import environment, free_port
 from magma_ros.embedded.domains import own_domain
 from magma_ros.evaluation.bench.faults import WATCHED, Fault, Trial
 from magma_ros.evaluation.bench.handovers import HandOver
@@ -93,26 +92,28 @@ class Robot:
 
 
 def run_faults(
-    faults: tuple[Fault, ...], folder: Path, *, console: Console | None = None
+    faults: tuple[Fault, ...], folder: Path, repeats: int = 1, *, console: Console | None = None
 ) -> list[Trial]:
     """Try each fault on a robot of its own.
 
     Args:
         faults: What to try.
         folder: For the logs and recordings.
+        repeats: How often to try each, one time after the other.
         console: Where to draw a progress bar, or None for none.
     """
     trials = []
     with Progress(console=console, auto_refresh=False, disable=console is None) as progress:
-        bar = progress.add_task("faults", total=len(faults))
-        for fault in faults:
-            progress.update(bar, description=fault.name, refresh=True)
-            trials.append(_try(fault, folder))
+        bar = progress.add_task("faults", total=repeats * len(faults))
+        for fault, number in product(faults, range(repeats)):
+            name = f"{fault.name}-{number}" if number else fault.name
+            progress.update(bar, description=name, refresh=True)
+            trials.append(_try(fault, folder, name))
             progress.update(bar, advance=1, refresh=True)
     return trials
 
 
-def _try(fault: Fault, folder: Path) -> Trial:
+def _try(fault: Fault, folder: Path, name: str) -> Trial:
     from magma_ros.nodes.fault_injection import INJECTIONS, Scene, drive
     from magma_ros.nodes.fault_wire import FaultWire
 
@@ -120,10 +121,10 @@ def _try(fault: Fault, folder: Path) -> Trial:
         wire = FaultWire()
         port = free_port()
         arguments = dict(fault.arguments) | {
-            "run_dir": str((folder / fault.name).absolute()),
+            "run_dir": str((folder / name).absolute()),
             "console_port": str(port),
         }
-        robot = Robot(arguments, folder / f"{fault.name}.log")
+        robot = Robot(arguments, folder / f"{name}.log")
         scene = Scene(wire, robot, port)
         try:
             drive(fault.driver, scene, START_TIME)
@@ -189,17 +190,3 @@ def run_handovers(
             robot.close()
             wire.close()
     return handed
-
-
-@contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """These variables in the environment, and then as before."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

@@ -52,7 +52,7 @@ def demo(
     """Carry out one instruction on a simulated robot, every node its own process.
 
     With --console the arm waits for a person at the operator's console, who takes over or hands it
-    to the policy; then there is no report, and all goes on until Ctrl-C.
+    to the policy; then there is no report and no time limit, and all goes on until Ctrl-C.
 
     Args:
         task: Task of the suite.

@@ -10,8 +10,11 @@ point here (DNS rebinding) is none of ours.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import math
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +24,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from magma_ros.console.auth import Doorkeeper
 from magma_ros.console.config import ConsoleConfig
+
+LOGGED_OUT = 1008
+"""WebSocket's close code for a policy that is violated (RFC 6455, 7.4.1)."""
 
 OPEN_PATHS = frozenset({"/login", "/static/login.css"})
 """What is served without a login."""
@@ -73,8 +79,41 @@ class Access:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        answer = self._refusal(scope)
-        await (answer or self.app)(scope, receive, _with_headers(send))
+        answer, send = self._refusal(scope), _with_headers(send)
+        if answer is None and scope["type"] == "websocket":
+            await self._serve_while_logged_in(scope, receive, send)
+        else:
+            await (answer or self.app)(scope, receive, send)
+
+    async def _serve_while_logged_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a socket until it ends or the login does, with which the socket is closed.
+
+        Whoever serves it is cancelled, and so lets go of what was held through it.
+        """
+        session = self._session(scope)
+        ended = asyncio.Event()
+        serving = asyncio.ensure_future(self.app(scope, receive, send))
+        waiting = asyncio.ensure_future(ended.wait())
+        left = self._doorkeeper.left(session)
+        try:
+            with self._doorkeeper.told_of_end(session, ended.set):
+                await asyncio.wait(
+                    (serving, waiting),
+                    timeout=None if math.isinf(left) else left,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+        finally:
+            waiting.cancel()
+            over = serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
+        if over:
+            with suppress(RuntimeError, OSError):  # it is closed already
+                await send({"type": "websocket.close", "code": LOGGED_OUT, "reason": "logged out"})
+
+    def _session(self, scope: Scope) -> str:
+        """What the browser shows as its login, or empty."""
+        return HTTPConnection(scope).cookies.get(self._cookie, "")
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -89,7 +128,7 @@ class Access:
             return PlainTextResponse("The request comes from another site.", 403)
         if scope["path"] in OPEN_PATHS:
             return None
-        if self._doorkeeper.admits(HTTPConnection(scope).cookies.get(self._cookie, "")):
+        if self._doorkeeper.admits(self._session(scope)):
             return None
         if safe and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)

@@ -7,9 +7,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import math
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from magma_ros.types import Clock
@@ -55,6 +58,12 @@ class _Failures:
     until: float
 
 
+@dataclass(slots=True)
+class _Session:
+    until: float
+    ended: list[Callable[[], None]] = field(default_factory=list)
+
+
 class Doorkeeper:
     """Compares tokens in constant time, and makes who guesses wait ever longer.
 
@@ -71,7 +80,7 @@ class Doorkeeper:
         self._secret = _digest(token)
         self._clock = clock
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
-        self._sessions: OrderedDict[bytes, float] = OrderedDict()
+        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
 
     def log_in(self, token: str, address: str) -> Login:
         """Try a token.
@@ -91,21 +100,42 @@ class Doorkeeper:
 
     def admits(self, session: str) -> bool:
         """Whether a browser that shows this may enter."""
+        return self.left(session) > 0.0
+
+    def left(self, session: str) -> float:
+        """Time for which a browser that shows this may stay [s]; 0 for not at all."""
         if self.open:
-            return True
-        until = self._sessions.get(_digest(session))
-        return until is not None and self._clock.now() < until
+            return math.inf
+        known = self._sessions.get(_digest(session))
+        return 0.0 if known is None else max(0.0, known.until - self._clock.now())
+
+    @contextmanager
+    def told_of_end(self, session: str, tell: Callable[[], None]) -> Iterator[None]:
+        """Within the context, call ``tell`` if the login is ended, as by logging out."""
+        known = self._sessions.get(_digest(session))
+        if known is None:
+            yield
+            return
+        known.ended.append(tell)
+        try:
+            yield
+        finally:
+            known.ended.remove(tell)
 
     def log_out(self, session: str) -> None:
-        """End a login."""
-        self._sessions.pop(_digest(session), None)
+        """End a login, and all that was opened with it."""
+        self._end(self._sessions.pop(_digest(session), None))
 
     def _begin(self, now: float) -> str:
         session = secrets.token_urlsafe(32)
-        self._sessions[_digest(session)] = now + SESSION
+        self._sessions[_digest(session)] = _Session(now + SESSION)
         while len(self._sessions) > SESSIONS:
-            self._sessions.popitem(last=False)
+            self._end(self._sessions.popitem(last=False)[1])
         return session
+
+    def _end(self, session: _Session | None) -> None:
+        for tell in list(session.ended) if session else ():
+            tell()
 
     def _failed(self, network: str, now: float) -> float:
         """Count a wrong token; how long its address has to wait [s]."""

@@ -18,6 +18,10 @@ from magma_ros.types import Answer, FloatArray
 SILENCE = 1.0
 """Time without a sign of life after which a holder loses the lease [s]."""
 
+UNHEARD = 0.4
+"""Time without a sign of life after which a holder no longer counts as being there [s]; pings,
+which a browser answers, are 0.25 s apart."""
+
 PRESENCE_PERIOD = 0.25
 """Time between two signs to the robot that the operator is there and presses nothing [s]."""
 
@@ -88,7 +92,7 @@ class Drive:
             return
         hold = holder.stream.hold
         if holder.stream.lapse(now):
-            self._release(now)
+            self._leave(now)  # a browser that can be heard sends on, or a release
             sentence = "no fresh motion frame came in time; let go of the keys and press again"
             holder.send_newest({"type": "over", "hold": hold, "sentence": sentence})
         if now - holder.heard > SILENCE:
@@ -96,9 +100,13 @@ class Drive:
 
     def stand_by(self, now: float) -> None:
         """Tell the robot that an operator is there who presses nothing."""
-        idle = self.lease.holder is not None and self.expires == -math.inf
-        if idle and now - self._present >= PRESENCE_PERIOD:
+        holder = self.lease.holder
+        if holder is None or self.expires > -math.inf or now - self._present < PRESENCE_PERIOD:
+            return
+        if now - holder.heard <= UNHEARD:
             self._release(now)
+        else:
+            self._leave(now)
 
     def wish(self, client: Client, ask: LeaseAsk, now: float) -> Answer:
         """Do what a browser wishes about the lease, or say why not."""
@@ -161,11 +169,18 @@ class Drive:
         """The lease may have changed hands: who held it moves nothing any more."""
         if before is not None and self.lease.holder is not before:
             before.stream.end()
-            self._release(now)
+            if self.lease.holder is None:
+                self._leave(now)
+            else:
+                self._release(now)
 
     def _release(self, now: float) -> None:
         self._present = now
         self._robot.release()
+
+    def _leave(self, now: float) -> None:
+        self._present = now
+        self._robot.leave()
 
 
 def _within_one(twist: FloatArray) -> FloatArray:

@@ -84,7 +84,7 @@ def login_routes(doorkeeper: Doorkeeper, config: ConsoleConfig, cookie: str) -> 
         return response
 
     @router.post("/logout")
-    def log_out(request: Request) -> Response:
+    async def log_out(request: Request) -> Response:
         doorkeeper.log_out(request.cookies.get(cookie, ""))
         response = RedirectResponse("/login", 303)
         response.delete_cookie(cookie)

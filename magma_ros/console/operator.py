@@ -54,8 +54,11 @@ class Operator:
 
     def __init__(self, url: str, name: str) -> None:
         address = url.replace("http", "ws", 1).rstrip("/") + "/link"
+        self._closing = contextlib.ExitStack()
         try:
-            self._socket: ClientConnection = connect(address, origin=Origin(url.rstrip("/")))
+            self._socket: ClientConnection = self._closing.enter_context(
+                connect(address, origin=Origin(url.rstrip("/")))
+            )
         except (OSError, WebSocketException) as error:
             raise OperatorError(f"there is no console at {url} ({error}); start it") from error
         self._ids, self._seq, self._holds = itertools.count(1), itertools.count(1), 0
@@ -72,7 +75,7 @@ class Operator:
     def close(self) -> None:
         """Leave."""
         self._ended.set()
-        self._socket.close()
+        self._closing.close()
 
     def request(self, verb: Verb) -> Answer:
         """Ask the guard."""

@@ -275,3 +275,11 @@ class Robot(Protocol):
         person driving has fallen silent.
         """
         ...
+
+    def leave(self) -> None:
+        """Let go as with :meth:`release`, and tell the guard nothing more: the operator is gone.
+
+        The guard then says that nothing is heard of the person driving, until the next call of
+        :meth:`jog` or :meth:`release`.
+        """
+        ...

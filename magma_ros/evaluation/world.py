@@ -150,12 +150,12 @@ class CountsContacts(Protocol):
 
     @property
     def contacts(self) -> int:
-        """How often any part of the robot began to touch an obstacle or a person."""
+        """How often the robot, or what it held, began to touch an obstacle or a person."""
         ...
 
     @property
     def nearest(self) -> float:
-        """How near any part of it came so far [m]; inf where there is nothing to touch."""
+        """How near they came to one so far [m]; inf where there is nothing to touch."""
         ...
 
 

@@ -49,7 +49,8 @@ class GuardOutput:
         mode: Who drives.
         reason: Why the arm is in HOLD or STOPPED, else None.
         source: Who the twist comes from; GUARD while it ramps the arm down or keeps it still.
-        scale: Share of the driver's twist that is aimed at, 0..1; 1 when nobody drives.
+        scale: Share of the driver's twist that is aimed at, 0..1; 1 when nobody drives, 0 while
+            nothing is heard of a person who does.
         detail: What slows the arm or what went wrong, in one sentence, or empty.
         publish: Whether to send this; not any more after a while at rest without a driver, so
             that others may use the same controller.
@@ -281,14 +282,20 @@ class Guard:
 
     # What comes out
 
-    def update(self, now: float) -> GuardOutput:
-        """The command to send at ``now`` [s]."""
+    def update(self, now: float, until: float | None = None) -> GuardOutput:
+        """The command to send at ``now`` [s].
+
+        Args:
+            now: The time.
+            until: When it was over with reading the clock that stamps the command, if that is
+                another one: a change is bounded by the time that has passed by either clock.
+        """
         elapsed = 0.0 if self._updated is None else max(now - self._updated, 0.0)
         if elapsed > self._config.command_hold:
             # Nobody knows when the arm gave up the last twist: only a pose from now on shows it.
             self._heard.track.lose(now)
         elapsed = min(elapsed, self._latest)
-        self._updated = now
+        self._updated = now if until is None else until
         self._watch(now)
         estimate = self._heard.track.estimate(now)
         command = self._wanted(now)
@@ -296,6 +303,10 @@ class Guard:
         twist: FloatArray = np.zeros(6)
         if command is not None and estimate is not None:
             twist, scale, detail = self._shaped(command.twist, estimate, now)
+        elif self._driver is Source.TELEOP and (
+            unheard := self._heard.teleop.unheard(now, self._since)
+        ):
+            scale, detail = 0.0, unheard
         self._motion = self._next(twist, estimate, elapsed, broken=self._cut_off(now))
         self._heard.track.sent.record(now, self._motion.twist)
         at_rest = not self._motion.twist.any()

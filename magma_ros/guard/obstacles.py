@@ -21,6 +21,14 @@ from magma_ros.types import FloatArray
 MOST_VECTORS = 64
 """Most vectors of one measurement."""
 
+_LIKE_NEAREST = 0.005
+"""How much farther than the nearest an obstacle counts like it: what an arm creeps while a
+measurement grows old, and the error of one [m]."""
+
+DRIFT = 0.0005
+"""Speed towards an obstacle that a motion along it may have, however near it is: what lies between
+two fingers leans into the way out by the error of a measurement, from both sides [m/s]."""
+
 _SHORTEST = 1e-6
 """Length below which a vector has no direction [m]."""
 
@@ -103,25 +111,76 @@ def kept(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArra
         allowed: (N,) greatest speed towards each [m/s].
 
     Returns:
-        The twist, without the component towards one obstacle if that is so small beside the rest
-        that it cannot be meant; the share of it to keep; and the index of the obstacle that
-        demands it, or -1.
+        The twist, without components towards obstacles that are so small beside the rest that they
+        cannot be meant; the share of it to keep; and the index of the obstacle that demands it,
+        or -1.
     """
+    pace = math.hypot(*twist[:3])
+    scale, index = _share(twist, rows, allowed, pace)
+    if scale == 1.0:
+        return twist, scale, index
+    straight, left_out = _without_slight(twist, rows, allowed)
+    share, at = _share(straight, rows, allowed + 1e-9, pace)
+    if left_out < 0 or share < scale:  # between two walls, to leave one is to near the other
+        return twist, scale, index
+    return straight, share, left_out if share == 1.0 else at
+
+
+def _share(twist: FloatArray, rows: Sides, allowed: FloatArray, pace: float) -> tuple[float, int]:
+    """The share of ``twist`` (6,) to keep, and the index of what demands it, or -1."""
     speeds = rows.towards @ twist
+    along = speeds <= NEGLIGIBLE * pace
+    allowed = np.where(along, np.maximum(allowed, DRIFT), allowed)
     over = speeds > allowed
-    slight = over & (speeds <= NEGLIGIBLE * math.hypot(*twist[:3]))
-    left_out = -1
-    if slight.any():
-        left_out = int(np.argmax(np.where(slight, speeds - allowed, -math.inf)))
-        twist = twist.copy()
-        twist[:3] -= (speeds - allowed)[left_out] * rows.towards[left_out, :3]
-        speeds = rows.towards @ twist
-        over = speeds > allowed + 1e-9
     if not over.any():
-        return twist, 1.0, left_out
+        return 1.0, -1
     shares = np.divide(allowed, speeds, out=np.ones(len(allowed)), where=over)
     index = int(np.argmin(shares))
-    return twist, float(shares[index]), index
+    return float(shares[index]), index
+
+
+def _without_slight(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArray, int]:
+    """``twist`` (6,) without slight components towards obstacles, and the index of the first.
+
+    They are left out one after the other, since to leave out one may bring forth another: an arm
+    that leaves a gap between obstacles moves along all of them. All together may turn the path no
+    further than one may; otherwise it stays as it was asked for.
+    """
+    bound = NEGLIGIBLE * math.hypot(*twist[:3])
+    left, first = twist, -1
+    for _ in range(len(allowed)):
+        speeds = rows.towards @ left
+        slight = (speeds > allowed + (1e-9 if first >= 0 else 0.0)) & (speeds <= bound)
+        if not slight.any():
+            break
+        index = int(np.argmax(np.where(slight, speeds - allowed, -math.inf)))
+        left = left.copy()
+        left[:3] -= (speeds - allowed)[index] * rows.towards[index, :3]
+        if math.hypot(*(left - twist)[:3]) > bound:
+            return twist, -1
+        first = index if first < 0 else first
+    return left, first
+
+
+def way_out(twist: FloatArray, rows: Sides, creep: float) -> float:
+    """Share of a ``twist`` (6,) at which a person may leave the nearest obstacle, or 0.
+
+    Between obstacles no way may lead away from all of them. A motion that leads no nearer to the
+    nearest, nor to any about as near, still makes the least distance no smaller, so it may creep
+    towards those that are farther away until they are as near.
+
+    Args:
+        twist: What is asked for.
+        rows: The obstacles.
+        creep: Greatest speed of the arm, and towards any obstacle [m/s].
+    """
+    speeds = rows.towards @ twist
+    pace = math.hypot(*twist[:3])
+    nearest = rows.gaps <= rows.gaps.min(initial=math.inf) + _LIKE_NEAREST
+    if (speeds[nearest] > NEGLIGIBLE * pace).any():
+        return 0.0
+    fastest = max(pace, float(speeds.max(initial=0.0)))
+    return min(1.0, creep / fastest) if fastest > 0.0 else 1.0
 
 
 def separating_speed(

@@ -5,7 +5,8 @@
 Graded slowing keeps missions alive where stop-or-go ends them and sideways avoidance confuses the
 policy, whose command would be altered. Where the obstacle lies is known from a direction:
 then only motion towards it is slowed, and the arm may always retreat. Without a direction a person
-may still move slowly whichever way is free.
+may still move slowly whichever way is free; between several a person may creep away from the
+nearest, even towards others that are farther away.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from typing import NamedTuple
 import numpy as np
 
 from magma_ros.guard.error import GuardConfigError, require_positive
-from magma_ros.guard.obstacles import Obstacles, Sides, kept, malformation, separating_speed, sides
+from magma_ros.guard.obstacles import (
+    Obstacles,
+    Sides,
+    kept,
+    malformation,
+    separating_speed,
+    sides,
+    way_out,
+)
 from magma_ros.guard.track import Track
 from magma_ros.guard.workspace import direction
 from magma_ros.types import Answer, FloatArray
@@ -211,7 +220,8 @@ class ClearanceWatch:
             rotation: (3, 3) from the end effector's frame to the base frame.
             track: Tells how the arm has moved since a measurement.
             now: The time [s].
-            person: Whether a person drives, who may creep where the direction is not known.
+            person: Whether a person drives, who may creep where the direction is not known, and
+                away from the nearest of several obstacles.
 
         Returns:
             The twist without what was negligible, the share of it to keep, and why.
@@ -225,7 +235,9 @@ class ClearanceWatch:
         age = max(now - newest.stamp, 0.0)
         if isinstance(newest, Obstacles):
             rows = sides(newest, track.since(newest.stamp, now))
-            return _slowed(twist, rows, self._allowed(rows.gaps, age))
+            left, scale, why = _slowed(twist, rows, self._allowed(rows.gaps, age))
+            out = way_out(left, rows, self._config.creep_speed) if person and scale < 1.0 else 0.0
+            return left, max(scale, out), f"{why}; creeping out" if out > scale else why
         distance = np.array([newest.distance])
         allowed = self._allowed(distance, age)
         towards = self._towards(newest, rotation)

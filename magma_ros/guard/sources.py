@@ -164,10 +164,24 @@ class TeleopWatch:
 
     def lost(self, now: float) -> bool:
         """Whether the person has fallen silent, which is no release: something broke."""
-        told = self.stream.heard
+        return now - self._spoke > self.timeout
+
+    @property
+    def _spoke(self) -> float:
+        """When everything that must come was last there [s]."""
         if self.dead_man is DeadMan.ENABLE:
-            told = min(told, self._told)
-        return now - told > self.timeout
+            return min(self.stream.heard, self._told)
+        return self.stream.heard
+
+    def unheard(self, now: float, since: float) -> str:
+        """That a person who drives since ``since`` [s] has fallen silent, or empty.
+
+        Told long before TELEOP ends, so that others need not guess why the arm stands still.
+        """
+        silence = now - max(self._spoke, since)
+        if silence <= self.timeout:
+            return ""
+        return f"held still: the operator's link is silent, for {silence:.1f} s now"
 
     def trouble(self, now: float, since: float) -> tuple[StopReason, str] | None:
         """Why TELEOP must end, or None; ``since`` is when it began [s]."""

@@ -152,7 +152,7 @@ def _malformed(pose: Pose) -> str:
     """What is wrong with a pose in itself, in one sentence, or empty."""
     if pose.position.shape != (3,) or not np.isfinite(pose.position).all():
         return f"a position must be three finite numbers, not {pose.position.tolist()}"
-    length = float(np.linalg.norm(pose.quaternion)) if pose.quaternion.shape == (4,) else 0.0
+    length = math.hypot(*pose.quaternion) if pose.quaternion.shape == (4,) else 0.0
     if not abs(length - 1.0) < 1e-3:
         return f"an orientation must be a unit quaternion, not {pose.quaternion.tolist()}"
     return "" if math.isfinite(pose.stamp) else f"a pose's stamp must be finite, not {pose.stamp}"

@@ -153,6 +153,10 @@ class RosRobot:
         """Let go of the dead-man."""
         self._teleop.release()
 
+    def leave(self) -> None:
+        """Let go, and tell the guard nothing more."""
+        self._teleop.leave()
+
     # How
 
     def _ask(self, client: Any, request: Any, who: str, deadline: float) -> Answer:

@@ -90,6 +90,14 @@ class ConsoleTeleop:
             if moved:
                 self._publish_rest()
 
+    def leave(self) -> None:
+        """Let go of the dead-man, say so before this returns, and then fall silent."""
+        with self._lock:
+            here = self._held.present(self._clock())
+            self._held.leave()
+            if here:
+                self._publish_rest()
+
     # On the executor's thread
 
     def others(self) -> str:

@@ -165,7 +165,7 @@ class ConsoleView:
         twist = convert.twist_from_message(message, Source.GUARD).twist
         if not np.isfinite(twist).all():
             raise convert.MessageError("the robot's twist is not finite")
-        speed = float(np.linalg.norm(twist[:3]))
+        speed = math.hypot(*twist[:3])
         with self._told("twist"):
             self._view = replace(self._view, guard=replace(self._view.guard, speed=speed))
 

@@ -136,7 +136,7 @@ def pose_from_message(message: PoseStamped) -> Pose:
     p, q = message.pose.position, message.pose.orientation
     position = np.array([p.x, p.y, p.z])
     quaternion = np.array([q.x, q.y, q.z, q.w])
-    length = float(np.linalg.norm(quaternion))
+    length = math.hypot(*quaternion)  # huge numbers do not overflow in it
     if not np.isfinite(position).all() or not np.isfinite(length):
         raise MessageError("the end-effector pose is not a finite pose; check its publisher")
     if abs(length - 1.0) > QUATERNION_TOLERANCE:

@@ -95,7 +95,7 @@ class GuardNode(ManagedNode):
         silent = self._told is not None and not self._told.publish
         self._core.deactivate()
         if not silent:  # else others may be using the controller
-            self._publish_twist(np.zeros(6))
+            self._publish_twist(np.zeros(6), self.get_clock().now().to_msg())
 
     def teardown(self) -> None:
         """Close what is not a topic."""
@@ -152,19 +152,22 @@ class GuardNode(ManagedNode):
         self._report = GuardReport(self)
 
     def _command(self) -> None:
+        # The guard bounds a change by the time between two updates. Who receives the twists knows
+        # that time by their stamps, and other threads may run between two readings of clocks.
+        now, stamp = time.monotonic(), self.get_clock().now().to_msg()
         try:
-            output = self._core.update(time.monotonic())
+            output = self._core.update(now, until=time.monotonic())
         except Exception as error:  # noqa: BLE001 - a guard that fails must still stop the arm
-            output = self._core.fail(time.monotonic(), repr(error))
+            output = self._core.fail(now, repr(error))
             self.get_logger().fatal(traceback.format_exc(), throttle_duration_sec=2.0)
         if output.publish:
-            self._publish(output)
+            self._publish(output, stamp)
         if self._inputs is not None:
-            self._report.note(time.monotonic(), output, self._inputs.rejected)
+            self._report.note(now, output, self._inputs.rejected)
         self._tell(output)
 
-    def _publish(self, output: GuardOutput) -> None:
-        stamp = self._publish_twist(output.twist)
+    def _publish(self, output: GuardOutput, stamp: Time) -> None:
+        self._publish_twist(output.twist, stamp)
         assert self._inputs is not None
         if output.source is Source.POLICY and self._inputs.policy_stamp is not None:
             # Which of the policy's commands this one carries on: so that latency can be measured.
@@ -178,11 +181,9 @@ class GuardNode(ManagedNode):
         if output.gripper is not None:
             self._gripper_publisher.publish(self._gripper.command(output.gripper, stamp))
 
-    def _publish_twist(self, twist: FloatArray) -> Time:
-        stamp = self.get_clock().now().to_msg()
+    def _publish_twist(self, twist: FloatArray, stamp: Time) -> None:
         frame = self.settings["base_frame"]
         self._twist_publisher.publish(convert.twist_to_message(twist, frame, stamp))
-        return stamp
 
     def _tell(self, output: GuardOutput) -> None:
         """Publish the mode when it, its reason, the source, or whether the arm is held changed."""
@@ -203,7 +204,7 @@ class GuardNode(ManagedNode):
             "scale": output.scale,
             "detail": output.detail,
         }
-        return convert.status_message(LEVELS[output.mode], "guard", _sentence(output), values)
+        return convert.status_message(_level(output), "guard", _sentence(output), values)
 
     def _publish_diagnostics(self) -> None:
         """Say once a second what was said last, with the counters."""
@@ -213,6 +214,13 @@ class GuardNode(ManagedNode):
         self._mode_publisher.publish(status)  # a guard that has nothing new to say still lives
         status.name = "guard: mode"
         self._report.publish(time.monotonic(), status)
+
+
+def _level(output: GuardOutput) -> bytes:
+    """A warning also while nothing is heard of a person who drives: then nobody's twist is held."""
+    unheard = output.blocked and output.source is Source.GUARD
+    level: bytes = DiagnosticStatus.WARN if unheard else LEVELS[output.mode]
+    return level
 
 
 def _essence(output: GuardOutput) -> tuple[object, ...]:

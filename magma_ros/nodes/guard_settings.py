@@ -117,7 +117,8 @@ PROXIMITY_SETTINGS = (
     Setting(
         "proximity.creep_speed",
         _PROXIMITY.creep_speed,
-        "Speed while the obstacle's side is not known [m/s].",
+        "Speed while the obstacle's side is not known, and of a person who leaves the nearest of "
+        "several [m/s].",
         0.001,
         0.25,
     ),

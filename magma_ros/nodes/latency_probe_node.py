@@ -20,6 +20,7 @@ from rclpy.clock import Clock, ClockType
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image, JointState, TimeReference
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from magma_ros.evaluation.bench.nodes_wall import TOOL_DOWN
 from magma_ros.files import write_json
@@ -88,19 +89,21 @@ class LatencyProbeNode(ManagedNode):
         subscribe(DiagnosticStatus, names.POLICY_STATUS, self._on_plan, qos.EVENTS)
         subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
         self._hand_over = HandOver(self, self.get_logger().info)
+        self._began: float | None = None  # when the arm was first to be driven
+        self.create_service(Trigger, "~/begin", self._on_begin)
 
     def start(self) -> None:
-        """Begin to show pictures."""
+        """Begin to show pictures; the policy drives once ``~/begin`` was called."""
         self._instruction_publisher.publish(String(data=self._instruction))
-        self._began = self._moved = time.monotonic()
+        self._moved = time.monotonic()
         self._period = DRIFT / self.settings["rate"]
-        self._due = self._began + self._period
+        self._due = self._moved + self._period
         self._left = self.settings["warm_up"]  # pictures before those that count
         self._turn = 0
         self._timers = [
             self._every(self._period, self._show),
             self._every(STATE_PERIOD, self._publish_state),
-            self._every(0.25, self._hand_over.ask),
+            self._every(0.25, self._ask),
         ]
 
     def stop(self) -> None:
@@ -132,6 +135,18 @@ class LatencyProbeNode(ManagedNode):
             raise ProbeError(f"{path} holds no pictures to show: {error}") from error
         self._orientation = Rotation.from_quat(TOOL_DOWN)
 
+    def _on_begin(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Whoever watches does so: let the policy drive, and count."""
+        response.success = self.working
+        response.message = "it begins" if self.working else "the probe is not active"
+        if self.working and self._began is None:
+            self._began = time.monotonic()
+        return response
+
+    def _ask(self) -> None:
+        if self._began is not None:
+            self._hand_over.ask()
+
     # What it shows
 
     def _show(self) -> None:
@@ -149,6 +164,8 @@ class LatencyProbeNode(ManagedNode):
         self._count(int(stamp.nanoseconds), late)
 
     def _count(self, stamp_ns: int, late: float) -> None:
+        if self._began is None:
+            return
         if self._mode != Mode.AUTO.name and not self._shown:
             if time.monotonic() - self._began > PATIENCE:
                 self.get_logger().error(f"the guard stayed in {self._mode or 'silence'}")
@@ -180,7 +197,7 @@ class LatencyProbeNode(ManagedNode):
 
     def _on_twist(self, message: TwistStamped) -> None:
         twist = convert.twist_from_message(message, Source.GUARD).twist
-        if not np.isfinite(np.linalg.norm(twist)):
+        if not np.isfinite(twist).all():
             raise convert.MessageError("the robot's twist is not finite")
         self._twist = twist
 

@@ -83,8 +83,9 @@ SHAPE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "body.held_radius",
-        0.045,
-        "Radius about tool_link of what the gripper holds [m].",
+        0.06,
+        "Radius about tool_link of what the gripper holds [m]; with body.padding it must reach the "
+        "farthest corner of all that is held, as what sticks out is an obstacle.",
         0.001,
         0.5,
     ),

@@ -38,6 +38,12 @@ WATCH_PERIOD = 0.25
 """Time between two looks for what is missing [s]."""
 
 
+PROTRUDES = (
+    "What the gripper holds touches something, or reaches beyond body.held_radius and is an "
+    "obstacle to the arm: open the gripper, or raise body.held_radius."
+)
+
+
 class Measured(NamedTuple):
     """A reading, or why there is none.
 
@@ -208,6 +214,7 @@ class PerceptionNode(ManagedNode):
                 "Obstacles are not seen; see perception: inputs.": bool(problems),
                 f"Obstacles are measured {rate:.1f} times a second.": rate < least,
                 f"Measurements are up to {1e3 * age:.0f} ms old.": age > most,
+                PROTRUDES: self._newest is not None and self._newest.protrudes,
             },
             {
                 "rate_hz": rate,

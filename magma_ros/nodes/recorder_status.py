@@ -48,10 +48,19 @@ def recorder_status(
 
 def losses(status: LogStatus) -> str:
     """What is not in the recording, and what helps."""
-    parts = [f"{count} missing from {topic}" for topic, count in status.missing.items()]
+    sentences = []
+    if status.missing:
+        counts = ", ".join(f"{count} of {topic}" for topic, count in status.missing.items())
+        sentences.append(
+            f"going by the stamps, messages are missing: {counts}; a busy sender left them out, or "
+            "they were lost on the way, where transport: compressed needs a tenth"
+        )
     if status.recording.dropped:
-        parts.append(f"{status.recording.dropped} dropped because disk or processor were too slow")
-    return "messages lost: " + ", ".join(parts) + "; transport: compressed needs a tenth"
+        sentences.append(
+            f"messages lost: {status.recording.dropped} dropped because disk or processor were too "
+            "slow"
+        )
+    return "; ".join(sentences)
 
 
 class Labels:

@@ -151,7 +151,7 @@ class ReportNode(ManagedNode):
         twist = convert.twist_from_message(message, Source.GUARD).twist
         if not np.isfinite(twist).all():
             raise convert.MessageError("the robot's twist is not finite")
-        self._record.speeds.append((self._elapsed(), float(np.linalg.norm(twist[:3]))))
+        self._record.speeds.append((self._elapsed(), math.hypot(*twist[:3])))
 
     def _on_pose(self, message: PoseStamped) -> None:
         pose = convert.pose_from_message(message)

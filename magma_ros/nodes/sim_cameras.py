@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from magma_ros.agent.pace import Pace
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.settings import Setting, SettingError, Settings
 from magma_ros.types import FloatArray
@@ -50,8 +52,7 @@ class SimCameras:
 
     Args:
         node: Publishes.
-        settings: Values of :data:`SIM_CAMERA_SETTINGS`, and ``state_rate``, ``base_frame`` and
-            ``ee_frame``.
+        settings: Values of :data:`SIM_CAMERA_SETTINGS`, and ``base_frame`` and ``ee_frame``.
         simulation: Its cameras' names and pixels are those of every scene to come.
 
     Raises:
@@ -60,6 +61,7 @@ class SimCameras:
 
     def __init__(self, node: Node, settings: Settings, simulation: Simulation) -> None:
         self._settings = settings
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._depth_size = int(settings["depth_width"]), int(settings["depth_height"])
         self._eyes = {name: self._eye(node, name, simulation) for name in simulation.cameras}
         self._deep = {name: self._deep_eye(node, name, simulation) for name in self._depth_names()}
@@ -77,19 +79,25 @@ class SimCameras:
             TFMessage(transforms=[self._mount(name, simulation, stamp) for name in self._eyes])
         )
 
-    def publish(self, simulation: Simulation, tick: int, stamp: Time) -> None:
-        """Publish what is due at a tick of the simulation."""
-        if self._due("camera_rate", tick):
+    def publish(self, simulation: Simulation, now: float, stamp: Time) -> None:
+        """Publish what is due; a rate is kept even if the calls come late and are fewer.
+
+        Args:
+            simulation: What the cameras see.
+            now: Time of a steady clock [s].
+            stamp: For the messages.
+        """
+        if self._due("camera_rate", now):
             for name, eye in self._eyes.items():
                 pixels = simulation.image(name)
                 eye.images.publish(convert.image_to_message(pixels, eye.frame, stamp))
                 eye.infos.publish(_info(eye, pixels, stamp))
-        if self._due("depth_rate", tick):
+        if self._due("depth_rate", now):
             for name, eye in self._deep.items():
                 depth = simulation.depth(name, *self._depth_size)
                 eye.images.publish(convert.depth_to_message(depth, eye.frame, stamp))
                 eye.infos.publish(_info(eye, depth, stamp))
-        if self._due("overview_rate", tick):
+        if self._due("overview_rate", now):
             size = self._settings["overview_width"], self._settings["overview_height"]
             pixels = simulation.picture(*size)
             frame = _frame(OVERVIEW)
@@ -130,12 +138,15 @@ class SimCameras:
         header = Header(stamp=stamp, frame_id=carrier)
         return convert.transform_message(mount.position, mount.quaternion, header, _frame(name))
 
-    def _due(self, rate: str, tick: int) -> bool:
-        """Whether this tick is one on which something at that rate happens."""
+    def _due(self, rate: str, now: float) -> bool:
+        """Whether something at that rate happens now."""
         if self._settings[rate] <= 0.0:
             return False
-        every = max(1, round(self._settings["state_rate"] / self._settings[rate]))
-        return bool(tick % every == 0)
+        pace, period = self._paces[rate], 1.0 / self._settings[rate]
+        due = pace.admits(now, period)
+        if due:
+            pace.take(now, period)
+        return due
 
 
 def _frame(camera: str) -> str:

@@ -61,7 +61,13 @@ class SimNode(ManagedNode):
             1.0,
             100.0,
         ),
-        Setting("time_limit", 30.0, "Time for the task from its first motion [s].", 1.0, 3600.0),
+        Setting(
+            "time_limit",
+            30.0,
+            "Time for the task from its first motion [s], 0 for no end.",
+            0.0,
+            3600.0,
+        ),
         Setting("base_frame", "base_link", "Frame of poses and twists."),
         Setting("ee_frame", "tool0", "Frame of the end effector."),
         SHOW_EXPERT,
@@ -91,7 +97,6 @@ class SimNode(ManagedNode):
     def start(self) -> None:
         """Let time run."""
         self._last_tick = time.monotonic()
-        self._tick_count = 0
         period = 1.0 / self.settings["state_rate"]
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._ticks = Meter()
@@ -186,9 +191,8 @@ class SimNode(ManagedNode):
         self._publish_state(stamp)
         if self._expert is not None:
             self._expert.publish(self._world, stamp)
-        self._cameras.publish(self._world, self._tick_count, stamp)
+        self._cameras.publish(self._world, now, stamp)
         self._judge()
-        self._tick_count += 1
 
     def _stamp(self) -> Time:
         if not self.settings["publish_clock"]:
@@ -235,7 +239,7 @@ class SimNode(ManagedNode):
         elapsed = self._world.time - self._moved_at
         if self._world.served(self._wanted):
             self._publish_task("SUCCEEDED", f"Done after {elapsed:.1f} s.", elapsed)
-        elif elapsed > self.settings["time_limit"]:
+        elif 0.0 < self.settings["time_limit"] < elapsed:
             self._publish_task("TIMED_OUT", f"Not done after {elapsed:.1f} s.", elapsed)
 
     def _publish_task(self, state: str, text: str, elapsed: float = 0.0) -> None:

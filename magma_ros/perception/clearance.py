@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from magma_ros.perception.body import Body
 from magma_ros.perception.depth import (
@@ -38,6 +39,9 @@ MOST_SECTORS = 64
 _BEFORE = 0.02
 """How far before a remembered point something must be to hide it [m]."""
 
+_TOGETHER = 0.01
+"""How far apart points of one thing may lie, two voxels [m]."""
+
 _AT_REST = 1e-3
 """Speed below which a commanded motion has no direction [m/s]."""
 
@@ -53,7 +57,9 @@ class ClearanceConfig:
         worktop: Height in the base frame below which everything is work, not obstacle [m].
         padding: How far round its description the body is taken to be its own [m]: errors of
             calibration, joint states and depth together. Nothing nearer than this is seen.
-        held_radius: Radius about the tool of what the closed gripper holds [m].
+        held_radius: Radius about the tool of what the closed gripper holds [m]. With the padding
+            it must reach the farthest corner of all that is ever held: what sticks out is an
+            obstacle, and one that the arm cannot leave.
         voxel: Size of the cubes of which each keeps one point [m].
         speckle: Least number of connected pixels that count.
         jump: Greatest step between neighbouring pixels that are connected [m].
@@ -71,7 +77,7 @@ class ClearanceConfig:
     reach: float = 0.5
     worktop: float = 0.06
     padding: float = 0.02
-    held_radius: float = 0.045
+    held_radius: float = 0.06
     voxel: float = 0.005
     speckle: int = 12
     jump: float = 0.03
@@ -117,6 +123,8 @@ class ClearanceReading:
         points: (N, 3) of what is not robot and not work [m].
         body: The robot's solids, with what it holds.
         valid: Share of the image that was measured, 0..1.
+        protrudes: Whether an obstacle hangs together with what the gripper holds: that is larger
+            than ``held_radius``, or touches something.
     """
 
     stamp: float
@@ -128,6 +136,7 @@ class ClearanceReading:
     points: FloatArray
     body: PlacedShapes
     valid: float
+    protrudes: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,8 +253,9 @@ class ClearanceEstimator:
         solids = self.body.solids(poses, held)
         guarded = self.body.solids(poses, held, guarded=True)
         near = thinned(self._within(seen, guarded), config.voxel)
-        near = near[~solids.holds(near, config.padding)]
         in_hand = self.body.held(poses, held)
+        gripped = near[in_hand.holds(near, config.padding)]
+        near = near[~solids.holds(near, config.padding)]
         points = self._memory.update(
             near, stamp, lambda old: gone(old) | in_hand.holds(old, config.padding)
         )
@@ -265,6 +275,7 @@ class ClearanceEstimator:
             points=points,
             body=solids,
             valid=valid,
+            protrudes=_touching(near, gripped),
         )
 
     def _within(self, points: FloatArray, guarded: PlacedShapes) -> FloatArray:
@@ -304,6 +315,14 @@ def nearest_by_sector(
     sectors = np.argmax(vectors[order] @ directions.T, axis=1)
     _, first = np.unique(sectors, return_index=True)
     return order[np.sort(first)]
+
+
+def _touching(points: FloatArray, others: FloatArray) -> bool:
+    """Whether any of ``points`` (N, 3) hangs together with any of ``others`` (M, 3)."""
+    if not len(points) or not len(others):
+        return False
+    gaps = cKDTree(others).query(points, distance_upper_bound=_TOGETHER)[0]
+    return bool(np.any(np.isfinite(gaps)))
 
 
 def _ahead(

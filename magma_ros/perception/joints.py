@@ -15,6 +15,9 @@ from magma_ros.perception.error import BodyError
 KEPT = 1.0
 """Time for which positions are kept [s]."""
 
+SPAN = 0.02, 0.2
+"""Least and greatest time between the two readings that tell a joint's speed [s]."""
+
 
 class JointHistory:
     """Joint positions of the last second; an arm and its gripper may report on their own.
@@ -62,7 +65,10 @@ class JointHistory:
                 rows.popleft()
 
     def at(self, when: float) -> dict[str, float]:
-        """Positions at ``when`` [s], between the readings around it, or the nearest one.
+        """Positions at ``when`` [s]: between the readings around it, or before them the first one.
+
+        After the last reading a joint goes on as fast as it went: an arm that moves at 0.35 m/s is
+        21 mm further 60 ms later, and would be found outside of its own body.
 
         Raises:
             BodyError: A joint was never told of.
@@ -71,5 +77,18 @@ class JointHistory:
             raise BodyError(f"joint_states lack {', '.join(lacking)}; is a driver missing?")
         return {
             name: float(np.interp(when, [t for t, _ in rows], [p for _, p in rows]))
+            + _speed(rows) * max(when - rows[-1][0], 0.0)
             for name, rows in self._rows.items()
         }
+
+
+def _speed(rows: Sequence[tuple[float, float]]) -> float:
+    """How fast a joint went at the end of its ``rows`` [1/s]; 0 where they do not tell."""
+    end, position = rows[-1]
+    least, most = SPAN
+    for stamp, before in reversed(rows):
+        if end - stamp > most:
+            break
+        if end - stamp >= least:
+            return (position - before) / (end - stamp)
+    return 0.0

@@ -135,12 +135,12 @@ class SimulatedWorld:
 
     @property
     def contacts(self) -> int:
-        """How often the robot began to touch what stands or comes in its way."""
+        """How often the robot, or what it holds, began to touch what is in its way."""
         return self.simulation.contacts
 
     @property
     def nearest(self) -> float:
-        """How near any of the robot came to it so far [m]; inf beyond 0.3 m."""
+        """How near the robot, or what it held, came to it so far [m]; inf beyond 0.3 m."""
         return self.simulation.nearest
 
     @property

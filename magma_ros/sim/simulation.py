@@ -108,12 +108,12 @@ class Simulation:
 
     @property
     def contacts(self) -> int:
-        """How often the robot began to touch what stands or comes in its way."""
+        """How often the robot, or what it holds, began to touch what is in its way."""
         return self.world.monitor.contacts
 
     @property
     def nearest(self) -> float:
-        """How near any of the robot came to it so far [m]; inf beyond 0.3 m."""
+        """How near the robot, or what it held, came to it so far [m]; inf beyond 0.3 m."""
         return self.world.monitor.nearest
 
     @property

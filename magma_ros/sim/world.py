@@ -44,7 +44,7 @@ class World:
 
     Attributes:
         arm: The robot.
-        monitor: Watches whether it touches what stands or comes in its way.
+        monitor: Watches whether it, or what it holds, touches what stands or comes in its way.
         object_height: Of all loose objects [m].
         zone_size: Side of the white zone [m].
         tray_size: Outer side of the tray [m].
@@ -87,7 +87,7 @@ class World:
         self._intruder = None if visit is None else Intruder(self._bullet, visit, self.arm.body)
         if self._intruder is not None:
             bodies += self._intruder.bodies
-        self.monitor = ContactMonitor(self._bullet, self.arm.body, bodies)
+        self.monitor = ContactMonitor(self._bullet, self.arm.body, bodies, self._held_bodies)
         self.arm.place(layout.tool_position, layout.tool_yaw)
         for _ in range(SETTLE_STEPS):
             self.arm.follow(np.zeros(6), 1.0, 0.0)
@@ -300,6 +300,10 @@ class World:
             bodyA=self.arm.body, bodyB=self._objects[name]
         )
         return contacts
+
+    def _held_bodies(self) -> list[int]:
+        """Bullet's numbers of the loose objects that the fingers hold."""
+        return [body for name, body in self._objects.items() if self.held(name)]
 
     def _drawers(self) -> Cabinet:
         if self._cabinet is None:

@@ -23,6 +23,7 @@ class NotedRobot:
     now: callable = time.monotonic
     jogs: list = field(default_factory=list)  # (time, jog)
     releases: list = field(default_factory=list)  # times
+    departures: list = field(default_factory=list)  # times
     asked: list = field(default_factory=list)
     answer_after: float = 0.0
     moves_until: float = -1.0
@@ -56,6 +57,10 @@ class NotedRobot:
 
     def release(self) -> None:
         self.releases.append(self.now())
+        self.moves_until = -1.0
+
+    def leave(self) -> None:
+        self.departures.append(self.now())
         self.moves_until = -1.0
 
     @property

@@ -116,3 +116,5 @@ class RobotStandIn:
     def release(self) -> None:
         if self.asked[-1:] != ["release"]:
             self.asked.append("release")
+
+    leave = release

@@ -104,6 +104,28 @@ def test_a_login_ends_by_itself_and_by_logging_out(keeper, clock):
     assert not keeper.admits(second)
 
 
+def test_whatever_ends_a_login_early_is_told_to_what_was_opened_with_it(keeper):
+    told = []
+    first, second, third = (keeper.log_in(TOKEN, "192.0.2.7").session for _ in range(3))
+    with keeper.told_of_end(first, lambda: told.append("logged out")):
+        keeper.log_out(first)
+    with keeper.told_of_end(second, lambda: told.append("not any more")):
+        pass
+    keeper.log_out(second)
+    with keeper.told_of_end(third, lambda: told.append("too many")):
+        for _ in range(SESSIONS):
+            keeper.log_in(TOKEN, "192.0.2.7")
+    assert told == ["logged out", "too many"]
+
+
+def test_a_login_says_how_long_it_holds(keeper, clock):
+    session = keeper.log_in(TOKEN, "192.0.2.7").session
+    clock.time += SESSION - 5.0
+    assert keeper.left(session) == pytest.approx(5.0)
+    clock.time += 6.0
+    assert keeper.left(session) == 0.0
+
+
 def test_without_a_token_everybody_enters_and_nobody_logs_in(clock):
     keeper = Doorkeeper("", clock)
     assert keeper.admits("")

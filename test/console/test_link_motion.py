@@ -58,7 +58,7 @@ def test_motion_expires_with_its_frame_and_not_with_its_arrival(browser, robot, 
     ann.arrive()
     assert robot.moves_until == pytest.approx(uttered + JOG_LIFETIME)
     pass_time(0.1, ann)
-    assert robot.releases[-1] - uttered == pytest.approx(JOG_LIFETIME, abs=0.002)
+    assert robot.departures[-1] - uttered == pytest.approx(JOG_LIFETIME, abs=0.002)
     assert "press again" in ann.told("over")[-1]["sentence"]
 
 
@@ -212,6 +212,31 @@ def test_a_silent_holder_loses_motion_first_and_then_the_lease(browser, robot, p
     assert hub.lease.holder == "Ann"
     pass_time(1.0, bob)
     assert hub.lease.holder == ""
+
+
+def test_an_operator_who_cannot_be_heard_is_gone_for_the_guard_at_once(
+    browser, robot, pass_time, clock, hub
+):
+    ann = browser("Ann")
+    ann.lease()
+    ann.press()
+    began = clock.now()
+    robot.releases.clear()
+    pass_time(0.9)  # the network is cut, and neither side notices
+    assert robot.departures[0] - began < 0.25
+    assert robot.releases == [], "silence is no presence"
+    pass_time(0.5, ann)  # it is back, with what was on its way
+    assert robot.releases, "who is heard again is there again"
+
+
+def test_a_lost_socket_is_silence_for_the_guard_at_once(browser, robot, hub):
+    ann = browser("Ann")
+    ann.lease()
+    ann.press()
+    robot.releases.clear()
+    hub.leave(ann.client)
+    assert robot.departures
+    assert robot.releases == []
 
 
 def test_the_silence_of_a_stalled_server_is_nobodys_fault(browser, hub, clock):

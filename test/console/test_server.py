@@ -104,9 +104,9 @@ def jog(socket, seq) -> None:
     say(socket, **frame, twist=[1, 0, 0, 0, 0, 0])
 
 
-def drive(server) -> object:
+def drive(server, **kwargs) -> object:
     """A socket that moves the robot right now."""
-    socket = enter(server)
+    socket = enter(server, **kwargs)
     say(socket, type="lease", id=1, wish="ask")
     assert hear(socket, "answer")["accepted"]
     jog(socket, 1)
@@ -198,7 +198,7 @@ def test_a_driver_who_is_cut_off_releases_at_once(serve, robot):
     wait_for(lambda: robot.jogs, "a jog")
     robot.releases.clear()
     driver.socket.close()  # as when the browser's process is killed
-    wait_for(lambda: robot.releases, "a release")
+    wait_for(lambda: robot.departures, "the operator's departure")
     wait_for(lambda: server.hub.lease.holder == "", "the lease to be free")
 
 
@@ -206,9 +206,8 @@ def test_silence_releases_when_the_frame_expires(serve, robot):
     drive(serve())
     wait_for(lambda: robot.jogs, "a jog")
     heard, _ = robot.jogs[-1]
-    robot.releases.clear()
-    wait_for(lambda: robot.releases, "a release")
-    assert 0.1 < robot.releases[0] - heard < 0.3
+    wait_for(lambda: robot.departures, "the operator's departure")
+    assert 0.1 < robot.departures[0] - heard < 0.3
 
 
 def test_a_stop_does_not_wait_for_what_else_was_asked(serve, robot):
@@ -373,6 +372,29 @@ def test_the_token_opens_a_session_that_scripts_and_other_sites_cannot_read(lock
     assert client.post("/logout").headers["location"] == "/login"
     with pytest.raises(InvalidStatus):
         link(server, additional_headers={"cookie": pair})
+
+
+def test_logging_out_closes_every_socket_of_the_login_and_releases_at_once(locked, robot):
+    server, client = locked
+    driver, other = (
+        client.post("/login", data={"token": TOKEN}).headers["set-cookie"].split(";")[0]
+        for _ in range(2)
+    )
+    driving = drive(server, additional_headers={"cookie": driver})
+    beside = enter(server, "Bob", additional_headers={"cookie": driver})
+    staying = enter(server, "Cy", additional_headers={"cookie": other})
+    wait_for(lambda: robot.jogs, "a jog")
+    out = httpx.post(
+        f"{server.url}logout", headers={"origin": server.url.rstrip("/"), "cookie": driver}
+    )
+    assert out.headers["location"] == "/login"
+    wait_for(lambda: robot.departures and not robot.moves, "the operator's departure")
+    wait_for(lambda: server.hub.lease.holder == "", "the lease to be free")
+    for closed in (driving, beside):
+        with pytest.raises(ConnectionClosed) as caught:
+            send_often(closed, json.dumps({"type": "pong", "id": 0, "at": 0.0}))
+        assert caught.value.rcvd.code == 1008
+    assert hear(staying, "state")["you"]["holds"] is False
 
 
 def test_guessing_is_locked_out_in_words(locked):

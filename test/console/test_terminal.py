@@ -4,6 +4,9 @@
 
 import asyncio
 import math
+import os
+import pty
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +16,8 @@ from textual.widgets import DataTable, Input, Static
 from magma_ros.console.robot import Diagnostic, Jog, JogFrame, RobotView, Verb
 from magma_ros.console.terminal import text
 from magma_ros.console.terminal.app import TerminalConsole
-from magma_ros.types import Mode
+from magma_ros.console.terminal.hang_up import on_hang_up, require_terminal
+from magma_ros.types import MagmaError, Mode
 
 
 @pytest.fixture
@@ -208,3 +212,22 @@ def test_robot_that_is_not_heard_is_not_shown_as_if_it_were(stand_in):
     names = dict(text.figures(RobotView()))
     assert names["slack"] == names["doubt"] == names["clearance"] == "-"
     assert text.number(math.inf, "m", 1) == "-"
+
+
+def test_terminal_that_hangs_up_is_noticed_once_and_one_that_is_left_is_not():
+    terminal, inside = pty.openpty()
+    told, lost = threading.Event(), []
+    with on_hang_up(inside, lambda: lost.append("left")):
+        os.write(terminal, b"w")
+    with on_hang_up(inside, lambda: (lost.append("hung up"), told.set())):
+        os.close(terminal)
+        assert told.wait(5.0)
+    os.close(inside)
+    assert lost == ["hung up"]
+
+
+def test_console_without_a_terminal_is_refused_in_a_sentence(monkeypatch):
+    with open(os.devnull) as nothing:  # noqa: PTH123 - a device
+        monkeypatch.setattr("sys.__stdin__", nothing)
+        with pytest.raises(MagmaError, match=r"needs a terminal .* ssh -t"):
+            require_terminal()

@@ -97,8 +97,10 @@ def test_what_is_not_known_is_refused_by_its_name(buffer, target, source, second
         {"x": math.nan},
         {"w": 0.0},
         {"w": math.inf},
+        {"w": 1e200},
     ],
 )
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_malformed_transform_is_refused_and_changes_nothing(buffer, change):
     broken = transform("base", "tool", 11.5)
     broken.child_frame_id = change.get("child_frame_id", "tool")

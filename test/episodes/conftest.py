@@ -202,8 +202,10 @@ CAMERA = "observation.images.cam_high"
 def write_video(path, pictures, *, fps=30, encoder="libsvtav1"):
     import av
 
+    from magma_ros.episodes.lerobot.video import same_priority
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    with same_priority(), av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=fps, options={"crf": "20", "g": "2"})
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"

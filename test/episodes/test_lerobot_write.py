@@ -3,6 +3,7 @@
 """What is exported lies as LeRobot has it, and comes back as it was."""
 
 import json
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -300,3 +301,16 @@ FACTS = {
     "gripper.open_position": "0.04",
     "gripper.closed_position": "0.0",
 }
+
+
+@pytest.mark.parametrize("codec", video.CODECS)
+def test_who_writes_a_video_keeps_its_priority(tmp_path, codec):
+    """SVT-AV1 makes everything real-time, as root may, this thread and all later children too."""
+    threads = Path("/proc/self/task")
+    before = os.sched_getscheduler(0)
+    writer = video.VideoWriter(tmp_path / "a.mp4", codec, 64, 64, 10)
+    for _ in range(2):
+        writer.add(np.zeros((64, 64, 3), np.uint8))
+        assert {os.sched_getscheduler(int(thread.name)) for thread in threads.iterdir()} == {before}
+    writer.close()
+    assert os.sched_getscheduler(0) == before

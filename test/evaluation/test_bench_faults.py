@@ -47,6 +47,17 @@ def test_table_and_json_hold_every_trial():
     assert content["trials"][1]["arm_still"] is None
 
 
+def test_what_is_tried_again_and_again_shows_the_worst_and_the_median():
+    late = Trial("policy-killed", 0.2, 0.4, math.inf, "HOLD The arm moved on.")
+    grid = faults_grid([GOOD, late, GOOD])
+    ((_, told, verdict, *times),) = grid.rows
+    assert told == "HOLD The arm moved on."
+    assert verdict == "1 of 3: the arm moved for 0.40 s"
+    assert times == ["0.200 (0.100)", "0.400 (0.150)", "never (0.100)"]
+    assert "tried 3 times" in grid.caption
+    assert faults_grid([GOOD, GOOD]).rows[0][2] == "ok, 2"
+
+
 def test_unknown_fault_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="there is no fault 'earthquake'; known: policy-killed"):
         find_faults(("earthquake",))

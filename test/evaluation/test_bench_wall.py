@@ -12,7 +12,6 @@ import time
 from functools import partial
 from itertools import cycle, pairwise
 from multiprocessing import active_children
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +28,14 @@ from magma_ros.evaluation.bench.wall import (
     run_wall_bench,
 )
 from magma_ros.evaluation.bench.wall_report import wall_rows, wall_table, write_wall_bench
-from magma_ros.evaluation.computers.hog import TOOL, HogError, cpu_hog, usable_cores
+from magma_ros.evaluation.computers import hog as hog_module
+from magma_ros.evaluation.computers.hog import (
+    TOOL,
+    HogError,
+    cpu_hog,
+    running_in_group,
+    usable_cores,
+)
 from magma_ros.evaluation.play.actors import ActorProcess, PolicyActor
 from magma_ros.gate.gates import FixedDepth
 from magma_ros.policy.manifest import read_manifest
@@ -208,54 +214,55 @@ def test_a_hog_that_is_not_installed_is_named_with_the_remedy(monkeypatch):
         WallSpec()
 
 
-def hogs():
-    """Processes of the hog that are there and not just waiting to be reaped."""
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, rest = status.read_text().rsplit(")", 1)
-        except OSError:
-            continue
-        if TOOL in name and rest.split()[0] != "Z":
-            found.add(int(status.parent.name))
-    return found
-
-
-def interrupted():
-    """Gives the hogs there are, then has somebody press Ctrl-C."""
-    before = hogs()
-    with cpu_hog(longest=60.0):
-        end = time.monotonic() + 10.0  # the workers are started one after another
-        while len(hogs() - before) < usable_cores() and time.monotonic() < end:
-            time.sleep(0.05)
-        yield hogs()
-        raise KeyboardInterrupt
+@needs_hog
+def test_the_hog_has_a_worker_for_every_core_from_the_first_moment():
+    with cpu_hog(longest=60.0) as hog:
+        assert len(running_in_group(hog.pid) - {hog.pid}) == usable_cores()
 
 
 @needs_hog
-def test_the_hog_takes_every_core_and_ends_even_when_interrupted():
-    before = hogs()
-    running = interrupted()
-    assert len(next(running) - before) >= usable_cores()
-    with pytest.raises(KeyboardInterrupt):
-        next(running)
-    assert hogs() <= before
+def test_nothing_of_the_hog_is_left_when_somebody_interrupts():
+    with pytest.raises(KeyboardInterrupt), cpu_hog(longest=60.0) as hog:
+        raise KeyboardInterrupt
+    assert not running_in_group(hog.pid)
 
 
-def killed():
-    with cpu_hog(longest=60.0):
-        before = yield
-        for pid in hogs() - before:
+def killed(processes_of):
+    with cpu_hog(longest=60.0) as hog:
+        doomed = processes_of(hog)
+        for pid in doomed:
             os.kill(pid, signal.SIGKILL)
-        while hogs() - before:
+        while running_in_group(hog.pid) & doomed:
             time.sleep(0.01)
 
 
 @needs_hog
-def test_a_hog_that_ends_too_early_spoils_the_bench():
-    before = hogs()
-    running = killed()
-    next(running)
+@pytest.mark.parametrize(
+    "processes_of",
+    [
+        lambda hog: running_in_group(hog.pid),
+        lambda hog: {max(running_in_group(hog.pid) - {hog.pid})},
+    ],
+    ids=["all of it", "one worker"],
+)
+def test_a_hog_that_ends_too_early_spoils_the_bench(processes_of):
     with pytest.raises(HogError, match="ended too early"):
-        running.send(before)
-    assert hogs() <= before
+        killed(processes_of)
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo no such option >&2; exit 2", "exit status is 2.*it said: no such option"),
+        ("sleep 60", "it still runs.*it said: nothing"),
+    ],
+)
+def test_a_hog_that_does_not_start_is_told_with_what_it_said(tmp_path, monkeypatch, script, told):
+    program = tmp_path / TOOL
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(hog_module, "START", 0.5)
+    fault = f"did not start all its workers .*{told}"
+    with pytest.raises(HogError, match=fault), cpu_hog(longest=60.0):
+        pass

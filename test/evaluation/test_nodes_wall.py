@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from magma_ros.evaluation.bench.nodes_wall import (
-    PAGE_TIME,
     Block,
     NodesBench,
     NodesSpec,
     Record,
+    Seen,
     blocks,
     contenders,
     read_record,
@@ -21,7 +21,7 @@ from magma_ros.evaluation.bench.nodes_wall import (
     ticks_of,
 )
 from magma_ros.evaluation.bench.nodes_wall_report import nodes_rows, nodes_table, write_nodes_bench
-from magma_ros.evaluation.bench.wall import QUIET, WATCHED, WallBenchError
+from magma_ros.evaluation.bench.wall import QUIET, SERVED, WATCHED, WallBenchError
 from magma_ros.types import Reason
 
 MS = 1_000_000
@@ -98,21 +98,40 @@ def test_pictures_that_came_late_are_told():
     assert [tick.loop_late for tick in ticks_of(heard, 1000, 0.005)] == [True, False]
 
 
-def test_contenders_take_turns_until_each_has_all_its_ticks():
-    spec = NodesSpec(ticks=25, rates=(10.0, 50.0), block=10, hog=False)
-    planned = list(blocks(spec, 10.0, QUIET, exits=6))
-    assert [block.contender.family for block in planned] == ["adaptive", "full depth"] * 3
-    assert [block.ticks for block in planned] == [10, 10, 10, 10, 5, 5]
-
-
-def test_browsers_have_time_to_show_the_page_before_pictures_count(monkeypatch):
+def test_conditions_and_contenders_take_turns_until_each_has_all_its_ticks(monkeypatch):
     monkeypatch.setattr("magma_ros.evaluation.bench.nodes_wall.find_browser", lambda: "chromium")
-    spec = NodesSpec(ticks=10, hog=False, browsers=3)
-    assert spec.conditions == (QUIET, WATCHED)
-    (quiet, _), (watched, _) = (blocks(spec, 10.0, each, exits=6) for each in spec.conditions)
-    assert (quiet.warm_up, watched.warm_up) == (10, round(10 * PAGE_TIME))
+    spec = NodesSpec(ticks=25, rates=(10.0, 50.0), block=10, hog=False, browsers=3)
+    planned = list(blocks(spec, 10.0, exits=6))
+    assert [condition for condition, _ in planned[::2]] == [QUIET, SERVED, WATCHED] * 3
+    assert [block.contender.family for _, block in planned] == ["adaptive", "full depth"] * 9
+    assert [block.ticks for _, block in planned[::6]] == [10, 10, 5]
     with pytest.raises(WallBenchError, match="browsers must not be negative"):
         NodesSpec(browsers=-1, hog=False)
+
+
+def test_the_gate_can_play_alone():
+    spec = NodesSpec(ticks=25, block=10, hog=False, full_depth=False)
+    planned = list(blocks(spec, 10.0, exits=6))
+    assert {block.contender.family for _, block in planned} == {"adaptive"}
+
+
+@pytest.mark.parametrize(
+    ("pictures", "told"), [((80, 95, 90), "8.0 to 9.5"), ((80, 3, 90), "void: 0.3 to 9.0")]
+)
+def test_a_row_shows_how_many_pictures_were_seen_and_is_void_without(tiny_bundle, pictures, told):
+    bench = NodesBench.of(NodesSpec(1, (10.0,), hog=False), tiny_bundle)
+    bench.add(Block(10.0, contenders(3)[0], 1), WATCHED, record(), Seen(pictures, 10.0))
+    assert [row[-1] for row in nodes_table(bench).rows] == [told]
+
+
+@pytest.mark.parametrize(
+    ("holds", "why"), [(("no twist came",), "no twist came"), ((), "never handed to the policy")]
+)
+def test_a_block_in_which_no_picture_counted_is_told_in_one_sentence(tmp_path, holds, why):
+    path = tmp_path / "record.json"
+    path.write_text(record(shown=(), holds=holds).model_dump_json())
+    with pytest.raises(WallBenchError, match=f"no picture counted: .*{why}.*record.log"):
+        read_record(path)
 
 
 @pytest.mark.parametrize("rate", [1.0, 10.0, 50.0, 100.0])
@@ -154,8 +173,8 @@ def test_the_report_holds_every_rate_condition_and_contender(tiny_bundle, tmp_pa
     bench = NodesBench.of(spec, tiny_bundle)
     heard = record(plans=(plan(0, 10),), follows=follows((18, 10)), holds=("no pose",))
     for rate in spec.rates:
-        for block in blocks(spec, rate, QUIET, bench.manifest.exits):
-            bench.add(block, QUIET, heard)
+        for condition, block in blocks(spec, rate, bench.manifest.exits):
+            bench.add(block, condition, heard)
     write_nodes_bench(bench, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "camera_to_guard.json").read_text())
     assert [(row["rate"], row["contender"], row["holds"]) for row in content["rows"]] == [

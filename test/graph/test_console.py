@@ -9,6 +9,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -70,11 +71,16 @@ def arm():
         )
         for executable, words in (("sim_node", sim), ("guard_node", []))
     ]
-    yield domain
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait(timeout=20)
+    try:
+        yield domain
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=20)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -92,11 +98,13 @@ def console(watcher):
         return made[-1]
 
     yield start
-    watcher.call("guard/hold")
-    watcher.spin_for(0.5)
-    for each in made:
-        each.process.kill()
-        each.process.wait()
+    try:
+        watcher.call("guard/hold")
+        watcher.spin_for(0.5)
+    finally:
+        for each in made:
+            each.process.kill()
+            each.process.wait()
 
 
 @pytest.fixture
@@ -111,7 +119,7 @@ def heights(watcher):
 
 def still_after(watcher, event):
     """When the first zero twist came after ``event`` [s], and check that no motion followed."""
-    while watcher.moving():
+    while watcher.twists[names.ROBOT_TWIST][-1][1]:
         assert time.monotonic() - event < 5.0
         watcher.executor.spin_once(timeout_sec=0.01)
     came = time.monotonic()
@@ -132,32 +140,88 @@ def test_held_key_moves_the_arm_its_way_and_a_release_rests_it(watcher, console,
     assert watcher.mode == "TELEOP"  # the operator is still there
 
 
-def test_terminal_takes_over_and_jogs_and_its_end_rests_the_arm(watcher, heights):
-    terminal, inside = pty.openpty()
-    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 100, 0, 0))
-    operator = subprocess.Popen(
-        TERMINAL,
-        stdin=inside,
-        stdout=inside,
-        stderr=inside,
-        env=os.environ | {"TERM": "xterm-256color"},
-        start_new_session=True,
-    )
-    os.close(inside)
-    screen = []
-    threading.Thread(target=_read, args=(terminal, screen), daemon=True).start()
-    watcher.spin_until(lambda: "T take over" in _text(screen), 60.0, "the screen")
+class Terminal:
+    """A terminal with a console in it.
+
+    Args:
+        hang_up: Whether the console's process ignores SIGHUP, as under ``nohup``, or not.
+    """
+
+    def __init__(self, hang_up):
+        self._outside, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 100, 0, 0))
+        self.process = subprocess.Popen(
+            ["env", f"--{hang_up}-signal=HUP", *TERMINAL],
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env=os.environ | {"TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+        os.close(inside)
+        self._screen, self._closed = b"", threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        while not self._closed.is_set():
+            if select.select([self._outside], [], [], 0.02)[0]:
+                try:
+                    self._screen += os.read(self._outside, 4096)
+                except OSError:
+                    return
+
+    @property
+    def text(self):
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self._screen.decode(errors="replace"))
+
+    def press(self, key):
+        os.write(self._outside, key)
+
+    def close(self):
+        """As when the connection is lost."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._reader.join()
+            os.close(self._outside)
+
+
+@pytest.fixture
+def terminal():
+    """Start terminals, which are ended with the test."""
+    made = []
+
+    def start(hang_up):
+        made.append(Terminal(hang_up))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.process.kill()
+        each.process.wait()
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("hang_up", "statuses"),
+    [("default", {-signal.SIGHUP, 128 + signal.SIGHUP}), ("ignore", {128 + signal.SIGHUP})],
+)
+def test_terminal_takes_over_and_jogs_and_its_end_rests_the_arm(
+    watcher, heights, terminal, hang_up, statuses
+):
+    operator = terminal(hang_up)
+    watcher.spin_until(lambda: "T take over" in operator.text, 60.0, "the screen")
 
     def drive():
-        os.write(terminal, b"w" if watcher.mode == "TELEOP" else b"T")
+        operator.press(b"w" if watcher.mode == "TELEOP" else b"T")
         watcher.spin_for(0.05 if watcher.mode == "TELEOP" else 0.5)
         return watcher.moving()
 
     watcher.spin_until(drive, 30.0, "motion")
     event = time.monotonic()
-    os.killpg(operator.pid, signal.SIGHUP)  # as when the connection is lost
+    operator.close()
     assert still_after(watcher, event) - event < LIMIT
-    assert operator.wait(timeout=20) != 0
+    assert operator.process.wait(timeout=20) in statuses
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=lambda n: n.name)
@@ -173,16 +237,3 @@ def test_console_that_is_lost_in_motion_leaves_a_still_arm_and_a_reason(watcher,
     operator.process.send_signal(signal.SIGCONT)
     watcher.spin_for(0.5)
     assert not watcher.moving()  # what was held before the loss moves nothing after it
-
-
-def _read(terminal, screen):
-    while True:
-        try:
-            screen.append(os.read(terminal, 4096))
-        except OSError:
-            return
-
-
-def _text(screen):
-    shown = b"".join(screen).decode(errors="replace")
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)

@@ -101,8 +101,9 @@ def ended(launcher, pids, watcher, end, what):
 
 def start(tmp_path, **streams):
     words = ["demo.launch.yaml", "namespace:=", "task:=reach", "seed:=3", "run_dir:=run"]
+    # Whoever runs the tests may ignore SIGHUP, as under nohup, and children inherit that.
     return subprocess.Popen(
-        [sys.executable, "-m", "magma_ros.cli", "launch", *words],
+        ["env", "--default-signal=HUP", sys.executable, "-m", "magma_ros.cli", "launch", *words],
         cwd=tmp_path,
         env=os.environ | {"ROS_LOG_DIR": str(tmp_path / "log")},
         **streams,

@@ -342,6 +342,20 @@ def test_person_is_bound_by_the_same_limits(make_cell):
     assert "+x workspace face" in cell.out.detail
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_person_who_falls_silent_is_named_long_before_their_driving_ends(make_cell, begun):
+    cell = make_cell(driver=Source.TELEOP)
+    if begun:
+        cell.run(0.3, teleop=np.array([0.1, 0, 0, 0, 0, 0]))
+        assert not cell.out.blocked
+    cell.run(0.4)
+    assert cell.out.mode is Mode.TELEOP
+    assert cell.out.blocked
+    assert "the operator's link is silent" in cell.out.detail
+    cell.run(0.1, teleop=np.zeros(6))
+    assert not cell.out.blocked, "who is heard again is not silent"
+
+
 def test_late_update_is_no_jump(make_cell):
     cell = make_cell()
     cell.run(0.2, policy=np.zeros(6))

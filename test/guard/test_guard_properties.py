@@ -82,6 +82,48 @@ def test_limits_hold_and_an_ideal_arm_never_leaves_the_box(limits, start, script
             last = out.twist
 
 
+requests = st.sampled_from(["take_over", "hand_back", "hold", "reset", "stop", None])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from([LIMITS, SLUGGISH]),
+    st.lists(st.tuples(requests, twists, twists, st.integers(1, 10)), min_size=2, max_size=10),
+    st.lists(st.floats(0.002, 0.04), min_size=1, max_size=7),
+    st.lists(st.tuples(st.floats(0.0, 0.005), st.floats(0.0, 1.0)), min_size=1, max_size=5),
+)
+def test_no_change_of_driver_jolts_the_arm_however_uneven_the_updates(limits, script, waits, reads):
+    """Each axis keeps its acceleration by the stamps, however long it takes to read their clock;
+    only who gets slower may brake harder."""
+    guard, now, turn, last = begun((0.0, 0.0, 0.05), 0.0, limits), 0.0, 0, np.zeros(6)
+    guard.update(now)
+    until = stamped = now
+    position = np.array([0.0, 0.0, 0.05])
+    for request, policy, person, repeats in script:
+        if request is not None:
+            getattr(guard, request)(now)
+        for _ in range(repeats):
+            reading, share = reads[turn % len(reads)]
+            begin, now, turn = now, until + waits[turn % len(waits)], turn + 1
+            position = position + (now - begin) * last[:3]
+            guard.report_pose(Pose(now, position), now)
+            guard.report_health(PolicyHealth(0.1), now)
+            guard.report_enable(now, pressed=True)
+            send(guard, policy, now)
+            send(guard, person, now, Source.TELEOP)
+            until = now + reading
+            twist = guard.update(now, until).twist
+            wait, stamped = now + share * reading - stamped, now + share * reading
+            for part, kind in ((slice(0, 3), "linear"), (slice(3, 6), "angular")):
+                change = twist[part] - last[part]
+                allowed = getattr(limits, f"{kind}_acceleration") * wait * (1 + 1e-9) + 1e-12
+                braking = getattr(limits, f"{kind}_braking") * wait * (1 + 1e-9) + 1e-12
+                slower = np.linalg.norm(twist[part]) < np.linalg.norm(last[part])
+                bound = np.linalg.norm(change) <= braking if slower else False
+                assert np.abs(change).max() <= allowed or bound
+            last = twist
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.floats(-0.3, 0.3), min_size=3, max_size=3),

@@ -31,10 +31,12 @@ def test_twist_survives_the_round_trip():
     assert (command.stamp, command.frame_id, command.source) == (7.0, "base_link", Source.TELEOP)
 
 
-def test_pose_without_an_orientation_is_refused():
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("w", "length"), [(0.0, "0"), (1e200, r"1e\+200")])
+def test_pose_without_an_orientation_is_refused(w, length):
     message = PoseStamped()
-    message.pose.orientation.w = 0.0
-    with pytest.raises(convert.MessageError, match="quaternion of length 0"):
+    message.pose.orientation.w = w
+    with pytest.raises(convert.MessageError, match=f"quaternion of length {length}, not 1"):
         convert.pose_from_message(message)
 
 

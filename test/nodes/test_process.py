@@ -29,7 +29,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextmanager
 def running(tmp_path, program, *arguments, log=None, **environment):
     """A node in a process of its own, which is killed at the end if it has not ended."""
-    command = [sys.executable, "-c", program, "--ros-args", *arguments]
+    # Whoever runs the tests may ignore SIGHUP, as under nohup, and children inherit that.
+    python = ["env", "--default-signal=HUP", sys.executable]
+    command = [*python, "-c", program, "--ros-args", *arguments]
     with Path(log or tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
             command,

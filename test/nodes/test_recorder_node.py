@@ -19,10 +19,13 @@ from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
 from magma_ros.episodes.labels import read_label
+from magma_ros.episodes.log import LogStatus
 from magma_ros.episodes.messages import Bag
+from magma_ros.episodes.recording import RecordingStatus
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.recorded import TOPICS
 from magma_ros.nodes.recorder_node import RecorderNode
+from magma_ros.nodes.recorder_status import losses
 
 DONE = TransitionCallbackReturn.SUCCESS
 SERVICES = {
@@ -32,6 +35,7 @@ SERVICES = {
     names.GUARD_STOP,
     names.GUARD_RESET,
     names.RECORDER_RECORD,
+    names.PROBE_BEGIN,
     names.GUARD_PARAMETERS,
     names.POLICY_PARAMETERS,
     names.SERVO_PARAMETERS,
@@ -165,6 +169,19 @@ def test_a_camera_that_sends_nothing_is_named(stage):
     silent.until(lambda: heard)
     values = {pair.key: pair.value for pair in heard[-1].values}
     assert values["silent"] == "/camera/front/image_raw"
+
+
+def test_what_may_never_have_been_sent_is_not_called_lost():
+    def said(dropped, missing):
+        recording = RecordingStatus(Path("e.mcap"), 100, dropped, 0, "")
+        return losses(LogStatus(recording, 0, missing, ()))
+
+    missing = said(0, {"/camera/front/image_raw": 4, "/camera/wrist/image_raw": 2})
+    assert "messages are missing: 4 of /camera/front/image_raw, 2 of /camera/wrist" in missing
+    assert "a busy sender left them out, or they were lost" in missing
+    assert "dropped" not in missing
+    assert said(3, {}).startswith("messages lost: 3 dropped")
+    assert said(3, {"/camera/front/image_raw": 4}).count("; ") == 2
 
 
 def test_a_full_disk_is_reported_and_the_rest_goes_on(stage, capfd, full_disk):

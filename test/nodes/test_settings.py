@@ -76,3 +76,14 @@ def test_simulated_robot_file_fits_the_simulated_gripper():
     values = parameters(ROOT / "config/robots/sim.yaml")
     assert values["gripper.joint"] in arm["finger_joints"]
     assert values["gripper.open_position"] == arm["finger_travel"]
+
+
+def test_simulated_robot_file_ends_where_the_simulated_arm_does():
+    """Further out the guard would let a person drive against a stop that nobody told of."""
+    arm = yaml.safe_load((ROOT / "sim/robots/nano_arm.yaml").read_text())["limits"]["workspace"]
+    values = parameters(ROOT / "config/robots/sim.yaml")
+    slack = 0.005  # [m] less than the arm may lag behind anyway
+    for guards, arms in zip(values["workspace.lower"], arm["low"], strict=True):
+        assert guards >= arms - slack
+    for guards, arms in zip(values["workspace.upper"], arm["high"], strict=True):
+        assert guards <= arms

@@ -111,3 +111,13 @@ def test_an_unknown_depth_camera_is_named(sim):
     assert isinstance(node.failure, SettingError)
     assert "'rear'" in str(node.failure)
     assert "front, wrist" in str(node.failure)
+
+
+@pytest.mark.parametrize("tick", [0.02, 0.035, 0.06])
+def test_pictures_keep_their_rate_on_a_machine_too_busy_for_the_physics_rate(sim, tick):
+    node, _, _ = sim
+    assert node.trigger_configure() == DONE
+    ticks = np.arange(100.0, 110.0, tick)
+    taken = [now for now in ticks if node._cameras._due("camera_rate", now)]
+    assert len(taken) == pytest.approx(100, abs=1)
+    assert max(np.diff(taken)) < 0.15, "what is more counts as a missing picture"

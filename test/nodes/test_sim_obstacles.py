@@ -16,11 +16,12 @@ from magma_ros.nodes.sim_node import SimNode
 
 DONE = TransitionCallbackReturn.SUCCESS
 SCENE = ("suite:=obstacles", "task:=pick-blocked", "seed:=1000", "overview_rate:=0.0")
+NO_END = "time_limit:=0.0"
 
 
 def test_an_arm_that_runs_into_a_post_is_told_of_and_goes_on_being_judged(needs):
     needs("sim")
-    rclpy.init(args=["--ros-args", *(part for given in SCENE for part in ("-p", given))])
+    rclpy.init(args=["--ros-args", *(part for given in (*SCENE, NO_END) for part in ("-p", given))])
     node, driver = SimNode(), rclpy.create_node("driver")
     executor = SingleThreadedExecutor()
     executor.add_node(node)

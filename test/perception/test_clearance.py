@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from magma_ros.files import yaml_mapping
 from magma_ros.perception.clearance import (
     ClearanceConfig,
     ClearanceEstimator,
@@ -16,8 +17,11 @@ from magma_ros.perception.clearance import (
 )
 from magma_ros.perception.depth import Intrinsics
 from magma_ros.perception.error import BodyError, MeasurementError, PerceptionError
+from magma_ros.perception.joints import JointHistory
 from magma_ros.perception.shapes import box, sphere
 from magma_ros.perception.synthetic import at, looking
+from magma_ros.perception.urdf import read_description
+from magma_ros.share import share_file
 
 hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: pip install '.[dev]'")
 st = hypothesis.strategies
@@ -117,6 +121,17 @@ def test_the_arm_is_no_obstacle_to_itself(scene, intrinsics, angles):
     assert len(reading.vectors) == len(reading.points) == 0
 
 
+def test_a_moving_arm_is_no_obstacle_to_itself_though_its_joints_come_late(look, scene, home):
+    history, pan = JointHistory(scene.body.joints), 1.2  # [rad/s]: 0.5 m/s at the hand
+    for tick in range(10):
+        history.add(tick * 0.01, {**home, "shoulder_pan": tick * 0.01 * pan})
+    late = 0.09 + 0.06
+    picture = scene.picture(joints={**home, "shoulder_pan": late * pan})
+    assert look.at(picture, joints=history.at(0.09)).distance < 0.05
+    look.fresh()
+    assert look.at(picture, joints=history.at(late)).distance == math.inf
+
+
 def test_the_arm_leaves_no_ghost_where_it_was(look, scene, home):
     """A wrist camera looks away from where the arm was, so that nothing shows it is gone."""
     look.at(scene.picture())
@@ -133,12 +148,64 @@ def test_what_lies_on_the_worktop_is_work(look, scene):
     assert look.at(scene.picture(high)).distance < 0.3
 
 
+def test_the_top_of_all_that_the_simulated_arm_works_on_is_work_as_noisily_as_it_is_seen(
+    look, scene
+):
+    """The drawers' cabinet is the tallest thing of the suites; posts begin well above it."""
+    settings = yaml_mapping(share_file("config", "robots", "sim.yaml"))["/**"]["ros__parameters"]
+    cabinet = read_description(share_file("sim", "furniture", "cabinet.urdf").read_text())
+    top = max(
+        solid.pose[2, 3] + solid.half[2] for solids in cabinet.links.values() for solid in solids
+    )
+    worktop = settings["worktop"]["height"]
+    low = block([0.45, -0.1, 0.5 * top], (0.13, 0.21, top))
+    rng = np.random.default_rng(1)
+    look.fresh(worktop=worktop)
+    for _ in range(15):
+        picture = scene.picture(low)
+        noisy = picture + 0.002 * rng.standard_normal(picture.shape, np.float32)
+        assert look.at(noisy).distance == math.inf
+    posts = yaml_mapping(share_file("sim", "suites", "obstacles.yaml"))["tasks"]["pick"]["posts"]
+    post = block([0.45, -0.1, 0.5 * posts["height"][0]], (0.03, 0.03, posts["height"][0]))
+    look.fresh(worktop=worktop)
+    assert look.at(scene.picture(post)).distance < 0.3
+
+
 def test_what_the_gripper_holds_is_the_robot_s(look, scene, home):
     tool = scene.body.poses(home)["tcp"][:3, 3]
     held = block(tool, (0.05, 0.02, 0.05))
     assert look.at(scene.picture(held)).distance < 0.05
     look.fresh()
     assert look.at(scene.picture(held), holding=True).distance == math.inf
+
+
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_all_that_the_simulated_arm_grasps_is_the_robot_s_however_it_is_gripped(
+    look, scene, home, off
+):
+    """A brick of the suites hangs from its end, and from its upper edge."""
+    settings = yaml_mapping(share_file("config", "robots", "sim.yaml"))["/**"]["ros__parameters"]
+    scenes = yaml_mapping(share_file("sim", "suites", "tabletop.yaml"))
+    brick, height = scenes["shapes"]["brick"], scenes["scene"]["object_height"]
+    tool = scene.body.poses(home)["tcp"][:3, 3]
+    middle = tool + np.array([0.5 * off * brick["length"], 0.0, -0.5 * height])
+    held = block(middle, (brick["length"], brick["width"], height))
+    body = settings["body"]
+    look.fresh(padding=body["padding"], held_radius=body["held_radius"])
+    reading = look.at(scene.picture(held), holding=True)
+    assert reading.distance == math.inf
+    assert not reading.protrudes
+
+
+def test_what_is_too_large_for_the_hand_is_told_from_an_obstacle(look, scene, home):
+    tool = scene.body.poses(home)["tcp"][:3, 3]
+    plank = block(tool - np.array([0.0, 0.08, 0.0]), (0.05, 0.2, 0.03))
+    assert look.at(scene.picture(plank), holding=True).protrudes
+    look.fresh()
+    post = block(tool - np.array([0.0, 0.2, 0.0]))
+    reading = look.at(scene.picture(post), holding=True)
+    assert reading.distance < 0.15
+    assert not reading.protrudes
 
 
 def test_what_was_seen_before_it_was_grasped_is_forgotten(look, scene, home):

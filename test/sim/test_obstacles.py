@@ -92,6 +92,24 @@ def test_a_contact_counts_once_until_it_ends(simulate):
     assert simulation.nearest <= 0.0
 
 
+def test_what_the_gripper_holds_must_not_touch_either(simulate):
+    simulation = play(simulate("pick", suite="obstacles", seed=1000))
+    world, post = simulation.world, simulation.world.monitor.bodies[0]
+    name, bullet = simulation.target_name, simulation.world._bullet
+    assert world.held(name)
+    assert simulation.contacts == 0
+    low, high = bullet.getAABB(post)
+    bottom = bullet.getAABB(world._objects[name])[0][2]
+    x, y, _ = world.position(name)
+    under = bottom - (high[2] - low[2]) / 2
+    bullet.resetBasePositionAndOrientation(post, [x, y, under - 0.01], [0, 0, 0, 1])
+    assert world.monitor.measure() == pytest.approx(0.01, abs=2e-3)
+    bullet.resetBasePositionAndOrientation(post, [x, y, under + 0.004], [0, 0, 0, 1])
+    world.advance()
+    assert simulation.contacts == 1
+    assert not bullet.getContactPoints(world.arm.body, post), "else this shows nothing"
+
+
 def test_a_hand_comes_in_stays_and_leaves_without_touching_an_arm_at_rest(simulate):
     for seed in SEEDS:
         simulation = simulate("pick-visited", suite="obstacles", seed=seed)

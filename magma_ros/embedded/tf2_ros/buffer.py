@@ -220,8 +220,8 @@ class Buffer:
         p, q = transform.transform.translation, transform.transform.rotation
         position = np.array([p.x, p.y, p.z])
         quaternion = np.array([q.x, q.y, q.z, q.w])
-        length = float(quaternion @ quaternion)
-        if not np.isfinite(position).all() or not abs(length - 1.0) <= QUATERNION_TOLERANCE:
+        squared = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w  # inf where numpy would also warn
+        if not np.isfinite(position).all() or not abs(squared - 1.0) <= QUATERNION_TOLERANCE:
             raise InvalidArgumentException(
                 f"{authority}: the transform from {parent!r} to {child!r} is not finite or its "
                 "rotation is no unit quaternion"

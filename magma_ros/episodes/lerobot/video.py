@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -82,7 +82,8 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.pts, frame.time_base = self.frames, self._period
         self.frames += 1
-        self._write(self._stream.encode(frame))
+        with same_priority():
+            self._write(self._stream.encode(frame))
 
     def close(self) -> None:
         """Write what the encoder still holds, and the index."""
@@ -93,6 +94,38 @@ class VideoWriter:
     def _write(self, packets: list[Any]) -> None:
         self.size += sum(packet.size for packet in packets)
         self._container.mux(packets)
+
+
+@contextmanager
+def same_priority() -> Iterator[None]:
+    """Take back the real-time priority that an encoder claims for the threads of this process.
+
+    Where it may, as root may, SVT-AV1 puts its threads and the calling one under SCHED_FIFO, with
+    the highest priority: a process that had ever written a video, and all that it starts, would
+    then keep every other from the cores.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    real_time = {os.SCHED_FIFO, os.SCHED_RR}
+    before = _threads(real_time)
+    try:
+        yield
+    finally:
+        for thread in _threads(real_time) - before:
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, parameters)
+
+
+def _threads(policies: set[int]) -> set[int]:
+    """Threads of this process under one of these scheduling policies."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):
+            if os.sched_getscheduler(int(task.name)) in policies:
+                found.add(int(task.name))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ The processes are started by the command line; the faults are made, and what fol
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from statistics import median_high
 from typing import Any
 
 from magma_ros.evaluation.report.tables import Grid
@@ -152,31 +154,51 @@ def find_faults(names: tuple[str, ...]) -> tuple[Fault, ...]:
     return tuple(known[name] for name in names) or FAULTS
 
 
-def faults_grid(trials: list[Trial]) -> Grid:
-    """The trials as a table, a row each."""
+def faults_grid(trials: Sequence[Trial]) -> Grid:
+    """The trials as a table, a row for each fault: what was worst, and in brackets the median."""
     by_name = {fault.name: fault for fault in FAULTS}
-    rows = []
+    tried: dict[str, list[Trial]] = {}
     for trial in trials:
-        fault = by_name[trial.fault]
-        times = (trial.command_zero, trial.arm_still, trial.told)
-        verdict = trial.failure(fault.outcome) or "ok"
-        rows.append((fault.what, trial.sentence, verdict, *map(_seconds, times)))
+        tried.setdefault(trial.fault, []).append(trial)
+    repeats = max(map(len, tried.values()), default=1)
+    note = f" Each was tried {repeats} times: the longest times, and in brackets the medians."
     return Grid(
         "What follows when a part fails while the arm moves",
         ("fault", "what is told", "verdict", "zero command [s]", "arm still [s]", "told [s]"),
-        rows,
-        f"Within {LIMIT} s the arm must be still, measured below {1e3 * STILL:.0f} mm/s.",
+        [_row(by_name[name], same) for name, same in tried.items()],
+        f"Within {LIMIT} s the arm must be still, measured below {1e3 * STILL:.0f} mm/s."
+        + (note if repeats > 1 else ""),
         text_columns=3,
     )
 
 
-def faults_json(trials: list[Trial]) -> dict[str, Any]:
+def _row(fault: Fault, trials: list[Trial]) -> tuple[str, ...]:
+    """Every trial of a fault; what is told is that of the first that failed, or else the first."""
+    failures = [trial.failure(fault.outcome) for trial in trials]
+    failed = [wrong for wrong in failures if wrong]
+    verdict = failed[0] if failed else "ok"
+    if len(trials) > 1:
+        verdict = f"{len(failed)} of {len(trials)}: {verdict}" if failed else f"ok, {len(trials)}"
+    told = trials[failures.index(failed[0])] if failed else trials[0]
+    times = [
+        [getattr(trial, name) for trial in trials] for name in ("command_zero", "arm_still", "told")
+    ]
+    return fault.what, told.sentence, verdict, *map(_worst, times)
+
+
+def faults_json(trials: Sequence[Trial]) -> dict[str, Any]:
     """The trials as plain data; infinite times are null."""
     rows = []
     for trial in trials:
         row = asdict(trial)
         rows.append({k: None if v == math.inf else v for k, v in row.items()})
     return {"format": FORMAT, "limit_s": LIMIT, "trials": rows}
+
+
+def _worst(values: list[float]) -> str:
+    """The longest of several times and their median [s]."""
+    longest = _seconds(max(values))
+    return longest if len(values) == 1 else f"{longest} ({_seconds(median_high(values))})"
 
 
 def _seconds(value: float) -> str:

@@ -14,6 +14,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from magma_ros.evaluation.bench.gate_plan import ADAPTIVE, Contender, full_depth
 from magma_ros.evaluation.bench.wall import (
     HOG,
     QUIET,
+    SERVED,
     WATCHED,
     Machine,
     Tick,
@@ -43,8 +45,11 @@ RESERVE = 0.002
 NO_DEADLINE = 10.0
 """Deadline of a contender without a clock [s]."""
 
-PAGE_TIME = 8.0
-"""Time that browsers are given to show the console's page before pictures count [s]."""
+LEAD = 1.0
+"""Time for which the policy drives before pictures count [s]."""
+
+LEAST_SEEN = 1.0
+"""Pictures of each camera a second at and below which nobody can be said to have watched [Hz]."""
 
 TOOL_DOWN = (1.0, 0.0, 0.0, 0.0)
 """Orientation of the tool while the bench plays, as a quaternion x y z w."""
@@ -60,7 +65,9 @@ class NodesSpec:
         block: Ticks of one contender before it is the next one's turn; with each block all
             processes are started anew.
         hog: Whether to repeat everything with every core kept busy.
-        browsers: How many watch the console while everything is repeated; 0 for not at all.
+        browsers: How many watch the console while everything is repeated, before which as many
+            programs take its pictures without drawing them; 0 for neither.
+        full_depth: Whether full depth takes turns with the gate.
 
     Raises:
         WallBenchError: A number is out of range.
@@ -73,6 +80,7 @@ class NodesSpec:
     block: int = 1000
     hog: bool = True
     browsers: int = 0
+    full_depth: bool = True
 
     def __post_init__(self) -> None:
         for name in ("ticks", "block"):
@@ -90,10 +98,9 @@ class NodesSpec:
             find_browser()
 
     @property
-    def conditions(self) -> tuple[str, ...]:
-        """What else the machine does."""
-        watched = (WATCHED,) if self.browsers else ()
-        return (QUIET, *watched, HOG) if self.hog else (QUIET, *watched)
+    def alternating(self) -> tuple[str, ...]:
+        """Conditions that take turns block by block."""
+        return (QUIET, SERVED, WATCHED) if self.browsers else (QUIET,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +111,11 @@ class Block:
         rate: Pictures a second [Hz].
         contender: How the policy decides.
         ticks: Pictures that count.
-        lead: Time for which pictures are shown before those that count [s].
     """
 
     rate: float
     contender: Contender
     ticks: int
-    lead: float = 1.0
 
     @property
     def deadline(self) -> float:
@@ -132,7 +137,7 @@ class Block:
     @property
     def warm_up(self) -> int:
         """Pictures shown before those that count."""
-        return math.ceil(self.lead * self.rate)
+        return math.ceil(LEAD * self.rate)
 
     def arguments(self) -> dict[str, str]:
         """Those of ``launch/latency.launch.yaml`` that depend on the block."""
@@ -188,6 +193,24 @@ class Record(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What those who watched a console took of its pictures while a block was played.
+
+    Attributes:
+        pictures: By watcher: pictures of the camera of which it took fewest.
+        seconds: In how long a time [s].
+    """
+
+    pictures: tuple[int, ...]
+    seconds: float
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Pictures a second, by watcher [Hz]."""
+        return tuple(count / self.seconds for count in self.pictures)
+
+
+@dataclass(frozen=True, slots=True)
 class NodesBench:
     """What came out.
 
@@ -198,6 +221,7 @@ class NodesBench:
         machine: Where it ran.
         ticks: By rate [Hz], condition and contender.
         holds: How often the guard held, by the same key.
+        seen: What was seen of the console's pictures, block by block; no key where none watched.
     """
 
     spec: NodesSpec
@@ -206,6 +230,7 @@ class NodesBench:
     machine: Machine
     ticks: dict[tuple[float, str, str], list[Tick]] = field(default_factory=dict)
     holds: dict[tuple[float, str, str], int] = field(default_factory=dict)
+    seen: dict[tuple[float, str, str], list[Seen]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: NodesSpec, bundle: Path) -> NodesBench:
@@ -216,12 +241,14 @@ class NodesBench:
         """
         return cls(spec, read_manifest(bundle), sha256_of(bundle / MANIFEST), this_machine())
 
-    def add(self, block: Block, condition: str, record: Record) -> None:
-        """Add the record of a block."""
+    def add(self, block: Block, condition: str, record: Record, seen: Seen | None = None) -> None:
+        """Add the record of a block, and what was seen of it."""
         key = block.rate, condition, block.contender.label
         full = sum(stage.flops for stage in self.manifest.stages)
         self.ticks.setdefault(key, []).extend(ticks_of(record, full, 0.05 / block.rate))
         self.holds[key] = self.holds.get(key, 0) + len(record.holds)
+        if seen is not None:
+            self.seen.setdefault(key, []).append(seen)
 
 
 def contenders(exits: int) -> tuple[Contender, ...]:
@@ -229,26 +256,33 @@ def contenders(exits: int) -> tuple[Contender, ...]:
     return ADAPTIVE, full_depth(exits)
 
 
-def blocks(spec: NodesSpec, rate: float, condition: str, exits: int) -> Iterator[Block]:
-    """All blocks of one rate under one condition: contenders take turns."""
-    lead = PAGE_TIME if condition == WATCHED else 1.0
-    for first in range(0, spec.ticks, spec.block):
-        for contender in contenders(exits):
-            yield Block(rate, contender, min(spec.block, spec.ticks - first), lead)
+def blocks(spec: NodesSpec, rate: float, exits: int) -> Iterator[tuple[str, Block]]:
+    """All blocks of one rate and their conditions: these and contenders take turns.
+
+    So whatever comes over the machine comes over all alike. The hog comes last.
+    """
+    playing = [who for who in contenders(exits) if spec.full_depth or not who.patient]
+    for conditions in (spec.alternating, (HOG,) if spec.hog else ()):
+        for first in range(0, spec.ticks, spec.block):
+            for condition, contender in product(conditions, playing):
+                yield condition, Block(rate, contender, min(spec.block, spec.ticks - first))
 
 
 def read_record(path: Path) -> Record:
     """What the probe wrote.
 
     Raises:
-        WallBenchError: The file is missing or not of that form.
+        WallBenchError: The file is missing or not of that form, or no picture counted.
     """
+    log = path.with_suffix(".log")
     try:
-        return Record.model_validate(json_mapping(path))
+        record = Record.model_validate(json_mapping(path))
     except (MagmaError, ValueError) as error:
-        raise WallBenchError(
-            f"the nodes left no usable record ({error}); see {path.with_suffix('.log')}"
-        ) from error
+        raise WallBenchError(f"the nodes left no usable record ({error}); see {log}") from error
+    if not record.shown:
+        why = record.holds[-1] if record.holds else "it was never handed to the policy"
+        raise WallBenchError(f"the arm was not driven, so no picture counted: {why}; see {log}")
+    return record
 
 
 def ticks_of(record: Record, full_flops: int, tolerance: float) -> list[Tick]:

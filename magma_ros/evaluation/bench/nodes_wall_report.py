@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from magma_ros.evaluation.bench.nodes_wall import Block, NodesBench, contenders
+from magma_ros.evaluation.bench.nodes_wall import LEAST_SEEN, Block, NodesBench, contenders
 from magma_ros.evaluation.bench.wall_report import ROW_HEADINGS, WallRow, row_cells, wall_row
 from magma_ros.evaluation.computers.hog import TOOL
 from magma_ros.evaluation.report.tables import Grid
@@ -29,15 +29,27 @@ def nodes_rows(bench: NodesBench) -> list[tuple[float, WallRow, int]]:
     ]
 
 
+def seen_rates(bench: NodesBench, key: tuple[float, str, str]) -> tuple[float, ...]:
+    """Pictures a second that each watcher took in each block [Hz]; none where none watched."""
+    return tuple(rate for seen in bench.seen.get(key, []) for rate in seen.rates)
+
+
 def nodes_table(bench: NodesBench) -> Grid:
     """All rows."""
     machine = bench.machine
     settings = "; ".join(_settings(bench, rate) for rate in bench.spec.rates)
     return Grid(
         f"{bench.manifest.name} from camera to guard: policy and guard as nodes over DDS",
-        ("rate [Hz]", "while", "who", *ROW_HEADINGS, "holds"),
+        ("rate [Hz]", "while", "who", *ROW_HEADINGS, "holds", "seen [Hz]"),
         [
-            (f"{rate:g}", row.condition, row.contender, *row_cells(row), str(held))
+            (
+                f"{rate:g}",
+                row.condition,
+                row.contender,
+                *row_cells(row),
+                str(held),
+                _seen(seen_rates(bench, (rate, row.condition, row.contender))),
+            )
             for rate, row, held in nodes_rows(bench)
         ],
         f"{machine.processor}, {machine.cores} cores, {machine.threads} threads of inference, one "
@@ -46,7 +58,7 @@ def nodes_table(bench: NodesBench) -> Grid:
         "first command of the guard that follows its plan. A miss is a picture without such a "
         "command within one period, pictures skipped or never answered included; loop late: the "
         "picture itself came more than 5 % of a period too late; holds: how often the guard held. "
-        f"{settings}.",
+        f"{settings}.{_watchers(bench.spec.browsers)}",
         text_columns=3,
     )
 
@@ -63,12 +75,41 @@ def write_nodes_bench(bench: NodesBench, folder: Path) -> None:
         "spec": asdict(bench.spec),
         "machine": asdict(bench.machine),
         "bundle": {"name": bench.manifest.name, "manifest_sha256": bench.checksum},
-        "rows": [{"rate": rate, "holds": held} | asdict(r) for rate, r, held in nodes_rows(bench)],
+        "rows": [
+            {"rate": rate, "holds": held, "seen_hz": seen_rates(bench, (rate, *_names(row)))}
+            | asdict(row)
+            for rate, row, held in nodes_rows(bench)
+        ],
     }
     write_json(content, folder / CONTENT)
     parts = [nodes_table(bench).markdown(level=1), f"Manifest `{bench.checksum}`."]
     with whole(folder / PAGE) as draft:
         draft.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _names(row: WallRow) -> tuple[str, str]:
+    return row.condition, row.contender
+
+
+def _seen(rates: tuple[float, ...]) -> str:
+    """What the watchers saw, from the least to the most, or that the row shows nothing."""
+    if not rates:
+        return "-"
+    void = "void: " if min(rates) <= LEAST_SEEN else ""
+    return f"{void}{min(rates):.1f} to {max(rates):.1f}"
+
+
+def _watchers(count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f" Served: beside a console node of which {count} programs take every picture; watched: "
+        f"beside one that {count} headless Chromium show. Both run on the same cores, but only if "
+        "nobody else wants them (SCHED_IDLE), as they stand for the computers of operators; pages "
+        "are loaded and live before the arm is handed over. Seen: pictures a second that a watcher "
+        "took of the camera of which it took fewest; a row with one of "
+        f"{LEAST_SEEN:g} or less is void."
+    )
 
 
 def _settings(bench: NodesBench, rate: float) -> str:

@@ -80,8 +80,8 @@ class Outcome:
     Attributes:
         success: Whether the task was done.
         duration: Simulated time until then, or until the time was up [s].
-        contacts: How often the arm began to touch something.
-        nearest: How near it came [m]; None beyond 0.3 m.
+        contacts: How often the arm, or what it held, began to touch something.
+        nearest: How near they came [m]; None beyond 0.3 m.
         slowed: Share of the time in which the policy wanted to move and the arm was slowed.
         stops: Reasons for which the guard stopped the arm.
     """

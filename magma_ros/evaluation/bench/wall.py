@@ -122,6 +122,9 @@ class WallSpec:
 QUIET = "quiet"
 """The condition without other load."""
 
+SERVED = "served"
+"""While programs take the console's pictures without drawing them, on the same cores."""
+
 WATCHED = "watched"
 """While browsers show the console, on the same cores."""
 

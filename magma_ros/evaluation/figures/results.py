@@ -34,9 +34,9 @@ class EpisodeResult:
         lag: Longest time by which the world fell behind its clock [s].
         trace_errors: For each predicted point whose time came: distance from where the gripper,
             and from where the object in the policy's instruction, really was, on the trace grid.
-        contacts: How often the robot began to touch what it must not touch; None if the world
-            cannot tell.
-        nearest: How near it came [m]; None if the world cannot tell, or there was nothing.
+        contacts: How often the robot, or what it held, began to touch what it must not; None
+            if the world cannot tell.
+        nearest: How near they came [m]; None if the world cannot tell, or there was nothing.
     """
 
     scene: Scene
