@@ -103,8 +103,8 @@ def data_tables(summary: DataSummary, title: str) -> list[Table]:
 
 def exits_table(reports: Sequence[ExitReport]) -> Table:
     """How often exits answer as the last layer does, before and after they were distilled."""
-    title = f"against the last layer, on {reports[0].frames} held-out frames: before, after"
-    table = Table("layers", "same ids", "all seven", "mean action error", title=title)
+    title = f"before, after; on {reports[0].frames} held-out frames"
+    table = Table("layers", "ids as the last layer", "all seven", "mean action error", title=title)
     for report in reports:
         one, other = report.before, report.after
         table.add_row(

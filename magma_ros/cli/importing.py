@@ -61,7 +61,8 @@ def import_(
         name: Of the policy.
         licence: SPDX expression for the weights.
         compare: Observations on which the bundle is compared with the network in PyTorch
-            afterwards; takes memory for the whole network in float32.
+            afterwards, which goes into the manifest together with the mean number of passes; takes
+            memory for the whole network in float32.
         data: Demonstrations to compare on, as magma data generate writes them; noise by default.
         json_file: Also write there what the comparison finds.
     """
@@ -117,14 +118,15 @@ def _compare(
     observations: list[Observation],
     json_file: Path | None,
 ) -> None:
-    """Compare a bundle with the network, and say how they agree."""
+    """Compare a bundle with the network; say how they agree, and note it in the manifest."""
     from rich.progress import track
 
-    from magma_ros.models.magma.comparison import compare
+    from magma_ros.models.magma.comparison import compare, note
     from magma_ros.tables import agreement_table
 
     watched = track(observations, "comparing", console=complaints)
     found = compare(checkpoint, out, watched, beginnings=target.beginnings)
+    note(out, found)
     console.print(agreement_table(found))
     if json_file is not None:
         write_json(found.to_json(), json_file)

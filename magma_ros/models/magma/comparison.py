@@ -26,9 +26,10 @@ from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import empty_network, fill
 from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.contract import CHOICE
-from magma_ros.policy.manifest import Manifest
+from magma_ros.policy.manifest import Manifest, read_manifest, write_manifest
 from magma_ros.policy.prompt import ActionPrompt, read_tokenizer
 from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.policy.stages import StageSpec
 from magma_ros.types import ACTION_DIMS, FloatArray, Observation
 
 WORDS = (
@@ -136,6 +137,38 @@ def compare(
         passes=tuple(np.mean(passes, axis=0).tolist()),
         free=free,
     )
+
+
+def note(bundle: Path, found: Agreement) -> None:
+    """Write into a bundle's manifest how it agrees, and what decoding costs on average.
+
+    Raises:
+        MagmaError: The manifest cannot be written.
+    """
+    manifest = read_manifest(bundle)
+    passes = iter(found.passes)
+    stages = tuple(
+        _priced(stage, next(passes)) if stage.kind == "decode" else stage
+        for stage in manifest.stages
+    )
+    metrics = {
+        "compared/observations": float(found.observations),
+        "compared/actions alike": found.actions,
+        "compared/tokens a free head would not have chosen": float(found.free),
+        **{f"compared/tokens alike/{d}": s for d, s in zip(ACTION_DIMS, found.tokens, strict=True)},
+        **{f"compared/mean error/{d}": e for d, e in zip(ACTION_DIMS, found.error, strict=True)},
+    }
+    provenance = manifest.provenance.model_copy(update={"metrics": metrics})
+    update = {"stages": stages, "provenance": provenance}
+    write_manifest(bundle, manifest.model_copy(update=update))
+
+
+def _priced(stage: StageSpec, passes: float) -> StageSpec:
+    """A stage that decodes, at the cost of so many passes."""
+    share = passes / stage.passes
+    flops, weights = round(share * stage.flops), round(share * stage.weight_bytes)
+    cost = {"passes": passes, "flops": flops, "weight_bytes": weights}
+    return stage.model_copy(update=cost)
 
 
 def _passes(policy: StagedPolicy, observation: Observation) -> list[int]:

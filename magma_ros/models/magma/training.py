@@ -132,6 +132,14 @@ class CheckpointTrainer:
             places=labels.pixels[camera],
         )
 
+    def _continues(self, known: CheckpointRecipe) -> bool:
+        """Whether all steps so far were this recipe's; its length is open until the rate falls."""
+        steps = self.recipe.optimiser.steps
+        optimiser = known.optimiser.model_copy(update={"steps": steps})
+        level = (1.0 - 1.0 / FALL) * min(steps, known.optimiser.steps)
+        alike = known.model_copy(update={"optimiser": optimiser}) == self.recipe
+        return known == self.recipe or (alike and self.step <= level)
+
     def _learned(self) -> npt.NDArray[np.int64]:
         """The frames that are learned at this step."""
         rest = self.recipe.rest
@@ -155,11 +163,11 @@ class CheckpointTrainer:
 
     def _restore(self) -> None:
         state = torch.load(self.run / STATE, weights_only=True)
-        if state["recipe"] != self.recipe.model_dump_json():
+        self.step = state["step"]
+        if not self._continues(CheckpointRecipe.model_validate_json(state["recipe"])):
             raise MagmaError(
                 f"{self.run} was trained with another recipe; restore it or choose another folder"
             )
-        self.step = state["step"]
         self.imitation.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -317,8 +317,12 @@ def test_bundle_and_network_are_compared_token_by_token(checkpoint, bundle):
 
 def test_the_command_makes_a_bundle_and_refuses_what_is_no_size(checkpoint, tmp_path, capsys):
     given = ["import", "--checkpoint", str(checkpoint.folder), "--out", str(tmp_path / "made")]
-    assert main([*given, "--image", "48x48", "--exits", "2", "--precision", "fp32"]) == 0
-    assert read_manifest(tmp_path / "made").exits == 2
+    more = ["--image", "48x48", "--exits", "2", "--precision", "fp32", "--compare", "3"]
+    assert main([*given, *more]) == 0
+    manifest = read_manifest(tmp_path / "made")
+    assert manifest.exits == 2
+    assert manifest.provenance.metrics["compared/actions alike"] == 1.0
+    assert all(1.0 < s.passes <= 7.0 for s in manifest.stages if s.kind == "decode")
     assert main([*given, "--image", "48"]) == 2
     assert "give the size of the image as width x height" in capsys.readouterr().err
     assert main([*given, "--exits", "two"]) == 2

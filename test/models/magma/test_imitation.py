@@ -141,6 +141,22 @@ def test_training_goes_on_where_it_stopped_and_writes_what_it_trained(recipe_fil
         train(recipe_file, out=tmp_path / "broken")
 
 
+def test_a_run_may_be_made_longer_until_its_learning_rate_falls(recipe_file, tmp_path):
+    recipe = read_recipe(recipe_file)
+    longer = recipe.optimiser.model_copy(update={"steps": 8})
+    first = make_trainer(recipe, tmp_path)
+    for _ in range(3):
+        first.learn()
+    first.save()
+    second = make_trainer(recipe.model_copy(update={"optimiser": longer}), tmp_path)
+    assert second.step == 3
+    second.learn()
+    first.learn()
+    first.save()
+    with pytest.raises(MagmaError, match="another recipe"):
+        make_trainer(recipe.model_copy(update={"optimiser": longer}), tmp_path)
+
+
 def test_it_learns(trainer):
     sample = trainer.next_sample()
     first = float(trainer.learn().total)
