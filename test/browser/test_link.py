@@ -126,7 +126,7 @@ def check(times, limit) -> None:
     assert max(times) <= limit
 
 
-@pytest.mark.parametrize(("key", "axis", "sign"), [("r", 2, 1), ("a", 1, 1), ("s", 0, -1)])
+@pytest.mark.parametrize(("key", "axis", "sign"), [("f", 2, -1), ("a", 1, 1), ("s", 0, -1)])
 def test_held_key_moves_the_arm_the_right_way_and_as_far_as_shown(
     stack, pages, ears, key, axis, sign
 ):
