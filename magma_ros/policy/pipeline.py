@@ -201,11 +201,16 @@ def _allocate(manifest: Manifest, sessions: Sessions) -> dict[str, ort.OrtValue]
 
 
 def _value(tensor: TensorSpec, memory: str) -> ort.OrtValue:
-    """A tensor of zeros."""
+    """A tensor in memory of its own; of zeros, where NumPy has the type.
+
+    One made from an array would share the array's memory, which a binding does not keep.
+    """
     shape = list(tensor.shape)
     if tensor.dtype == "bfloat16":
         return ort.OrtValue.ortvalue_from_shape_and_type(shape, BFLOAT16, memory)
-    return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, tensor.dtype), memory)
+    made = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.dtype(tensor.dtype), memory)
+    made.update_inplace(np.zeros(shape, tensor.dtype))
+    return made
 
 
 def _tensors(manifest: Manifest) -> Iterator[TensorSpec]:

@@ -140,6 +140,7 @@ class _Layer:
         self._positions = positions
         cosines, sines = rotations(text, count)
         self._turns = graph.weight(cosines), graph.weight(sines)
+        self._scale = graph.weight(torch.tensor(text.head_width**-0.5))
         self._mask = _mask(graph, positions, past)
 
     def write(self, hidden: str, index: int, past: Sequence[str]) -> tuple[str, list[str]]:
@@ -149,13 +150,8 @@ class _Layer:
         queries = self._turn(self._linear(normed, f"{name}self_attn.q_proj.weight"), text.heads)
         keys = self._turn(self._linear(normed, f"{name}self_attn.k_proj.weight"), text.kv_heads)
         values = self._linear(normed, f"{name}self_attn.v_proj.weight")
-        mixed, *kept = graph.ops(
-            "Attention",
-            [queries, keys, values, self._mask, *past],
-            graph.names("attention", 3),
-            q_num_heads=text.heads,
-            kv_num_heads=text.kv_heads,
-        )
+        kept = [self._append(old, new) for old, new in zip(past, (keys, values), strict=True)]
+        mixed = self._attend(queries, *kept)
         hidden = graph.op("Add", hidden, self._linear(mixed, f"{name}self_attn.o_proj.weight"))
         normed = self._norm(hidden, f"{name}post_attention_layernorm.weight")
         gate = self._linear(normed, f"{name}mlp.gate_proj.weight")
@@ -163,6 +159,32 @@ class _Layer:
         up = self._linear(normed, f"{name}mlp.up_proj.weight")
         down = self._linear(graph.op("Mul", gate, up), f"{name}mlp.down_proj.weight")
         return graph.op("Add", hidden, down), kept
+
+    def _append(self, past: str, new: str) -> str:
+        """Earlier keys or values (1, G, P, D), and the new ones (1, N, G D) after them."""
+        graph, text = self._graph, self._text
+        heads = graph.op("Reshape", new, graph.numbers(0, 0, text.kv_heads, text.head_width))
+        return graph.op("Concat", past, graph.op("Transpose", heads, perm=[0, 2, 1, 3]), axis=2)
+
+    def _attend(self, queries: str, keys: str, values: str) -> str:
+        """Attention (1, N, heads D) of queries (1, N, heads D) to all keys (1, G, P + N, D).
+
+        Plain products: what ONNX Runtime 1.23 makes of the operator for attention is wrong where
+        several heads share keys. The heads of a group stand in a dimension of their own, to which
+        keys and values are broadcast.
+        """
+        graph, text = self._graph, self._text
+        group = text.heads // text.kv_heads
+        split = graph.numbers(0, 0, text.kv_heads, group, text.head_width)
+        given = graph.op("Reshape", graph.op("Mul", queries, self._scale), split)
+        given = graph.op("Transpose", given, perm=[0, 2, 3, 1, 4])
+        axis = graph.numbers(2)
+        turned = graph.op("Unsqueeze", graph.op("Transpose", keys, perm=[0, 1, 3, 2]), axis)
+        scores = graph.op("Add", graph.op("MatMul", given, turned), self._mask)
+        shares = graph.op("Softmax", scores, axis=-1)
+        mixed = graph.op("MatMul", shares, graph.op("Unsqueeze", values, axis))
+        mixed = graph.op("Transpose", mixed, perm=[0, 3, 1, 2, 4])
+        return graph.op("Reshape", mixed, graph.numbers(0, 0, text.query_width))
 
     def _linear(self, given: str, name: str) -> str:
         return self._graph.linear(given, self._read(name), self._bits)
@@ -188,7 +210,7 @@ def rotations(text: TextShape, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _mask(graph: GraphWriter, positions: str, past: str) -> str:
-    """Which columns (N, P + N) each token may see: earlier positions, and itself."""
+    """What is added to scores (N, P + N): nothing for earlier positions and itself, or -inf."""
     zero, one = graph.constant(torch.tensor(0)), graph.constant(torch.tensor(1))
     count = graph.op("Gather", graph.op("Shape", positions), one, axis=0)
     before = graph.op("Gather", graph.op("Shape", past), graph.constant(torch.tensor(2)), axis=0)
@@ -198,7 +220,9 @@ def _mask(graph: GraphWriter, positions: str, past: str) -> str:
     # Of the past what lies before the first token, and of the new tokens those up to each itself.
     of_past = graph.op("Less", columns, before)
     ends = graph.op("Add", graph.op("Add", rows, before), one)
-    return graph.op("Less", columns, graph.op("Where", of_past, first, ends))
+    seen = graph.op("Less", columns, graph.op("Where", of_past, first, ends))
+    nothing, hidden = (graph.weight(torch.tensor(number)) for number in (0.0, -math.inf))
+    return graph.op("Where", seen, nothing, hidden)
 
 
 def write_draft(

@@ -35,10 +35,13 @@ from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import empty_network, fill
 from magma_ros.policy.action_statistics import OWN
 from magma_ros.policy.action_tokens import ActionCodec
+from magma_ros.policy.bundle import open_graphs, session_options
 from magma_ros.policy.contract import BundleError
 from magma_ros.policy.manifest import MANIFEST, read_manifest
+from magma_ros.policy.pipeline import Pipeline
 from magma_ros.policy.preprocess import ObservationError
 from magma_ros.policy.prompt import ActionPrompt, read_tokenizer
+from magma_ros.policy.providers import CPU
 from magma_ros.policy.report import verify
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import Budget, MonotonicClock, Observation, Reason
@@ -168,6 +171,16 @@ def test_the_draft_changes_how_long_decoding_takes_and_nothing_else(policy):
     policy.pipeline.run(len(policy.manifest.stages) - 1)
     assert policy.pipeline.run(len(policy.manifest.stages) - 1) == 1
     assert last.passes > 1
+
+
+def test_decoding_writes_to_no_memory_but_its_own(bundle):
+    manifest = read_manifest(bundle)
+    sessions = open_graphs(bundle, manifest, [CPU], session_options(1))
+    pipeline = Pipeline(manifest, sessions)
+    others = [np.full((1, 7, TINY.text.width), np.nan, np.float32) for _ in range(200)]
+    for index in range(len(manifest.stages)):
+        pipeline.run(index)
+    assert all(np.isnan(other).all() for other in others)
 
 
 def test_what_an_exit_cost_counts_the_passes_that_it_made(policy):
