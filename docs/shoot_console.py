@@ -138,12 +138,13 @@ def drive(page: Page, verb: str, mode: str) -> None:
 
 
 def photograph_auto(page: Page, path: Path) -> None:
-    """The policy drives, and has for a while."""
+    """The policy drives, and has for a while, and what is shown is fresh."""
     for _ in range(ATTEMPTS):
         drive(page, "hand_back", "AUTO")
         page.wait_for_timeout(2_500)
         page.screenshot(path=path)
-        if page.inner_text('[data-part="mode-name"]') == "AUTO":
+        stale = page.locator(".camera.stale").count()
+        if not stale and page.inner_text('[data-part="mode-name"]') == "AUTO":
             return
     raise SystemExit("the robot does not stay in AUTO; run this while the machine is idle")
 
