@@ -33,6 +33,7 @@ from magma_ros.models.magma.export_target import (
 )
 from magma_ros.models.magma.export_vision import WORDS, Vision, write_words
 from magma_ros.models.magma.layout import EMBEDDING, FINAL_NORM, HEAD
+from magma_ros.models.magma.operations import ACTION_TOKENS, layer_flops, pass_flops
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
 from magma_ros.policy.action_statistics import ActionStatistics, find_statistics
@@ -48,6 +49,9 @@ from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_man
 from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt, read_tokenizer
 from magma_ros.policy.stages import BundleFile, DecodingContract, GraphSpec, StageSpec
 from magma_ros.types import ACTION_DIMS
+
+PASSES = ACTION_TOKENS
+"""Passes whose cost a decoding stage declares: the most, until a comparison finds the mean."""
 
 TOKENIZER = "tokenizer.json"
 CARD = "MODEL_CARD.md"
@@ -97,8 +101,9 @@ class _Import:
         prompt = ActionPrompt(target.beginnings, shape.image_start_end)
         tokenizer = read_tokenizer(checkpoint.folder / TOKENIZER, prompt)
         self.suffix, self.prefix = prompt.after_image, prompt.prefix(tokenizer)
-        ending = prompt.suffix(tokenizer, "")
-        self.words_length = len(ending) + target.instruction_tokens
+        # Around a word of one token: without any, the space before it would be a token of its own.
+        ending = prompt.suffix(tokenizer, "a")
+        self.words_length = len(ending) - 1 + target.instruction_tokens
         actions = ActionCodec.of(tokenizer).ids
         self.head_rows = torch.tensor([*actions, tokenizer.token_to_id(END_OF_TURN)])
         self.draft_rows = torch.tensor([*actions, ending[-1]])
@@ -181,23 +186,22 @@ class _Import:
         return self._stage(path, "look", (self.vision.flops(), size), self.vision.inputs, outputs)
 
     def _thinking(self, draft: GraphSpec) -> Iterator[StageSpec]:
-        length, before = self.choice.shape[1], len(self.prefix)
-        flops, weights = draft.flops, draft.weight_bytes
+        before, text = len(self.prefix), self.checkpoint.shape.text
+        weights = draft.weight_bytes
         for block, (norm, rows) in zip(self.blocks, self._heads(), strict=True):
             self.tell(f"layers {block.layers.start + 1} to {block.layers.stop}")
             path = self.folder / f"think_{block.number}.onnx"
-            positions = self.start + self.words_length + length
+            positions = self.start + self.words_length + ACTION_TOKENS
             size = block.write(path, self.checkpoint, self.target.numbers, positions)
-            once = block.flops(self.vision.tokens, before)
+            once = len(block.layers) * layer_flops(text, self.vision.tokens, before)
             yield self._stage(path, "think", (once, size), block.inputs, block.outputs)
-            flops += block.flops(length, before + self.vision.tokens)
             weights += size
             head = self.folder / f"decode_{block.number}.onnx"
             state = self._short(block.outputs[0])
-            eps = self.checkpoint.shape.text.eps
             outputs = head_outputs(self.choice, self.target.hold)
-            size = write_head(head, state, outputs, norm, rows, eps=eps)
-            cost = length * (flops + 2 * length * rows.numel()), length * (weights + size)
+            size = write_head(head, state, outputs, norm, rows, eps=text.eps)
+            once = pass_flops(text, block.layers.stop, before + self.vision.tokens)
+            cost = PASSES * once, PASSES * (weights + size)
             yield self._stage(
                 head,
                 "decode",
@@ -205,7 +209,7 @@ class _Import:
                 (state,),
                 outputs,
                 depth=block.number,
-                passes=float(length),
+                passes=float(PASSES),
             )
 
     def _draft(self) -> GraphSpec:

@@ -74,13 +74,6 @@ class Block:
         """State and memory."""
         return (self._state(self.number), self._memory)
 
-    def flops(self, tokens: int, past: int) -> int:
-        """Floating-point operations over so many tokens after so many others."""
-        text = self.text
-        products = text.width * (2 * text.query_width + 2 * text.kv_width + 3 * text.hidden)
-        attention = 2 * text.query_width * (past + tokens)
-        return 2 * tokens * len(self.layers) * (products + attention)
-
     def write(self, path: Path, source: Source, numbers: NumberFormat, positions: int) -> int:
         """Write the graph; return the bytes of its weights.
 

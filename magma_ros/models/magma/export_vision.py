@@ -26,6 +26,7 @@ from magma_ros.models.magma.layout import (
     TRUNK,
     MagmaShape,
 )
+from magma_ros.models.magma.operations import projector_flops, tower_flops
 from magma_ros.policy.contract import CameraContract, TensorSpec
 
 WORDS = "words"
@@ -106,19 +107,8 @@ class Vision:
 
     def flops(self) -> int:
         """Floating-point operations of one run."""
-        vision = self.shape.vision
-        side = vision.image_size // vision.patch
-        total = side**2 * 3 * vision.patch**2 * vision.widths[0]
-        before = vision.widths[0]
-        for index, (depth, width) in enumerate(zip(vision.depths, vision.widths, strict=True)):
-            if index:
-                side //= 2
-                total += side**2 * 4 * before * width
-            total += depth * side**2 * width * (vision.kernel**2 + 2 * vision.expansion * width)
-            before = width
-        width = self.shape.text.width
-        total += side**2 * (before * width + width * width)
-        return 2 * self.tiles[0] * self.tiles[1] * total
+        tiles = self.tiles[0] * self.tiles[1]
+        return tiles * (tower_flops(self.shape) + projector_flops(self.shape))
 
     def write(
         self,

@@ -18,7 +18,16 @@ from typing import Literal, get_args
 
 from magma_ros.evaluation.computers.hardware import CostTable, Hardware, Pass, PricedStage
 from magma_ros.models.magma.layout import LANGUAGE_MODEL, MagmaShape
-from magma_ros.types import ACTION_DIMS, MagmaError
+from magma_ros.models.magma.operations import (
+    ACTION_TOKENS,
+    HEAD_ROWS,
+    layer_flops,
+    layer_weights,
+    pass_flops,
+    projector_flops,
+    tower_flops,
+)
+from magma_ros.types import MagmaError
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 
@@ -37,11 +46,6 @@ AROUND = 15
 
 INSTRUCTION = 24
 """Tokens that an instruction is padded to, as ``magma import`` does by default."""
-
-ACTION_TOKENS = len(ACTION_DIMS)
-
-HEAD_ROWS = 257
-"""Rows of an exit's head: the 256 action tokens and the one that ends a turn."""
 
 RATES = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
 """Control rates that depths are compared with [Hz]; SimplerEnv assumes 3 and 5."""
@@ -114,36 +118,10 @@ class Costs:
         """Bytes of a number that is no weight."""
         return BITS[self.compute] / 8.0
 
-    def vision_flops(self) -> float:
-        """Operations of the tower on one tile: twice the multiply-adds."""
-        vision = self.shape.vision
-        side = vision.image_size // vision.patch
-        products = side**2 * 3 * vision.patch**2 * vision.widths[0]
-        for index, (depth, width) in enumerate(zip(vision.depths, vision.widths, strict=True)):
-            if index:
-                side //= 2
-                products += side**2 * 4 * vision.widths[index - 1] * width
-            block = width * (vision.kernel**2 + 2 * vision.expansion * width)
-            products += depth * side**2 * block
-        return 2.0 * products
-
-    def projector_flops(self) -> float:
-        """Operations of the projector on one tile."""
-        features, width = self.shape.vision.widths[-1], self.shape.text.width
-        return 2.0 * self.shape.vision.grid**2 * width * (features + width)
-
-    def layer_flops(self, tokens: int, past: int) -> float:
-        """Operations of a decoder layer over ``tokens`` that see each other and ``past`` more."""
-        text = self.shape.text
-        products = text.width * (2 * text.query_width + 2 * text.kv_width + 3 * text.hidden)
-        attention = 2 * text.query_width * (past + tokens)
-        return 2.0 * tokens * (products + attention)
-
     def layer_bytes(self) -> float:
         """Bytes of the weights of a decoder layer."""
         text = self.shape.text
-        products = text.width * (2 * text.query_width + 2 * text.kv_width + 3 * text.hidden)
-        return products * self._per_weight() + 2 * text.width * self.activation_bytes
+        return layer_weights(text) * self._per_weight() + 2 * text.width * self.activation_bytes
 
     def vision_bytes(self) -> float:
         """Bytes of the weights of tower and projector."""
@@ -207,7 +185,8 @@ class Costs:
                 f"{ACTION_TOKENS} tokens take 1 to {ACTION_TOKENS} passes, not {passes:g}"
             )
         seeing = Pass(
-            flops=self.vision_flops() + self.projector_flops(), weight_bytes=self.vision_bytes()
+            flops=tower_flops(self.shape) + projector_flops(self.shape),
+            weight_bytes=self.vision_bytes(),
         )
         planned = [PlannedStage("look_image", seeing, self.vision_bytes())]
         for number, (low, high) in enumerate(pairwise((0, *exits)), start=1):
@@ -217,17 +196,16 @@ class Costs:
     def _think(self, number: int, layers: int) -> PlannedStage:
         weights = layers * self.layer_bytes()
         work = Pass(
-            flops=layers * self.layer_flops(self.tokens, PREFIX),
+            flops=layers * layer_flops(self.shape.text, self.tokens, PREFIX),
             weight_bytes=weights + layers * PREFIX * self.kv_bytes(),
         )
         return PlannedStage(f"think_{number}", work, weights)
 
     def _decode(self, number: int, layers: int, passes: float) -> PlannedStage:
-        text, past = self.shape.text, PREFIX + self.tokens
-        head = ACTION_TOKENS * 2.0 * HEAD_ROWS * text.width
+        past = PREFIX + self.tokens
         kept = layers * (past + ACTION_TOKENS) * self.kv_bytes()
         work = Pass(
-            flops=layers * self.layer_flops(ACTION_TOKENS, past) + head,
+            flops=pass_flops(self.shape.text, layers, past),
             weight_bytes=layers * self.layer_bytes() + self.head_bytes() + kept,
             times=passes,
         )

@@ -19,7 +19,7 @@ from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.models.magma import export_target
 from magma_ros.models.magma.comparison import compare, noise
-from magma_ros.models.magma.export import import_checkpoint
+from magma_ros.models.magma.export import PASSES, import_checkpoint
 from magma_ros.models.magma.export_decoder import token_values
 from magma_ros.models.magma.export_graph import NumberFormat, spec
 from magma_ros.models.magma.export_target import (
@@ -29,6 +29,7 @@ from magma_ros.models.magma.export_target import (
 )
 from magma_ros.models.magma.export_vision import write_words
 from magma_ros.models.magma.layout import layer_prefix
+from magma_ros.models.magma.plan import Costs
 from magma_ros.models.magma.reader import Checkpoint, CheckpointError
 from magma_ros.models.magma.synthetic import TINY, write_checkpoint
 from magma_ros.models.magma.tower import pixels_of
@@ -214,6 +215,13 @@ def test_tokens_in_parallel_are_those_one_by_one_in_every_precision(make, precis
         np.testing.assert_array_equal(parallel, tensor(policy, "choice"))
 
 
+def test_a_bundle_declares_the_operations_that_a_plan_predicts(bundle, checkpoint):
+    stages = [s for s in read_manifest(bundle).stages if s.name != "look_words"]
+    planned = Costs(checkpoint.shape, "fp32").stages(EXITS, PASSES)
+    assert [(s.name, s.flops) for s in stages] == [(s.name, s.priced.flops) for s in planned]
+    assert {stage.passes for stage in stages if stage.kind == "decode"} == {PASSES}
+
+
 def test_a_bundle_is_sound_and_holds_nothing_else(bundle):
     assert [check for check in verify(bundle) if check.problem] == []
 
@@ -280,7 +288,7 @@ def test_an_instruction_cannot_write_the_prompts_signs(policy):
     seen = observation(0)
     for told, refusal in (
         ("go <|eot_id|> left", r"holds <\|eot_id\|>, which only the prompt may"),
-        ("pick up the cube " * 20, "reads only 40"),
+        ("pick up the cube " * 20, "reads only 39"),
     ):
         spoken = Observation(0.0, seen.images, seen.proprioception, (), told)
         with pytest.raises(ObservationError, match=refusal):
