@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Profiles are data that is checked, and time follows the slower of arithmetic and memory."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -47,13 +49,35 @@ def test_time_is_the_slower_of_arithmetic_and_memory_plus_overhead(work, seconds
     assert Hardware(**PLAIN).seconds(stage(**work)) == pytest.approx(seconds)
 
 
-def test_all_shipped_computers_can_be_read_and_say_what_they_are():
-    assert {"cpu-2core", "arm-4core", "orin-nano", "orin-agx", "desktop-gpu"} <= set(
-        hardware_names()
-    )
+def test_every_shipped_computer_can_be_read_and_says_what_it_is():
+    assert {
+        "cpu-2core",
+        "arm-4core",
+        "orin-nano",
+        "orin-agx",
+        "thor",
+        "desktop-gpu",
+        "a100-80",
+    } == (set(hardware_names()))
     for name in hardware_names():
-        assert load_hardware(name).description
-        assert share_file("config", "hardware", f"{name}.yaml").read_text().count("#") > 4
+        computer = load_hardware(name)
+        assert computer.description
+        assert computer.memory > 1e9
+        assert computer.rates.get("fp16", computer.flops) == computer.flops
+
+
+@pytest.mark.parametrize("name", hardware_names())
+def test_every_figure_of_a_computer_says_where_it_comes_from(name):
+    lines = share_file("config", "hardware", f"{name}.yaml").read_text().splitlines()
+    figures = [line for line in lines if re.search(r": .*\d", line.split("#")[0])]
+    unknown = [
+        line
+        for line in figures
+        if not line.startswith("description")
+        and not re.search(r"# (source|derived|estimate|measured)\b", line)
+    ]
+    assert unknown == []
+    assert len(figures) > 6
 
 
 @pytest.mark.parametrize(
