@@ -253,7 +253,7 @@ class Robot(Protocol):
         ...
 
     def record(self, *, on: bool) -> Answer:
-        """Begin or end an episode; blocks for at most a second."""
+        """Begin or end an episode; blocks for seconds if the recorder waits for its disk."""
         ...
 
     def label(self, verdict: str, note: str = "") -> Answer:

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from magma_ros.episodes.bag import Topic
-from magma_ros.episodes.recording import Entry, Recording, RecordingStatus
+from magma_ros.episodes.recording import CLOSE_TIMEOUT, Entry, Recording, RecordingStatus
 from magma_ros.episodes.times import GapCounter, LogClock, header_stamp
 from magma_ros.episodes.writer import EpisodeWriter
 
@@ -126,10 +126,12 @@ class EpisodeLog:
         """How it goes."""
         return self._status(self._recording.status)
 
-    def close(self) -> LogStatus:
-        """End the recording, and return its summary; takes less than a second."""
+    def close(
+        self, timeout: float = CLOSE_TIMEOUT, *, ending: Callable[[], bool] = lambda: False
+    ) -> LogStatus:
+        """End the recording, and return its summary; see :meth:`Recording.close`."""
         self._release(self._clock.now() or 0)
-        return self._status(self._recording.close())
+        return self._status(self._recording.close(timeout, ending=ending))
 
     def _status(self, recording: RecordingStatus) -> LogStatus:
         counts = {c.source.topic.name: c.gaps.missing for c in self._channels if c.gaps.missing}

@@ -25,8 +25,14 @@ SYNC_PERIOD = 1.0
 QUEUE_BYTES = 64 << 20
 """Messages that may wait for the disk [bytes]; what comes on top is dropped and counted."""
 
-CLOSE_TIMEOUT = 0.8
-"""Longest time that closing waits for the disk [s]; nodes are given a second to end."""
+CLOSE_TIMEOUT = 10.0
+"""Longest time that closing waits for the disk [s]."""
+
+END_TIMEOUT = 0.8
+"""The same once the process is told to end [s]; nodes are given a second for all that they do."""
+
+LOOK_PERIOD = 0.05
+"""Time between two looks at whether the process is told to end [s]."""
 
 
 class Entry(NamedTuple):
@@ -115,19 +121,30 @@ class Recording:
                 self._failure,
             )
 
-    def close(self, timeout: float = CLOSE_TIMEOUT) -> RecordingStatus:
+    def close(
+        self, timeout: float = CLOSE_TIMEOUT, *, ending: Callable[[], bool] = lambda: False
+    ) -> RecordingStatus:
         """Write what waits, the index and the metadata; returns how it went.
 
         Args:
             timeout: Longest time to wait for the disk [s]; what was flushed until then stays
                 recoverable.
+            ending: Whether the process is told to end, and will be killed if it takes its time;
+                from then on the wait is no longer than :data:`END_TIMEOUT`.
         """
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(timeout)
+        began = self._clock()
+        deadline, hurried = began + timeout, False
+        while self._thread.is_alive() and (left := deadline - self._clock()) > 0.0:
+            if not hurried and ending():
+                deadline, hurried = min(deadline, self._clock() + END_TIMEOUT), True
+                continue
+            self._thread.join(left if hurried else min(left, LOOK_PERIOD))
         if self._thread.is_alive():
-            self._fail(f"the disk did not take everything within {timeout:g} s")
+            waited = self._clock() - began
+            self._fail(f"the disk did not take everything within {waited:.1f} s")
         return self.status
 
     def _run(self) -> None:

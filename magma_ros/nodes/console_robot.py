@@ -33,6 +33,9 @@ from magma_ros.types import Answer, Pose
 ANSWER_TIME = 1.0
 """Longest wait for an answer [s]."""
 
+RECORDER_TIME = 3.5
+"""The same where the recorder waits for its disk [s]; the page waits for four seconds."""
+
 POSE_AGE = 0.5
 """Age beyond which a pose is refused [s]."""
 
@@ -54,7 +57,7 @@ class RosRobot:
     """Implements :class:`magma_ros.console.robot.Robot`; a node makes one when it is configured.
 
     Whatever makes or drops publishers runs on the executor's thread, as rclpy wants it; callers
-    wait for it, but never longer than :data:`ANSWER_TIME`.
+    wait for it, but never longer than :data:`ANSWER_TIME`, or :data:`RECORDER_TIME` for a disk.
 
     Args:
         node: Node with :data:`~magma_ros.nodes.console_settings.CONSOLE_SETTINGS`.
@@ -101,10 +104,11 @@ class RosRobot:
 
     def request(self, verb: Verb) -> Answer:
         """Ask the guard, and become the one who drives by hand if it grants that."""
-        deadline = time.monotonic() + ANSWER_TIME
+        began = time.monotonic()
+        deadline = began + ANSWER_TIME
         if verb is Verb.TAKE_OVER and (others := self._on_executor(self._teleop.others, deadline)):
             return Answer(accepted=False, sentence=others)
-        answer = self._ask(self._guard[verb], Trigger.Request(), "guard", deadline)
+        answer = self._ask(self._guard[verb], Trigger.Request(), "guard", began)
         if answer.accepted and verb is Verb.TAKE_OVER:
             self._on_executor(self._teleop.begin, deadline + ANSWER_TIME)
         return answer
@@ -127,7 +131,7 @@ class RosRobot:
     def record(self, *, on: bool) -> Answer:
         """Begin or end an episode."""
         request = SetBool.Request(data=on)
-        return self._ask(self._recorder, request, "recorder", time.monotonic() + ANSWER_TIME)
+        return self._ask(self._recorder, request, "recorder", time.monotonic(), RECORDER_TIME)
 
     def label(self, verdict: str, note: str = "") -> Answer:
         """Label the episode being recorded, or else the last one."""
@@ -159,7 +163,9 @@ class RosRobot:
 
     # How
 
-    def _ask(self, client: Any, request: Any, who: str, deadline: float) -> Answer:
+    def _ask(
+        self, client: Any, request: Any, who: str, began: float, patience: float = ANSWER_TIME
+    ) -> Answer:
         if not client.service_is_ready():
             return Answer(
                 accepted=False,
@@ -169,12 +175,12 @@ class RosRobot:
         arrived = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: arrived.set())
-        if not arrived.wait(max(0.0, deadline - time.monotonic())):
+        if not arrived.wait(max(0.0, began + patience - time.monotonic())):
             client.remove_pending_request(future)
             return Answer(
                 accepted=False,
                 sentence=f"The {who} has not answered on {client.srv_name} within "
-                f"{ANSWER_TIME:g} s; it may hang. Use the emergency stop if the arm moves.",
+                f"{patience:g} s; it may hang. Use the emergency stop if the arm moves.",
             )
         try:
             response = future.result()

@@ -25,6 +25,7 @@ from std_srvs.srv import SetBool
 
 from magma_ros.episodes.bag import EpisodeError, make_episode
 from magma_ros.episodes.log import EpisodeLog, LogStatus
+from magma_ros.episodes.recording import CLOSE_TIMEOUT
 from magma_ros.episodes.times import LogClock
 from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
@@ -39,6 +40,9 @@ from magma_ros.types import Answer
 
 REPORT_PERIOD = 1.0
 """Time between two reports [s]."""
+
+ANSWER_TIMEOUT = 3.0
+"""Longest time that an answer to ``recorder/record`` waits for the disk [s]; a person waits too."""
 
 PATIENCE = 5.0
 """Time after which a camera that has sent nothing is named [s]."""
@@ -108,7 +112,7 @@ class RecorderNode(ManagedNode):
         if not self.working:
             answer = Answer(accepted=False, sentence="The recorder is not active; activate it.")
         else:
-            answer = self._begin() if request.data else self._end()
+            answer = self._begin() if request.data else self._end(ANSWER_TIMEOUT)
             self._publish()
         response.success, response.message = answer
         return response
@@ -118,7 +122,7 @@ class RecorderNode(ManagedNode):
         if self._log is not None and not self._log.status.recording.failure:
             path = self._log.status.recording.path
             return Answer(accepted=True, sentence=f"Already recording into {path.parent}.")
-        self._end()  # one that has failed
+        self._end(ANSWER_TIMEOUT)  # one that has failed
         compressed = self.settings["transport"] == "compressed"
         where = CameraTopics(self.settings[CAMERA_TOPICS.name])
         cameras = list(where.bases) or self.settings["cameras"]
@@ -145,13 +149,13 @@ class RecorderNode(ManagedNode):
         self.get_logger().info(f"recording into {folder}")
         return Answer(accepted=True, sentence=f"Recording into {folder}.")
 
-    def _end(self) -> Answer:
-        """Close the episode, if there is one."""
+    def _end(self, timeout: float = CLOSE_TIMEOUT) -> Answer:
+        """Close the episode, if there is one; waits for the disk so long, unless told to end."""
         self._hear_no_more()
         log, self._log = self._log, None
         if log is None:
             return Answer(accepted=True, sentence="No episode is being recorded.")
-        status = self._last = log.close()
+        status = self._last = log.close(timeout, ending=self.done.done)
         recording = status.recording
         if recording.failure:
             self._fail(recording.failure)

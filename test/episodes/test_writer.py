@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording is a bag that stock readers open, and no end of the process spoils it."""
 
+import itertools
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +20,7 @@ from mcap.stream_reader import StreamReader
 from rosbags.highlevel import AnyReader
 
 from magma_ros.episodes.bag import EpisodeError, make_episode
-from magma_ros.episodes.recording import Entry, Recording
+from magma_ros.episodes.recording import CLOSE_TIMEOUT, END_TIMEOUT, Entry, Recording
 from magma_ros.episodes.recover import recover
 from magma_ros.episodes.writer import EpisodeWriter
 
@@ -185,11 +187,32 @@ def test_what_the_disk_cannot_take_is_dropped_and_counted_never_waited_for(folde
     assert (status.messages, status.dropped, status.failure) == (taken, 50 - taken, "")
 
 
-def test_closing_does_not_wait_for_a_disk_that_stalls(folder, make_topic):
+@pytest.fixture
+def stalled(folder, make_topic):
+    """A recording whose disk stalls with one message on the way, and the disk."""
     recording = Recording(writer := SlowWriter(folder))
     recording.put(Entry(writer.add(make_topic("/a")), b"x", 1, 1))
-    start = time.monotonic()
-    status = recording.close(timeout=0.1)
-    assert time.monotonic() - start < 5.0
-    assert "did not take everything within 0.1 s" in status.failure
+    yield recording, writer
     writer.stalled = False
+
+
+def test_closing_does_not_wait_for_ever_for_a_disk_that_stalls(stalled):
+    recording, _ = stalled
+    assert "did not take everything within 0.1 s" in recording.close(timeout=0.1).failure
+
+
+def test_closing_waits_for_a_slow_disk(stalled, folder):
+    recording, writer = stalled
+    threading.Timer(END_TIMEOUT + 0.2, setattr, (writer, "stalled", False)).start()
+    status = recording.close()
+    assert (status.messages, status.failure) == (1, "")
+    with AnyReader([folder]) as bag:
+        assert bag.message_count == 1
+
+
+@pytest.mark.parametrize("looks", [0, 3])
+def test_closing_is_short_from_when_the_process_is_told_to_end(stalled, looks):
+    recording, _ = stalled
+    told = itertools.chain([False] * looks, itertools.repeat(True))
+    waited = float(recording.close(ending=lambda: next(told)).failure.split("within ")[1][:3])
+    assert waited < CLOSE_TIMEOUT  # END_TIMEOUT and a look or two on a machine that is not busy

@@ -21,7 +21,8 @@ from tf2_msgs.msg import TFMessage
 from magma_ros.episodes.labels import read_label
 from magma_ros.episodes.log import LogStatus
 from magma_ros.episodes.messages import Bag
-from magma_ros.episodes.recording import RecordingStatus
+from magma_ros.episodes.recording import END_TIMEOUT, RecordingStatus
+from magma_ros.episodes.writer import EpisodeWriter
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.recorded import TOPICS
 from magma_ros.nodes.recorder_node import RecorderNode
@@ -212,6 +213,46 @@ def test_a_full_disk_is_reported_and_the_rest_goes_on(stage, capfd, full_disk):
     log = capfd.readouterr()
     assert "Traceback" not in log.out + log.err
     assert (log.out + log.err).count("ends here (File too large)") == 1
+
+
+class SlowWriter(EpisodeWriter):
+    """A disk that stalls, for longer than a process that is told to end may take."""
+
+    stall = END_TIMEOUT + 0.2
+
+    def close(self):
+        time.sleep(self.stall)
+        super().close()
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    """What every recorder writes to from now on."""
+    monkeypatch.setattr("magma_ros.episodes.log.EpisodeWriter", SlowWriter)
+    return SlowWriter
+
+
+@pytest.mark.parametrize("asked", ["recorder/record", "deactivation"])
+def test_an_episode_on_a_slow_disk_is_whole_when_its_end_is_answered(stage, slow_disk, asked):
+    slow = stage("-p", "cameras:=[front]")
+    slow.activate()
+    if asked == "deactivation":
+        assert slow.recorder.trigger_deactivate() == DONE
+    else:
+        assert slow.record(on=False).success
+    with AnyReader([slow.folder]):
+        pass  # a whole bag
+    assert slow.recorder.exit_status == 0
+
+
+def test_a_recorder_that_is_told_to_end_does_not_wait_for_its_disk(stage, slow_disk, monkeypatch):
+    monkeypatch.setattr(slow_disk, "stall", 5.0)
+    slow = stage("-p", "cameras:=[front]")
+    slow.activate()
+    slow.recorder.done.set_result(None)  # as a signal does
+    slow.recorder.end()
+    assert not (slow.folder / "metadata.yaml").exists()
+    assert slow.recorder.exit_status == 1
 
 
 def test_on_simulated_time_the_recording_begins_with_the_first_clock(stage):
