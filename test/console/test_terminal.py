@@ -17,7 +17,7 @@ from magma_ros.console.robot import Diagnostic, Jog, JogFrame, RobotView, Verb
 from magma_ros.console.terminal import text
 from magma_ros.console.terminal.app import TerminalConsole
 from magma_ros.console.terminal.hang_up import on_hang_up, require_terminal
-from magma_ros.types import MagmaError, Mode
+from magma_ros.types import Answer, MagmaError, Mode
 
 
 @pytest.fixture
@@ -136,6 +136,26 @@ def test_episodes_are_recorded_and_labelled_by_keys(operate, stand_in):
     assert {("record", False), ("good", ""), ("", "slipped")} <= {
         what for what in robot.asked if isinstance(what, tuple)
     }
+
+
+def test_what_comes_while_the_screen_is_taken_down_ends_nothing(stand_in):
+    """On a slow machine: a look by the clock, an answer, and keys that had been pressed."""
+    robot = stand_in.RobotStandIn()
+    app = TerminalConsole(robot)
+
+    async def main():
+        async with app.run_test():
+            await app.screen.remove_children()
+            robot.shown = stand_in.a_view(instruction="else", diagnostics=())
+            app.look()
+            app._say(Answer(accepted=False, sentence="too late"))
+            app._open_line("note")
+            app._close_line()
+        robot.switch.mode = Mode.TELEOP
+        app.look()
+
+    asyncio.run(main())
+    assert robot.asked == []  # the operator has left: nothing tells the guard otherwise
 
 
 def test_operator_who_presses_nothing_in_teleop_is_there(operate, stand_in):

@@ -27,6 +27,9 @@ from magma_ros.types import Answer, Mode
 REFRESH = 0.2
 """Time between two looks at the robot [s]."""
 
+TEXTS = ("mode", "sentence", "figures", "details", "answer")
+"""What is written anew; also the names by which the style sheet knows them."""
+
 LEVEL_COLOURS = {"OK": "green", "WARN": "yellow", "ERROR": "red", "STALE": "magenta"}
 
 
@@ -74,35 +77,41 @@ class TerminalConsole(App[None]):
         self._entries: dict[str, Diagnostic] = {}
         self._rows: list[tuple[str, str, str]] = []
         self._shown: dict[str, str] = {}
+        # Held here: what answers late would not find them on a screen that is being taken down.
+        self._texts = {name: Static(id=name, markup=False) for name in TEXTS}
+        self._table = DataTable[Text](id="diagnostics", cursor_type="row", show_header=False)
+        self._line = Input(id="line", max_length=400)
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
-        yield Static(id="mode", markup=False)
-        yield Static(id="sentence", markup=False)
+        yield self._texts["mode"]
+        yield self._texts["sentence"]
         with Horizontal(id="middle"):
-            yield Static(id="figures", markup=False)
+            yield self._texts["figures"]
             with Vertical(id="health"):
-                yield DataTable(id="diagnostics", cursor_type="row", show_header=False)
+                yield self._table
                 with VerticalScroll():
-                    yield Static(id="details", markup=False)
-        yield Static(id="answer", markup=False)
-        yield Input(id="line", max_length=400)
+                    yield self._texts["details"]
+        yield self._texts["answer"]
+        yield self._line
         yield Static(keys.HELP, id="help", markup=False)
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.query_one(DataTable).add_columns("level", "name", "message")
+        self._table.add_columns("level", "name", "message")
         self.look()
         self.set_interval(REFRESH, self.look)
 
     # What is seen
 
     def look(self) -> None:
-        """Show how the robot is now."""
+        """Show how the robot is now, until the screen is taken down."""
+        if not self.is_running:
+            return  # timers outlive the screen, and nobody is there any more
         view = self._robot.view()
         words, (colour, ground) = text.mode_words(view.guard)
-        mode = self.query_one("#mode", Static)
-        mode.styles.color, mode.styles.background = colour, ground
+        styles = self._texts["mode"].styles
+        styles.color, styles.background = colour, ground
         self._show("mode", words)
         self._show("sentence", text.sentence(view))
         self._show("figures", self._figures(view))
@@ -114,7 +123,7 @@ class TerminalConsole(App[None]):
         """Write again only what has changed: an SSH connection may be slow."""
         if self._shown.get(name) != words:
             self._shown[name] = words
-            self.query_one(f"#{name}", Static).update(words)
+            self._texts[name].update(words)
 
     def _figures(self, view: RobotView) -> str:
         if self._frame not in view.jog_frames:
@@ -132,7 +141,7 @@ class TerminalConsole(App[None]):
         if rows == self._rows:
             return
         self._rows = rows
-        table = self.query_one(DataTable)
+        table = self._table
         row = table.cursor_row
         table.clear()
         for level, name, message in rows:
@@ -145,7 +154,7 @@ class TerminalConsole(App[None]):
         """Open an entry of the diagnostics."""
         entry = self._entries.get(str(event.row_key.value))
         if entry is not None:
-            self.query_one("#details", Static).update(text.diagnostic_details(entry))
+            self._texts["details"].update(text.diagnostic_details(entry))
 
     # What is asked
 
@@ -208,13 +217,13 @@ class TerminalConsole(App[None]):
 
     def _say(self, answer: Answer) -> None:
         style = "" if answer.accepted else "bold red"
-        self.query_one("#answer", Static).update(Text(answer.sentence, style=style))
+        self._texts["answer"].update(Text(answer.sentence, style=style))
 
     # The line for words
 
     def _open_line(self, purpose: str) -> None:
         self._asking, self._back = purpose, 0
-        line = self.query_one(Input)
+        line = self._line
         line.placeholder = f"{purpose}, then enter; escape stops the robot"
         line.value = ""
         line.add_class("asked")
@@ -222,7 +231,7 @@ class TerminalConsole(App[None]):
 
     def _close_line(self) -> None:
         self._asking = ""
-        self.query_one(Input).remove_class("asked")
+        self._line.remove_class("asked")
         self.set_focus(None)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -242,6 +251,6 @@ class TerminalConsole(App[None]):
         if step is None or self._asking != "instruction" or not self._history:
             return
         self._back = min(max(self._back + step, 0), len(self._history))
-        line = self.query_one(Input)
+        line = self._line
         line.value = self._history[-self._back] if self._back else ""
         line.cursor_position = len(line.value)
