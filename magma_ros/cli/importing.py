@@ -25,8 +25,8 @@ def import_(
     *,
     checkpoint: Path,
     out: Path,
-    precision: Literal["fp32", "fp16", "int8", "int4"] = "int8",
-    compute: Literal["fp32", "fp16"] | None = None,
+    precision: Literal["fp32", "fp16", "bf16", "int8", "int4"] = "int8",
+    compute: Literal["fp32", "fp16", "bf16"] | None = None,
     exits: str = "",
     statistics: str = "bridge",
     step_period: float | None = None,
@@ -47,7 +47,8 @@ def import_(
         checkpoint: Folder with config.json, tokenizer.json and the safetensors.
         out: Folder of the bundle; replaced only once the new one is complete.
         precision: How weights are kept; int8 and int4 in blocks with a scale each.
-        compute: What the rest is computed in: fp32 for a CPU, fp16 for a GPU.
+        compute: What the rest is computed in: fp32 for a CPU, fp16 or bf16 for a GPU. What is kept
+            in bf16 computes in bf16, unless this is fp32.
         exits: After how many layers an exit sits, separated by commas; four, evenly, by default.
         statistics: Data set whose statistics say what actions mean, for example bridge.
         step_period: Time between two actions [s]; that of the statistics by default.

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from magma_ros.policy.contract import BundleError, TensorSpec
 from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import Manifest, sha256_of
-from magma_ros.policy.providers import CPU, with_options
+from magma_ros.policy.providers import CPU, CUDA, ON_GPU, with_options
 from magma_ros.policy.stages import BundleFile, GraphSpec, graphs
 
 ORT_DTYPES = {
@@ -96,12 +96,24 @@ def open_graphs(
         options: As from :func:`session_options`.
 
     Raises:
-        BundleError: As from :func:`open_stage`.
+        BundleError: As from :func:`open_stage`, or the graphs compute in a type that the
+            providers have no operators for.
     """
+    _require_operators(folder, manifest, providers)
     return {
         graph.file: open_stage(folder, graph, (CPU,) if graph.host else providers, options)
         for graph in graphs(manifest.stages, manifest.decoding)
     }
+
+
+def _require_operators(folder: Path, manifest: Manifest, providers: Sequence[str]) -> None:
+    """Refuse bfloat16 on the CPU: ONNX Runtime casts float16 there, but not that."""
+    made = {tensor.dtype for stage in manifest.stages for tensor in stage.outputs}
+    if "bfloat16" in made and not set(providers) & set(ON_GPU):
+        raise BundleError(
+            f"{folder} computes in bfloat16, which ONNX Runtime's provider for the CPU cannot; run "
+            f"it with {CUDA} (docs/gpu.md), or import the checkpoint with --compute fp32"
+        )
 
 
 def open_tokenizer(folder: Path, entry: BundleFile) -> Tokenizer:

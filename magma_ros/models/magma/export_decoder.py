@@ -129,7 +129,7 @@ class _Layer:
         count: int,
     ) -> None:
         self._graph, self._text, self._source = graph, text, source
-        self._bits = numbers.decoder_bits
+        self._numbers = numbers
         self._positions = positions
         cosines, sines = rotations(text, count)
         self._turns = graph.weight(cosines), graph.weight(sines)
@@ -180,11 +180,10 @@ class _Layer:
         return graph.op("Reshape", mixed, graph.numbers(0, 0, text.query_width))
 
     def _linear(self, given: str, name: str) -> str:
-        return self._graph.linear(given, self._read(name), self._bits)
-
-    def _read(self, name: str) -> Tensor:
-        """A weight, refused by name if it does not fit the type that it is kept in."""
-        return self._source.tensor(name, self._graph.compute if self._bits is None else None)
+        bits = self._numbers.decoder_bits
+        # Refused by name if it does not fit the type that it is kept in.
+        weight = self._source.tensor(name, self._numbers.weights if bits is None else None)
+        return self._graph.linear(given, weight, bits)
 
     def _norm(self, given: str, name: str) -> str:
         scale = self._graph.weight(self._source.tensor(name, self._graph.compute))

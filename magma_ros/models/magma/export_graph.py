@@ -54,10 +54,14 @@ ELEMENT_TYPES = {
     torch.bool: TensorProto.BOOL,
 }
 
-Precision = Literal["fp32", "fp16", "int8", "int4"]
-Compute = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
+Compute = Literal["fp32", "fp16", "bf16"]
 
-COMPUTE: dict[Compute, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16}
+COMPUTE: dict[Compute, torch.dtype] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +77,31 @@ class NumberFormat:
     Attributes:
         decoder_bits: Bits of the decoder's weights, or None if they are not quantised.
         vision_bits: Likewise, of the tower's and the projector's products.
+        weights: Type of the products' weights that are not quantised.
         compute: Type of everything else.
     """
 
     decoder_bits: int | None
     vision_bits: int | None
+    weights: torch.dtype
     compute: torch.dtype
 
     @classmethod
     def of(cls, precision: Precision, compute: Compute | None = None) -> Self:
-        """The format that goes by a name; vision keeps 8 bits where the decoder has 4."""
-        default: Compute = "fp16" if precision == "fp16" else "fp32"
-        dtype = COMPUTE[compute or default]
+        """The format that goes by a name; vision keeps 8 bits where the decoder has 4.
+
+        Raises:
+            MagmaError: The precision does not go with that type of activations.
+        """
         if precision in COMPUTE:
-            if compute not in (None, precision):
-                raise MagmaError(f"precision {precision} computes in {precision}, not in {compute}")
-            return cls(None, None, dtype)
-        return cls(4 if precision == "int4" else 8, 8, dtype)
+            allowed = (precision, "fp32") if precision == "bf16" else (precision,)
+            if compute not in (None, *allowed):
+                raise MagmaError(
+                    f"precision {precision} computes in {' or '.join(allowed)}, not in {compute}"
+                )
+            return cls(None, None, COMPUTE[precision], COMPUTE[compute or precision])
+        dtype = COMPUTE[compute or "fp32"]
+        return cls(4 if precision == "int4" else 8, 8, dtype, dtype)
 
 
 class GraphWriter:
@@ -183,6 +195,11 @@ class GraphWriter:
         """Append a constant in the type of the activations."""
         return self.constant(value.to(self.compute), name)
 
+    def cast(self, given: str, dtype: torch.dtype, to: torch.dtype | None = None) -> str:
+        """Convert what has the type ``dtype`` to ``to``, or to the type of the activations."""
+        wanted = to or self.compute
+        return given if dtype == wanted else self.op("Cast", given, to=ELEMENT_TYPES[wanted])
+
     def linear(
         self, given: str, weight: Tensor, bits: int | None, bias: Tensor | None = None
     ) -> str:
@@ -191,11 +208,11 @@ class GraphWriter:
         Args:
             given: (..., in).
             weight: Float, in any type.
-            bits: Bits that each weight keeps, or None to keep it as it is.
+            bits: Bits that each weight keeps, or None to keep it in the type that it has.
             bias: (out,) or None.
         """
         if bits is None:
-            made = self.op("MatMul", given, self.weight(weight.to(self.compute).T))
+            made = self.op("MatMul", given, self.cast(self.constant(weight.T), weight.dtype))
         else:
             made = self._quantised(given, weight, bits)
         return made if bias is None else self.op("Add", made, self.weight(bias))

@@ -90,8 +90,10 @@ def bundle_bytes(shape: MagmaShape, numbers: NumberFormat, table_itemsize: int) 
             total += count * table_itemsize
         elif name == HEAD:
             continue  # but for a few rows
-        elif bits is None or len(size) != 2:
+        elif len(size) != 2:
             total += count * numbers.compute.itemsize
+        elif bits is None:
+            total += count * numbers.weights.itemsize
         else:
             total += count * (bits / 8 + (numbers.compute.itemsize + bits / 8) / BLOCK)
     return round(total)

@@ -162,9 +162,7 @@ class Vision:
         cut = graph.op("Reshape", canvas, graph.numbers(3, rows, side, columns, side))
         cut = graph.op("Transpose", cut, perm=[1, 3, 0, 2, 4])
         tiles = graph.op("Reshape", cut, graph.numbers(rows * columns, 3, side, side))
-        if self.compute == torch.float32:
-            return tiles
-        return graph.op("Cast", tiles, to=ELEMENT_TYPES[self.compute])
+        return graph.cast(tiles, torch.float32)
 
 
 class _Tower:
@@ -174,7 +172,7 @@ class _Tower:
         self, graph: GraphWriter, shape: MagmaShape, source: Source, numbers: NumberFormat
     ) -> None:
         self._graph, self._shape, self._source = graph, shape, source
-        self._bits = numbers.vision_bits
+        self._numbers = numbers
 
     def see(self, pixels: str) -> str:
         """Features (tiles, H, W, C) of normalised tiles (tiles, 3, S, S)."""
@@ -218,19 +216,22 @@ class _Tower:
         return graph.op("Add", features, scaled)
 
     def _convolution(self, given: str, name: str, stride: int) -> str:
+        graph, compute = self._graph, self._graph.compute
+        # CUDA's provider has those of bfloat16 in ONNX Runtime's latest releases alone.
+        inner = torch.float32 if compute == torch.bfloat16 else compute
         weight = self._read(f"{name}.weight")
+        parts = (graph.weight(weight), graph.weight(self._read(f"{name}.bias")))
         kernel = weight.shape[-1]
         edge = kernel // 2 if stride == 1 else 0
-        return self._graph.op(
+        made = graph.op(
             "Conv",
-            given,
-            self._graph.weight(weight),
-            self._graph.weight(self._read(f"{name}.bias")),
+            *(graph.cast(part, compute, inner) for part in (given, *parts)),
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
             pads=[edge] * 4,
             group=weight.shape[0] if weight.shape[1] == 1 else 1,
         )
+        return graph.cast(made, inner)
 
     def _norm(self, given: str, name: str) -> str:
         scale, shift = (self._graph.weight(self._read(f"{name}.{p}")) for p in ("weight", "bias"))
@@ -238,9 +239,9 @@ class _Tower:
         return self._graph.op("LayerNormalization", given, scale, shift, axis=-1, epsilon=eps)
 
     def _linear(self, given: str, name: str) -> str:
-        bits = self._bits
+        bits = self._numbers.vision_bits
         weight = self._source.tensor(
-            f"{name}.weight", self._graph.compute if bits is None else None
+            f"{name}.weight", self._numbers.weights if bits is None else None
         )
         return self._graph.linear(given, weight, bits, self._read(f"{name}.bias"))
 

@@ -276,7 +276,7 @@ def test_too_little_room_is_said_before_anything_is_written(make, monkeypatch):
         make(precision="fp32")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int4"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int4"])
 def test_the_size_foretold_is_that_of_the_files(make, precision):
     files = make(precision=precision).glob("*.data")
     size = sum(file.stat().st_size for file in files if file.name != "draft.data")
