@@ -11,26 +11,45 @@ from cyclopts import App, Parameter
 
 from magma_ros.cli.common import JsonFile, console
 from magma_ros.doctor import require
-from magma_ros.files import write_json
+from magma_ros.files import check, write_json
 
 data_app = App(name="data", help="Make demonstrations, and look into them.")
 
 
 @data_app.command
-def generate(*, config: Path, out: Path | None = None, workers: int = 0) -> int:
+def generate(
+    *,
+    config: Path,
+    out: Path | None = None,
+    episodes: int | None = None,
+    seed: int | None = None,
+    workers: int = 0,
+) -> int:
     """Let the scripted expert do every task of a recipe; goes on where it was interrupted.
+
+    With another seed, the same kind of demonstrations that the recipe does not learn from.
 
     Args:
         config: Training recipe, for example models/magma-nano.train.yaml.
         out: Folder of the demonstrations; the recipe's data.folder by default.
+        episodes: Of each task; as many as the recipe says by default.
+        seed: Of the first episode, from 1000000 to 1999999; the recipe's by default.
         workers: Processes; 0 for one a core.
     """
     require("sim", "train")
+    from magma_ros.models.data.config import DataConfig
     from magma_ros.models.data.generate import generate as run_generation
-    from magma_ros.models.training.config import load_config
+    from magma_ros.models.magma.recipe import makes_checkpoint, read_recipe
+    from magma_ros.models.training.config import ConfigError, load_config
 
-    data = load_config(config).data
-    folder = run_generation(data.model_copy(update={"folder": out or data.folder}), workers=workers)
+    data = read_recipe(config).data if makes_checkpoint(config) else load_config(config).data
+    changes: dict[str, object] = {"folder": out or data.folder}
+    if episodes is not None:
+        changes["episodes"] = {s: dict.fromkeys(t, episodes) for s, t in data.episodes.items()}
+    if seed is not None:
+        changes["seed"] = seed
+    changed = check(data.model_dump() | changes, DataConfig, config, ConfigError)
+    folder = run_generation(changed, workers=workers)
     console.print(
         f"demonstrations are in {folder}; magma data inspect {folder} shows what there is"
     )

@@ -22,6 +22,7 @@ from magma_ros.models.data.generate import generate
 from magma_ros.models.data.shards import CARD, SCHEMA
 from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.training.config import TrainingConfig
+from magma_ros.share import share_file
 
 from .conftest import recipe_dict
 
@@ -80,6 +81,26 @@ def test_the_command_line_makes_shows_and_goes_on(
     shown = json.loads((tmp_path / "shown.json").read_text())
     assert shown.items() <= read_card(folder).items()
     assert shown["bytes"] == sum(path.stat().st_size for path in folder.glob("*.parquet"))
+
+
+def test_a_recipe_of_either_kind_makes_demonstrations_that_it_does_not_learn_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("magma-nano", "magma-small"):
+        folder = tmp_path / name
+        recipe = share_file("models", f"{name}.train.yaml")
+        words = ["data", "generate", "--config", str(recipe), "--out", str(folder), "--workers"]
+        assert main([*words, "1", "--episodes", "0"]) == 2
+        assert "episodes.tabletop" in capsys.readouterr().err.replace("\n", "")
+        assert main([*words, "1", "--seed", "7"]) == 2
+        assert "1000000" in capsys.readouterr().err
+    content = yaml.safe_load(recipe.read_text())
+    content["data"]["episodes"] = {"tabletop": {"reach": 9}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(content))
+    words = ["data", "generate", "--config", str(tmp_path / "small.yaml"), "--out", str(folder)]
+    assert main([*words, "--workers", "1", "--episodes", "1", "--seed", "1900000"]) == 0
+    made = read_card(folder)
+    assert (made["episodes"], made["recipe"]["data"]["seed"]) == (1, 1_900_000)
 
 
 def test_wrong_requests_about_data_get_one_sentence(

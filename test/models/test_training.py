@@ -14,6 +14,7 @@ import yaml
 from magma_ros.models.data.config import AggregationConfig
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.shards import DataError, read_columns
+from magma_ros.models.network.losses import Losses
 from magma_ros.models.training.aggregate import aggregate
 from magma_ros.models.training.checkpoint import (
     AVERAGE,
@@ -26,7 +27,7 @@ from magma_ros.models.training.checkpoint import (
     load_policy,
 )
 from magma_ros.models.training.rollout import TorchPolicy, success_rate
-from magma_ros.models.training.runlog import CURVES, LOSSES, RunLog
+from magma_ros.models.training.runlog import CURVES, EVERY, LOSSES, RunLog
 from magma_ros.models.training.train import AGGREGATED, Trainer, batch_rows, train
 from magma_ros.types import MagmaError
 
@@ -171,6 +172,15 @@ def test_a_damaged_record_of_the_losses_is_named(tmp_path: Path) -> None:
         (tmp_path / LOSSES).write_bytes(content)
         with pytest.raises(MagmaError, match=rf"{LOSSES} is (damaged|not text)"):
             RunLog(tmp_path, 4, 2)
+
+
+def test_a_record_makes_its_folder_before_any_checkpoint_does(tmp_path: Path) -> None:
+    run = tmp_path / "checkpoints" / "policy"
+    log = RunLog(run, 0, 2)
+    loss = torch.tensor(1.0)
+    for step in range(1, EVERY + 1):
+        log.add(step, Losses(loss, {"error": loss}))
+    assert (run / LOSSES).is_file()
 
 
 def test_a_folder_without_checkpoint_is_named(tmp_path: Path) -> None:

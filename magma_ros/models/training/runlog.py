@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from magma_ros.files import read_text
+from magma_ros.files import make_folder, read_text
 from magma_ros.models.network.losses import Losses
 from magma_ros.types import MagmaError
 
@@ -27,13 +27,14 @@ class RunLog:
     """Appends to the record; rows after the step that is resumed from are dropped first.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run; made if it is not there.
         step: Step that is resumed from.
         batch: Samples per step.
     """
 
     def __init__(self, run: Path, step: int, batch: int) -> None:
         self._run, self._batch = run, batch
+        make_folder(run)
         self._pending: list[Losses] = []
         self._since = time.perf_counter()
         self._note = ""

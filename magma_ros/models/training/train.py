@@ -141,7 +141,6 @@ class Trainer:
 
     def train(self) -> Path:
         """Take all steps that are left; return the last checkpoint."""
-        self.run.mkdir(parents=True, exist_ok=True)
         log = RunLog(self.run, self.state.step, self.config.optimiser.batch)
         if grafted := self.config.graft:
             train_only(self.state.network, frozenset({Part.JOINT}))
