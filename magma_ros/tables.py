@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from magma_ros.episodes.catalogue import EpisodeSummary
     from magma_ros.episodes.overview import Report
     from magma_ros.models.data.card import DataSummary
-    from magma_ros.models.magma.comparison import Agreement
+    from magma_ros.models.magma.comparison import Agreement, Nearness
     from magma_ros.models.magma.distil import ExitReport
     from magma_ros.policy.report import BundleSummary
 
@@ -116,18 +116,35 @@ def exits_table(reports: Sequence[ExitReport]) -> Table:
     return table
 
 
-def agreement_table(found: Agreement) -> Table:
+def agreement_tables(found: Agreement) -> list[Table]:
     """How a bundle's tokens agree with those of the network that it was made of."""
-    title = (
-        f"{found.observations} observations: {found.actions:.1%} of actions alike, "
-        f"{found.in_parallel:.1%} decoded in parallel as one by one, "
-        f"{', '.join(f'{passes:.1f}' for passes in found.passes)} passes an exit, "
-        f"{found.free} tokens that a free head would not have chosen"
+    last = found.deepest
+    title = f"the deepest exit on {found.observations} observations"
+    caption = (
+        f"{found.actions:.1%} of actions as the network's; {found.in_parallel:.1%} in parallel as "
+        f"one by one; {found.free} tokens that a free head would not have chosen"
     )
-    table = Table("", *ACTION_DIMS, title=title)
-    table.add_row("tokens alike", *(f"{share:.1%}" for share in found.tokens))
-    table.add_row("mean error of [-1, 1]", *(f"{error:.4f}" for error in found.error))
-    return table
+    deepest = Table("", *ACTION_DIMS, title=title, caption=caption)
+    deepest.add_row("tokens as the network's", *(f"{share:.1%}" for share in last.network.tokens))
+    deepest.add_row("mean error of [-1, 1]", *(f"{error:.4f}" for error in last.network.error))
+    if last.demonstrations is not None:
+        shown = last.demonstrations
+        deepest.add_row("tokens as demonstrated", *(f"{share:.1%}" for share in shown.tokens))
+        deepest.add_row("mean error to it", *(f"{error:.4f}" for error in shown.error))
+    columns = ["exit", "passes", "tokens as the last layer's", "mean error to it"]
+    shows = found.demonstrations is not None
+    each = Table(*columns, *(["tokens as demonstrated", "mean error to it"] if shows else []))
+    for depth, at in enumerate(found.exits, start=1):
+        near = (at.network, at.demonstrations)
+        each.add_row(str(depth), f"{at.passes:.1f}", *(cell for n in near for cell in _nearness(n)))
+    if shows:
+        each.add_row("network", "", "", "", *_nearness(found.demonstrations))
+    return [deepest, each]
+
+
+def _nearness(near: Nearness | None) -> tuple[str, ...]:
+    """Share of tokens that are the same, and the mean error."""
+    return () if near is None else (f"{near.mean_tokens:.1%}", f"{near.mean_error:.4f}")
 
 
 def bundle_tables(summary: BundleSummary) -> list[Table]:

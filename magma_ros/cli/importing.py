@@ -14,9 +14,10 @@ from cyclopts import Parameter, validators
 from magma_ros.cli.common import JsonFile, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import write_json
-from magma_ros.types import MagmaError, Observation
+from magma_ros.types import MagmaError
 
 if TYPE_CHECKING:
+    from magma_ros.models.magma.comparison import Example
     from magma_ros.models.magma.export_target import Target
     from magma_ros.models.magma.reader import Checkpoint
 
@@ -49,7 +50,8 @@ def import_(
         precision: How weights are kept; int8 and int4 in blocks with a scale each.
         compute: What the rest is computed in: fp32 for a CPU, fp16 or bf16 for a GPU. What is kept
             in bf16 computes in bf16, unless this is fp32.
-        exits: After how many layers an exit sits, separated by commas; four, evenly, by default.
+        exits: After how many layers an exit sits, separated by commas; by default where magma
+            distill-exits trained some, or else four, evenly.
         statistics: Data set whose statistics say what actions mean, for example bridge.
         step_period: Time between two actions [s]; that of the statistics by default.
         hold: Steps for which an action goes on unless another comes; at least one more than fit
@@ -71,6 +73,7 @@ def import_(
     from magma_ros.models.magma.export import import_checkpoint
     from magma_ros.models.magma.export_target import Target
     from magma_ros.models.magma.reader import Checkpoint
+    from magma_ros.policy.manifest import read_manifest
 
     width, height = _size(image)
     target = Target(
@@ -97,13 +100,14 @@ def import_(
             command=shlex.join(["magma", *sys.argv[1:]]),
             tell=lambda step: status.update(f"writing {step}"),
         )
+    console.print(read_manifest(out).description, markup=False, highlight=False)
     console.print(f"bundle written to {out}; magma bundle verify {out} runs it once")
     if compare:
-        _compare(opened, out, target, _observations(out, compare, data), json_file)
+        _compare(opened, out, target, _examples(out, compare, data), json_file)
     return 0
 
 
-def _observations(out: Path, count: int, data: Path | None) -> list[Observation]:
+def _examples(out: Path, count: int, data: Path | None) -> list[Example]:
     """What a bundle is compared on: frames of demonstrations, or noise."""
     from magma_ros.models.magma.comparison import noise, recorded
     from magma_ros.policy.manifest import read_manifest
@@ -116,19 +120,20 @@ def _compare(
     checkpoint: Checkpoint,
     out: Path,
     target: Target,
-    observations: list[Observation],
+    examples: list[Example],
     json_file: Path | None,
 ) -> None:
     """Compare a bundle with the network; say how they agree, and note it in the manifest."""
     from rich.progress import track
 
     from magma_ros.models.magma.comparison import compare, note
-    from magma_ros.tables import agreement_table
+    from magma_ros.tables import agreement_tables
 
-    watched = track(observations, "comparing", console=complaints)
+    watched = track(examples, "comparing", console=complaints)
     found = compare(checkpoint, out, watched, beginnings=target.beginnings)
     note(out, found)
-    console.print(agreement_table(found))
+    for table in agreement_tables(found):
+        console.print(table)
     if json_file is not None:
         write_json(found.to_json(), json_file)
 

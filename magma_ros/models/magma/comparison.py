@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
 from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import empty_network, fill
+from magma_ros.models.network.normalisation import normalise
 from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.contract import CHOICE
 from magma_ros.policy.manifest import Manifest, read_manifest, write_manifest
@@ -32,6 +34,8 @@ from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.policy.stages import StageSpec
 from magma_ros.types import ACTION_DIMS, FloatArray, Observation
 
+IntArray = npt.NDArray[np.int64]
+
 WORDS = (
     "pick", "place", "push", "open", "move", "the", "red", "green", "blue", "cube", "bowl",
     "drawer", "up", "into", "near", "left", "of", "apple",
@@ -39,34 +43,94 @@ WORDS = (
 """Of which random instructions are made."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """What bundle and network are to answer.
+
+    Attributes:
+        observation: What they see.
+        action: (7,) what a demonstration answered, normalised; None for noise.
+    """
+
+    observation: Observation
+    action: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near actions are to others.
+
+    Attributes:
+        tokens: For each dimension, share of the tokens that are the same.
+        error: Likewise, the mean absolute difference of the normalised actions.
+    """
+
+    tokens: tuple[float, ...]
+    error: tuple[float, ...]
+
+    @classmethod
+    def of(cls, made: IntArray, wanted: IntArray, values: FloatArray, codec: ActionCodec) -> Self:
+        """That of tokens (N, 7) to other ones, which stand for ``values``."""
+        error = np.abs(codec.decode(made) - values).mean(axis=0)
+        return cls(tuple((made == wanted).mean(axis=0).tolist()), tuple(error.tolist()))
+
+    @property
+    def mean_tokens(self) -> float:
+        """Share of all tokens that are the same."""
+        return float(np.mean(self.tokens))
+
+    @property
+    def mean_error(self) -> float:
+        """Mean absolute difference over all dimensions."""
+        return float(np.mean(self.error))
+
+
+@dataclass(frozen=True, slots=True)
+class ExitAgreement:
+    """How an exit of the bundle answers.
+
+    Attributes:
+        passes: How often it goes through its graphs, on average.
+        network: How near its actions are to those of the network's last layer.
+        demonstrations: How near they are to those of the demonstrations, if it saw any.
+    """
+
+    passes: float
+    network: Nearness
+    demonstrations: Nearness | None
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How a bundle's deepest exit answers, compared with the network.
+    """How a bundle answers, compared with the network.
 
     Attributes:
         observations: How many.
-        actions: Share of them in which all seven tokens are the network's.
-        tokens: Share of the tokens that are, for each dimension.
-        error: Mean absolute difference of the normalised actions, for each dimension.
-        in_parallel: Share in which the bundle decodes the same tokens one by one.
-        passes: Mean passes of each exit.
+        actions: Share of them in which all seven tokens of the deepest exit are the network's.
+        in_parallel: Share in which the deepest exit decodes the same tokens one by one.
+        exits: Of each exit, the deepest last.
+        demonstrations: How near the network's own actions are to those of the demonstrations.
         free: Tokens of all for which the network's whole vocabulary would have had another.
     """
 
     observations: int
     actions: float
-    tokens: tuple[float, ...]
-    error: tuple[float, ...]
     in_parallel: float
-    passes: tuple[float, ...]
+    exits: tuple[ExitAgreement, ...]
+    demonstrations: Nearness | None
     free: int
+
+    @property
+    def deepest(self) -> ExitAgreement:
+        """The deepest exit's."""
+        return self.exits[-1]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
 
 
-def noise(manifest: Manifest, count: int, seed: int = 0) -> Iterator[Observation]:
+def noise(manifest: Manifest, count: int, seed: int = 0) -> Iterator[Example]:
     """Observations of noise, with random instructions."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
@@ -75,26 +139,27 @@ def noise(manifest: Manifest, count: int, seed: int = 0) -> Iterator[Observation
             for camera in manifest.observation.cameras
         }
         told = " ".join(rng.choice(WORDS, rng.integers(1, 9)))
-        yield Observation(0.0, images, np.zeros(0), (), told)
+        yield Example(Observation(0.0, images, np.zeros(0), (), told))
 
 
-def recorded(data: Path, manifest: Manifest, count: int, seed: int = 0) -> Iterator[Observation]:
+def recorded(data: Path, manifest: Manifest, count: int, seed: int = 0) -> Iterator[Example]:
     """Frames of demonstrations, drawn from all episodes.
 
     Raises:
         DataError: There are no demonstrations, or the camera was not recorded.
     """
-    camera = manifest.observation.cameras[0]
+    camera, action = manifest.observation.cameras[0], manifest.action
+    size = (camera.width, camera.height)
     for frame in draw_frames(data, camera.name, count, seed):
-        size = (camera.width, camera.height)
         image = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        yield Observation(0.0, {camera.name: image}, np.zeros(0), (), frame.instruction)
+        seen = Observation(0.0, {camera.name: image}, np.zeros(0), (), frame.instruction)
+        yield Example(seen, normalise(frame.action, np.array(action.q01), np.array(action.q99)))
 
 
 def compare(
     checkpoint: Checkpoint,
     bundle: Path,
-    observations: Iterable[Observation],
+    examples: Iterable[Example],
     *,
     beginnings: int = 2,
     threads: int = 0,
@@ -104,7 +169,7 @@ def compare(
     Args:
         checkpoint: What the bundle was made of.
         bundle: The bundle.
-        observations: Images in the bundle's own size.
+        examples: Of demonstrations, or all of noise; images in the bundle's own size.
         beginnings: Tokens of the text's beginning at the start of the prompt.
         threads: Of the bundle; 0 for as many as by default.
 
@@ -115,26 +180,41 @@ def compare(
     teacher = _Teacher(checkpoint, policy.manifest, beginnings)
     codec = ActionCodec(base=len(teacher.actions))
     last = len(policy.manifest.stages) - 1
-    found: list[tuple[FloatArray, FloatArray]] = []
+    answers: list[IntArray] = []
+    wanted: list[IntArray] = []
+    shown: list[FloatArray] = []
     passes: list[list[int]] = []
     alike = free = 0
-    for observation in observations:
-        passes.append(_passes(policy, observation))
-        chosen = policy.pipeline.tensor(CHOICE)[0].astype(np.int64)
+    for example in examples:
+        chosen, taken = _answers(policy, example.observation)
         policy.pipeline.one_by_one(last)
-        alike += np.array_equal(chosen, policy.pipeline.tensor(CHOICE)[0])
-        wanted, others = teacher.answer(observation)
+        alike += np.array_equal(chosen[-1], policy.pipeline.tensor(CHOICE)[0])
+        tokens, others = teacher.answer(example.observation)
+        answers.append(chosen)
+        passes.append(taken)
+        wanted.append(tokens)
         free += others
-        found.append((chosen, wanted))
-    made, wanted = (np.stack(column) for column in zip(*found, strict=True))
-    same = made == wanted
+        if example.action is not None:
+            shown.append(example.action)
+    made, right = np.stack(answers), np.stack(wanted)
+
+    def to_shown(tokens: IntArray) -> Nearness | None:
+        if not shown:
+            return None
+        values = np.stack(shown)
+        return Nearness.of(tokens, codec.encode(values), values, codec)
+
+    def exit_at(index: int) -> ExitAgreement:
+        near = Nearness.of(made[:, index], right, codec.decode(right), codec)
+        mean = float(np.mean([taken[index] for taken in passes]))
+        return ExitAgreement(mean, near, to_shown(made[:, index]))
+
     return Agreement(
-        observations=len(found),
-        actions=float(same.all(axis=1).mean()),
-        tokens=tuple(same.mean(axis=0).tolist()),
-        error=tuple(np.abs(codec.decode(made) - codec.decode(wanted)).mean(axis=0).tolist()),
-        in_parallel=alike / len(found),
-        passes=tuple(np.mean(passes, axis=0).tolist()),
+        observations=len(right),
+        actions=float((made[:, -1] == right).all(axis=1).mean()),
+        in_parallel=alike / len(right),
+        exits=tuple(map(exit_at, range(policy.manifest.exits))),
+        demonstrations=to_shown(right),
         free=free,
     )
 
@@ -146,18 +226,24 @@ def note(bundle: Path, found: Agreement) -> None:
         MagmaError: The manifest cannot be written.
     """
     manifest = read_manifest(bundle)
-    passes = iter(found.passes)
+    passes = iter(reading.passes for reading in found.exits)
     stages = tuple(
         _priced(stage, next(passes)) if stage.kind == "decode" else stage
         for stage in manifest.stages
     )
+    near = found.deepest.network
     metrics = {
         "compared/observations": float(found.observations),
         "compared/actions alike": found.actions,
         "compared/tokens a free head would not have chosen": float(found.free),
-        **{f"compared/tokens alike/{d}": s for d, s in zip(ACTION_DIMS, found.tokens, strict=True)},
-        **{f"compared/mean error/{d}": e for d, e in zip(ACTION_DIMS, found.error, strict=True)},
+        **{f"compared/tokens alike/{d}": s for d, s in zip(ACTION_DIMS, near.tokens, strict=True)},
+        **{f"compared/mean error/{d}": e for d, e in zip(ACTION_DIMS, near.error, strict=True)},
     }
+    for depth, at in enumerate(found.exits, start=1):
+        metrics[f"exit {depth}/tokens as the last layer"] = at.network.mean_tokens
+        metrics[f"exit {depth}/mean error to the last layer"] = at.network.mean_error
+        if at.demonstrations is not None:
+            metrics[f"exit {depth}/mean error to demonstrations"] = at.demonstrations.mean_error
     provenance = manifest.provenance.model_copy(update={"metrics": metrics})
     update = {"stages": stages, "provenance": provenance}
     write_manifest(bundle, manifest.model_copy(update=update))
@@ -171,11 +257,16 @@ def _priced(stage: StageSpec, passes: float) -> StageSpec:
     return stage.model_copy(update=cost)
 
 
-def _passes(policy: StagedPolicy, observation: Observation) -> list[int]:
-    """Think to the end; how many passes each exit made."""
+def _answers(policy: StagedPolicy, observation: Observation) -> tuple[IntArray, list[int]]:
+    """Think to the end; (E, 7) the tokens of each exit, and how many passes each made."""
     inference = policy.start(observation)
-    readings = [inference.advance() for _ in policy.manifest.stages]
-    return [reading.passes for reading in readings if reading is not None]
+    chosen: list[IntArray] = []
+    passes: list[int] = []
+    while inference.upcoming:
+        if (reading := inference.advance()) is not None:
+            chosen.append(policy.pipeline.tensor(CHOICE)[0].astype(np.int64))
+            passes.append(reading.passes)
+    return np.stack(chosen), passes
 
 
 class _Teacher:
@@ -192,7 +283,7 @@ class _Teacher:
         self.actions = torch.tensor(list(ActionCodec.of(self._tokenizer).ids))
 
     @torch.inference_mode()
-    def answer(self, observation: Observation) -> tuple[FloatArray, int]:
+    def answer(self, observation: Observation) -> tuple[IntArray, int]:
         """The tokens, counted from the first action token, and how many a free head had not."""
         network, count = self._network, len(ACTION_DIMS)
         image = torch.from_numpy(observation.images[self._camera.name])[None]

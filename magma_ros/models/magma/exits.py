@@ -10,6 +10,7 @@ layer does. Nothing else changes, so that the last layer answers as before.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
@@ -59,12 +60,27 @@ class ExitHead(nn.Module):
 
 
 class _Metadata(BaseModel):
-    """What stands beside the weights of exits."""
+    """What stands beside the weights of exits: which checkpoint they are for.
+
+    Attributes:
+        width: Of its decoder's states.
+        layers: Of its decoder.
+        head: Fingerprint of the rows of its last head.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     width: Annotated[int, Field(ge=1)]
     layers: Annotated[int, Field(ge=1)]
+    head: str
+
+    @classmethod
+    def of(cls, text: TextShape, rows: Tensor) -> Self:
+        """That of a checkpoint."""
+        # In the narrowest type that a network runs in, so that it is the same in all.
+        content = rows.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16)
+        fingerprint = hashlib.sha256(content.numpy().tobytes()).hexdigest()[:16]
+        return cls(width=text.width, layers=text.layers, head=fingerprint)
 
 
 class Exits:
@@ -116,9 +132,10 @@ class Exits:
             for depth, head in self.heads.items()
             for name, value in head.named_parameters()
         }
-        metadata = {"width": str(self._text.width), "layers": str(self._text.layers)}
+        rows = next(iter(self.heads.values())).rows
+        known = _Metadata.of(self._text, rows).model_dump()
         with whole(path) as draft:
-            save_file(tensors, draft, metadata=metadata)
+            save_file(tensors, draft, metadata={name: str(field) for name, field in known.items()})
 
     @classmethod
     def load(cls, path: Path, norm: Tensor, rows: Tensor, text: TextShape) -> Self:
@@ -133,7 +150,7 @@ class Exits:
         Raises:
             CheckpointLayoutError: The file is damaged, or belongs to another checkpoint.
         """
-        tensors = _read(path, text)
+        tensors = _read(path, _Metadata.of(text, rows))
         heads: dict[int, ExitHead] = {}
         for depth in sorted({int(name.split(".")[1]) for name in tensors}):
             rank = len(tensors[f"exits.{depth}.down"])
@@ -147,8 +164,8 @@ class Exits:
         return cls(heads, text)
 
 
-def _read(path: Path, text: TextShape) -> dict[str, Tensor]:
-    """The tensors of a file of exits for a decoder of that shape."""
+def _read(path: Path, checkpoint: _Metadata) -> dict[str, Tensor]:
+    """The tensors of a file of exits for that checkpoint."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -157,8 +174,7 @@ def _read(path: Path, text: TextShape) -> dict[str, Tensor]:
         raise CheckpointLayoutError(
             f"{path} is missing or damaged; run magma distill-exits again"
         ) from error
-    known = check(metadata, _Metadata, path, CheckpointLayoutError)
-    if (known.width, known.layers) != (text.width, text.layers):
+    if check(metadata, _Metadata, path, CheckpointLayoutError) != checkpoint:
         raise _foreign(path)
     return tensors
 

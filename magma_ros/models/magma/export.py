@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from magma_ros.models.export.folder import bundle_folder, commit_of_code
-from magma_ros.models.magma.exits import EXITS, Exits
+from magma_ros.models.magma.exits import EXITS, ExitHead, Exits
 from magma_ros.models.magma.export_decoder import Block, head_outputs, write_draft, write_head
 from magma_ros.models.magma.export_graph import spec
 from magma_ros.models.magma.export_prefix import prefix_memory
@@ -116,7 +116,8 @@ class _Import:
         )
         self.start = before + shape.image_tokens(*tiles)
         self.choice = spec("choice", torch.int64, 1, len(ACTION_DIMS))
-        self.depths = target.depths(shape.text.layers)
+        self.own = _distilled(checkpoint, self.head_rows)
+        self.depths = target.depths(shape.text.layers, self.own)
         tokens, text = self.vision.tokens, shape.text
         self.blocks = [
             Block(number, range(*layers), text, tokens=tokens, prefix=before, compute=self.compute)
@@ -133,7 +134,7 @@ class _Import:
             name=self.target.name,
             description=(
                 f"Magma, {shape.parameters / 1e9:.3g} billion weights in {self.target.precision}, "
-                f"with exits after layers {', '.join(map(str, self.depths))}."
+                f"with exits after {listed(self.depths)} layers{self._untrained()}."
             ),
             licence=self.target.licence,
             created=datetime.now(UTC).date(),
@@ -166,6 +167,11 @@ class _Import:
                 metrics={},
             ),
         )
+
+    def _untrained(self) -> str:
+        """Which exits nobody has trained, as part of a sentence."""
+        none = [depth for depth in self.depths[:-1] if depth not in self.own]
+        return f"; those after {listed(none)} were never trained" if none else ""
 
     def _embedding(self) -> StageSpec:
         self.tell("embedding")
@@ -221,15 +227,9 @@ class _Import:
 
     def _heads(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Norm and rows of each exit; those that were distilled for it, or the last layer's."""
-        checkpoint = self.checkpoint
-        norm = checkpoint.tensor(FINAL_NORM, torch.float32)
-        rows = checkpoint.tensor(HEAD)[self.head_rows].float()
-        path = checkpoint.folder / EXITS
-        own = {}
-        if path.is_file():
-            own = Exits.load(path, norm, rows, checkpoint.shape.text).heads
+        norm, rows = _last_head(self.checkpoint, self.head_rows)
         for depth in self.depths:
-            head = own.get(depth)
+            head = self.own.get(depth)
             yield (norm, rows) if head is None else (head.norm.detach(), head.head())
 
     def _short(self, state: TensorSpec) -> TensorSpec:
@@ -276,6 +276,30 @@ class _Import:
         }
 
 
+def _distilled(checkpoint: Checkpoint, rows: Tensor) -> dict[int, ExitHead]:
+    """The exits in the checkpoint's folder that have weights of their own, by depth.
+
+    Raises:
+        CheckpointLayoutError: The file is damaged, or belongs to another checkpoint.
+    """
+    path = checkpoint.folder / EXITS
+    if not path.is_file():
+        return {}
+    return Exits.load(path, *_last_head(checkpoint, rows), checkpoint.shape.text).heads
+
+
+def _last_head(checkpoint: Checkpoint, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The last layer's norm, and these rows of its head."""
+    norm = checkpoint.tensor(FINAL_NORM, torch.float32)
+    return norm, checkpoint.tensor(HEAD)[rows].float()
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Numbers as part of a sentence: 8, 16 and 24."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _statistics(folder: Path, target: Target) -> tuple[ActionStatistics, float]:
     """What actions mean, and the time between two of them [s].
 
@@ -302,6 +326,6 @@ def _card(manifest: Manifest, target: Target) -> str:
         f"An action is one step of {action.step_period:g} s in the base frame, un-normalised with "
         f"the statistics of {action.statistics}; it goes on for up to {action.chunk_length} steps "
         f"if no other comes. Its seven tokens are decoded in parallel, among "
-        "the action tokens alone.\n\nExits without weights of their own read a layer as the last "
-        "one is read, and are worth little; `magma distill-exits` makes weights for them.\n"
+        "the action tokens alone.\n\nAn exit that was never trained reads its layer as the last "
+        "one is read, and is worth little; `magma distill-exits` trains exits.\n"
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,8 @@ class Target:
     Attributes:
         precision: Number format of the weights.
         compute: Type of the activations, or None for what goes with ``precision``.
-        exits: After how many layers an exit sits; the last one is added. Without any there are
-            four, evenly spread.
+        exits: After how many layers an exit sits; the last one is added. Without any they sit where
+            some were distilled, or else there are four, evenly spread.
         camera: Name of the camera.
         height: Of its pictures as the policy takes them [px].
         width: Likewise.
@@ -59,13 +60,18 @@ class Target:
         """How weights are kept."""
         return NumberFormat.of(self.precision, self.compute)
 
-    def depths(self, layers: int) -> tuple[int, ...]:
+    def depths(self, layers: int, distilled: Iterable[int] = ()) -> tuple[int, ...]:
         """After how many layers exits sit, the last one included.
+
+        Args:
+            layers: Of the decoder.
+            distilled: After how many an exit has weights of its own.
 
         Raises:
             ImportRefusedError: There is no such layer.
         """
-        given = self.exits or tuple(max(1, layers * part // 4) for part in (1, 2, 3))
+        evenly = (max(1, layers * part // 4) for part in (1, 2, 3))
+        given = self.exits or tuple(distilled) or tuple(evenly)
         if wrong := [depth for depth in given if not 0 < depth <= layers]:
             raise ImportRefusedError(
                 f"there is no exit after {wrong[0]} of {layers} layers; "

@@ -110,6 +110,10 @@ def test_exits_of_another_checkpoint_and_damaged_ones_are_refused(distilled, net
     exits.save(path)
     with pytest.raises(CheckpointLayoutError, match="another checkpoint"):
         Exits.load(path, *last_layer(network), replace(SHAPE.text, layers=4))
+    norm, rows = last_layer(network)
+    with pytest.raises(CheckpointLayoutError, match="another checkpoint"):
+        Exits.load(path, norm, rows + 0.01, SHAPE.text)  # the same one, trained further
+    Exits.load(path, norm, rows.to(torch.bfloat16), SHAPE.text)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointLayoutError, match="missing or damaged"):
         Exits.load(path, *last_layer(network), SHAPE.text)

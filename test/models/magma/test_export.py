@@ -3,6 +3,8 @@
 """A bundle made of a checkpoint computes what the network does, and decodes what it decodes."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +20,9 @@ from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.models.magma import export_target
-from magma_ros.models.magma.comparison import compare, noise
+from magma_ros.models.magma.comparison import Example, Nearness, compare, noise
+from magma_ros.models.magma.exits import EXITS as EXIT_WEIGHTS
+from magma_ros.models.magma.exits import Exits
 from magma_ros.models.magma.export import PASSES, import_checkpoint
 from magma_ros.models.magma.export_decoder import token_values
 from magma_ros.models.magma.export_graph import NumberFormat, spec
@@ -28,7 +32,7 @@ from magma_ros.models.magma.export_target import (
     bundle_bytes,
 )
 from magma_ros.models.magma.export_vision import write_words
-from magma_ros.models.magma.layout import layer_prefix
+from magma_ros.models.magma.layout import CheckpointLayoutError, layer_prefix
 from magma_ros.models.magma.plan import Costs
 from magma_ros.models.magma.reader import Checkpoint, CheckpointError
 from magma_ros.models.magma.synthetic import TINY, write_checkpoint
@@ -41,7 +45,7 @@ from magma_ros.policy.contract import BundleError
 from magma_ros.policy.manifest import MANIFEST, read_manifest
 from magma_ros.policy.pipeline import Pipeline
 from magma_ros.policy.preprocess import ObservationError
-from magma_ros.policy.prompt import ActionPrompt, read_tokenizer
+from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt, read_tokenizer
 from magma_ros.policy.providers import CPU
 from magma_ros.policy.report import verify
 from magma_ros.policy.runtime import StagedPolicy
@@ -258,6 +262,48 @@ def test_an_exit_after_no_layer_is_refused(checkpoint, tmp_path):
     with pytest.raises(ImportRefusedError, match="no exit after 9 of 4 layers"):
         Target(exits=(9,)).depths(4)
     assert Target().depths(32) == (8, 16, 24, 32)
+    assert Target().depths(32, (10, 20)) == (10, 20, 32)
+    assert Target(exits=(4,)).depths(32, (10, 20)) == (4, 32)
+
+
+def test_a_distilled_exit_reads_as_it_was_trained_and_the_manifest_says_which_were_not(
+    tmp_path, tokenizer
+):
+    write_checkpoint(tmp_path, TINY)
+    checkpoint = Checkpoint.open(tmp_path)
+    network = empty_network(checkpoint.shape)
+    fill(network, checkpoint)
+    last = network.language_model
+    rows = torch.tensor([*ACTIONS, tokenizer.token_to_id(END_OF_TURN)])
+    exits = Exits.fresh([1, 3], last.model.norm.weight, last.lm_head.weight[rows], 4, TINY.text)
+    for head in exits.heads.values():
+        torch.nn.init.normal_(head.up, std=2.0)
+        torch.nn.init.normal_(head.norm)
+    exits.save(tmp_path / EXIT_WEIGHTS)
+
+    def bundle(name, *given):
+        target = Target(precision="fp32", height=SIDE, width=SIDE, exits=given)
+        return import_checkpoint(checkpoint, tmp_path / name, target)
+
+    made = bundle("as_trained")
+    assert "exits after 1, 3 and 4 layers." in read_manifest(made).description
+    policy = StagedPolicy.load(made, threads=1)
+    for seed in range(3):
+        seen = observation(seed)
+        inference, prompt = policy.start(seen), prompt_of(network, tokenizer, seen)
+        for depth in (1, 3):
+            while inference.advance() is None:
+                pass
+            head = exits.heads[depth]
+            read = partial(lambda head, states: head(states)[..., :-1], head)
+            wanted = network.choose(prompt, rows[:-1], 7, depth=depth, read=read)[0]
+            np.testing.assert_array_equal(tensor(policy, "choice")[0], wanted - ACTIONS.start)
+    elsewhere = read_manifest(bundle("elsewhere", 2, 3)).description
+    assert "exits after 2, 3 and 4 layers; those after 2 were never trained" in elsewhere
+    (tmp_path / EXIT_WEIGHTS).write_bytes(b"nothing")
+    with pytest.raises(CheckpointLayoutError, match=r"exits\.safetensors is missing or damaged"):
+        bundle("damaged")
+    assert not (tmp_path / "damaged").exists()
 
 
 def test_steps_of_unknown_length_are_refused(make):
@@ -330,10 +376,27 @@ def test_a_contradictory_manifest_is_refused(bundle, tmp_path, change, refusal):
 def test_bundle_and_network_are_compared_token_by_token(checkpoint, bundle):
     found = compare(checkpoint, bundle, noise(read_manifest(bundle), 4), threads=1)
     assert (found.observations, found.actions, found.in_parallel) == (4, 1.0, 1.0)
-    assert found.tokens == (1.0,) * 7
-    assert found.error == (0.0,) * 7
-    assert len(found.passes) == len(EXITS)
+    assert found.deepest.network == Nearness((1.0,) * 7, (0.0,) * 7)
+    assert len(found.exits) == len(EXITS)
+    assert all(1.0 <= one.passes <= 7.0 for one in found.exits)
+    assert found.exits[0].network.mean_tokens < 1.0, "an untrained exit is no last layer"
+    assert found.demonstrations is found.deepest.demonstrations is None
     assert found.free == 28  # random weights prefer some word of 128320 to any action
+
+
+def test_exits_are_compared_with_demonstrations_too(checkpoint, bundle):
+    seen = [observation(seed) for seed in range(3)]
+    network = compare(checkpoint, bundle, map(Example, seen), threads=1)
+    policy = StagedPolicy.load(bundle, threads=1)
+    chunks = [readings(policy.start(one))[-1].chunk.actions[0] for one in seen]
+    chunks[0] = np.clip(chunks[0] + [0.5, 0, 0, 0, 0, 0, 0], -1.0, 1.0)
+    found = compare(checkpoint, bundle, map(Example, seen, chunks), threads=1)
+    near = found.deepest.demonstrations
+    assert near == found.demonstrations, "in fp32 the bundle is the network"
+    assert near.tokens[0] < near.tokens[1] == 1.0
+    assert near.error[0] > near.error[1] == pytest.approx(0.0, abs=1e-6)
+    assert found.exits[0].demonstrations.mean_error > near.mean_error
+    assert replace(found, exits=network.exits, demonstrations=None) == network
 
 
 def test_the_command_makes_a_bundle_and_refuses_what_is_no_size(checkpoint, tmp_path, capsys):
