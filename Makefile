@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@.ci/tools
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@PYTHON=$(BIN)/python .ci/suite $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -50,6 +50,7 @@ EXTRAS = {
         "pytest",
         "pytest-benchmark",
         "pytest-timeout",
+        "pytest-xdist",
         "ruff",
         "setuptools",
         "scipy-stubs",

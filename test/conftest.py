@@ -6,6 +6,7 @@ On a robot, where extras are missing, tests that need one are skipped and name i
 """
 
 import itertools
+import os
 import random
 import re
 import resource
@@ -45,8 +46,23 @@ OUTDATED = outdated()
 
 EXTRA_OF = {module: extra for extra, modules in BRINGS.items() for module in modules}
 
-# Shuffled, so that test runs side by side on one machine hardly ever meet.
-DOMAINS = itertools.cycle(random.SystemRandom().sample(range(20, 230), 210))
+ALONE = (
+    Path("graph"),
+    Path("browser"),
+    Path("evaluation/test_bench_wall.py"),
+)
+"""What judges real time or takes every core, and so has the machine to itself; see .ci/suite."""
+
+FIRST = ("test_style.py", "test_installation.py")
+"""Files with the longest tests: one worker runs them while others run the rest."""
+
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+# Shuffled, so that test runs side by side on one machine hardly ever meet; workers of one never do,
+# nor anybody the demos, which take a free domain from 100 downwards.
+_OURS = [*range(20, 90), *range(101, 230)][WORKER::WORKERS]
+DOMAINS = itertools.cycle(random.SystemRandom().sample(_OURS, len(_OURS)))
 
 
 def _lacks(module: str) -> str:
@@ -85,10 +101,36 @@ def _missing_extra(error: BaseException | None) -> str | None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option by which continuous integration knows that everything ran."""
+    """Add what continuous integration asks for: no skips, and one part of the tests at a time."""
     parser.addoption(
         "--no-skips", action="store_true", help="a skipped test is a failure, but for want of a GPU"
     )
+    parser.addoption(
+        "--part",
+        choices=("together", "alone"),
+        help="only the tests that may run side by side, or only those that may not",
+    )
+
+
+def in_part(path: Path, part: str) -> bool:
+    """Whether a file or folder below ``test`` belongs to a part, or holds what does."""
+    if part == "together":
+        return path not in ALONE
+    return any(path == of or of in path.parents or path in of.parents for of in ALONE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what is not of the part that was asked for, before it is imported."""
+    here = Path(__file__).parent
+    part = config.option.part
+    if part is None or here not in collection_path.parents:
+        return None
+    return None if in_part(collection_path.relative_to(here), part) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -107,6 +149,8 @@ def pytest_report_header() -> list[str]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail after a skip if skips are not allowed."""
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:  # a worker: what it skipped is told to the process that started it
+        return
     skipped = [str(report.longrepr) for report in terminal.stats.get("skipped", [])]
     if session.config.option.no_skips and any("GPU" not in reason for reason in skipped):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -204,3 +204,45 @@ def test_make_demo_announces_before_it_installs():
     ).stdout
     assert -1 < dry.index("-m magma_ros.wheels") < dry.index("pip install")
     assert "setting up /nowhere with" in dry
+
+
+def test_every_test_is_in_one_of_the_two_parts_that_the_suite_runs(request):
+    (conftest,) = (
+        plugin
+        for _, plugin in request.config.pluginmanager.list_name_plugin()
+        if getattr(plugin, "__file__", None) == str(ROOT / "test" / "conftest.py")
+    )
+    assert all((ROOT / "test" / path).exists() for path in conftest.ALONE)
+    for path in (ROOT / "test").rglob("test_*.py"):
+        relative = path.relative_to(ROOT / "test")
+        parts = [part for part in ("together", "alone") if reached(conftest, relative, part)]
+        assert len(parts) == 1, relative
+
+
+def reached(conftest, path: Path, part: str) -> bool:
+    """Whether pytest comes to a file, folder by folder."""
+    return all(conftest.in_part(each, part) for each in [*path.parents, path] if each != Path())
+
+
+PYTEST = """#!/bin/sh
+case "$*" in
+    *--part=together*) exit {together} ;;
+    *--part=alone*) exit {alone} ;;
+esac
+exit 99
+"""
+
+
+@pytest.mark.parametrize(
+    ("together", "alone", "whole"),
+    [(0, 0, 0), (1, 0, 1), (0, 1, 1), (2, 1, 2), (5, 0, 0), (0, 5, 0), (5, 1, 1), (5, 5, 5)],
+)
+def test_a_failure_in_either_part_fails_the_suite_and_so_does_running_nothing(
+    tmp_path, together, alone, whole
+):
+    python = tmp_path / "python"
+    python.write_text(PYTEST.format(together=together, alone=alone))
+    python.chmod(0o755)
+    suite = [str(ROOT / ".ci" / "suite"), "--no-skips"]
+    done = subprocess.run(suite, env=os.environ | {"PYTHON": str(python)}, check=False)
+    assert done.returncode == whole

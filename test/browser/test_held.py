@@ -105,7 +105,7 @@ def let_go(page, keys) -> None:
 
 
 def wait_for(condition, what) -> None:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 20.0
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.01)

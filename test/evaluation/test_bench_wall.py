@@ -251,18 +251,20 @@ def test_a_hog_that_ends_too_early_spoils_the_bench(processes_of):
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "patience", "told"),
     [
-        ("echo no such option >&2; exit 2", "exit status is 2.*it said: no such option"),
-        ("sleep 60", "it still runs.*it said: nothing"),
+        ("echo no such option >&2; exit 2", 30.0, "exit status is 2.*it said: no such option"),
+        ("sleep 60", 0.5, "it still runs.*it said: nothing"),
     ],
 )
-def test_a_hog_that_does_not_start_is_told_with_what_it_said(tmp_path, monkeypatch, script, told):
+def test_a_hog_that_does_not_start_is_told_with_what_it_said(
+    tmp_path, monkeypatch, script, patience, told
+):
     program = tmp_path / TOOL
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(hog_module, "START", 0.5)
+    monkeypatch.setattr(hog_module, "START", patience)
     fault = f"did not start all its workers .*{told}"
     with pytest.raises(HogError, match=fault), cpu_hog(longest=60.0):
         pass

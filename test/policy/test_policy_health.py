@@ -276,7 +276,8 @@ def test_beside_a_clock_that_comes_rarely_commands_go_on_evenly(rig, rate):
         rig.spin(0.005)
     assert len(rig.plans) >= 5
     gaps = np.array([later - earlier for earlier, later in pairwise(arrivals)])
-    assert np.median(gaps) < 0.03, "by the steady clock, at 50 Hz, and not with the messages"
+    # At 50 Hz by the steady clock; with the messages they would come at 20 Hz.
+    assert np.median(gaps) < 0.04
     stamps = [convert.seconds(each.header.stamp) for each in rig.twists]
     assert stamps == sorted(stamps)
     moving = [each.twist.linear.x for each in rig.twists if each.twist.linear.x != 0.0]
