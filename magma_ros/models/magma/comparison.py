@@ -25,11 +25,11 @@ from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
 from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import empty_network, fill
+from magma_ros.models.magma.words import read_words
 from magma_ros.models.network.normalisation import normalise
 from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.contract import CHOICE
 from magma_ros.policy.manifest import Manifest, read_manifest, write_manifest
-from magma_ros.policy.prompt import ActionPrompt, read_tokenizer
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.policy.stages import StageSpec
 from magma_ros.types import ACTION_DIMS, FloatArray, Observation
@@ -276,19 +276,17 @@ class _Teacher:
         shape = checkpoint.shape
         self._network: MagmaNetwork = empty_network(shape)
         fill(self._network, checkpoint)
-        self._prompt = ActionPrompt(beginnings, shape.image_start_end)
-        self._tokenizer = read_tokenizer(checkpoint.folder / "tokenizer.json", self._prompt)
+        self._words = read_words(checkpoint.folder, shape, beginnings=beginnings)
         self._camera = manifest.observation.cameras[0]
         self._tiles = choose_tiles(self._camera.width, self._camera.height, shape.vision)
-        self.actions = torch.tensor(list(ActionCodec.of(self._tokenizer).ids))
+        self.actions = torch.tensor(list(self._words.codec.ids))
 
     @torch.inference_mode()
     def answer(self, observation: Observation) -> tuple[IntArray, int]:
         """The tokens, counted from the first action token, and how many a free head had not."""
         network, count = self._network, len(ACTION_DIMS)
         image = torch.from_numpy(observation.images[self._camera.name])[None]
-        prefix = self._prompt.prefix(self._tokenizer)
-        suffix = self._prompt.suffix(self._tokenizer, observation.instruction)
+        prefix, suffix = self._words.prefix(), self._words.suffix(observation.instruction)
         tiles = pixels_of(image, network.shape, *self._tiles)
         ids = (torch.tensor([part]) for part in (prefix, suffix))
         hidden, past = network.think(network.prompt(tiles, *ids), network.layers)

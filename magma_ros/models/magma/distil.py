@@ -24,7 +24,6 @@ from torch.nn import functional
 
 from magma_ros.models.magma.exits import ExitHead, Exits
 from magma_ros.models.magma.frames import Frame, draw_frames
-from magma_ros.models.magma.imitation import action_rows
 from magma_ros.models.magma.network import MagmaNetwork
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tower import pixels_of
@@ -178,7 +177,7 @@ def distil(
     if not (held_out and learned):
         raise MagmaError("frames of two episodes are needed at least; make more demonstrations")
     model = network.language_model
-    rows = torch.tensor(action_rows(words), device=model.lm_head.weight.device)
+    rows = torch.tensor(words.answers, device=model.lm_head.weight.device)
     exits = Exits.fresh(
         plan.depths,
         model.model.norm.weight,
@@ -197,9 +196,8 @@ def _prepare(
 ) -> Iterator[_Prepared]:
     """Batches of frames, each with prompts of one length."""
     device = network.language_model.lm_head.weight.device
-    prompt, tokenizer = words.prompt, words.tokenizer
-    prefix = torch.tensor([prompt.prefix(tokenizer)], device=device)
-    suffixes = [prompt.suffix(tokenizer, frame.instruction) for frame in frames]
+    prefix = torch.tensor([words.prefix()], device=device)
+    suffixes = [words.suffix(frame.instruction) for frame in frames]
 
     def length(index: int) -> int:
         return len(suffixes[index])

@@ -40,14 +40,13 @@ class Prompts:
     @classmethod
     def of(cls, instructions: Sequence[str], words: Words) -> Prompts:
         """The prompts of these instructions."""
-        prompt, tokenizer = words.prompt, words.tokenizer
-        known = {text: prompt.suffix(tokenizer, text) for text in dict.fromkeys(instructions)}
+        known = {text: words.suffix(text) for text in dict.fromkeys(instructions)}
         longest = max(len(suffix) for suffix in known.values())
         suffixes = np.zeros((len(instructions), longest), np.int64)
         lengths = np.array([len(known[text]) for text in instructions])
         for row, text in zip(suffixes, instructions, strict=True):
             row[: len(known[text])] = known[text]
-        return cls(np.array(prompt.prefix(tokenizer)), suffixes, lengths)
+        return cls(np.array(words.prefix()), suffixes, lengths)
 
     @property
     def used(self) -> set[int]:

@@ -36,8 +36,8 @@ from magma_ros.models.magma.layout import EMBEDDING, FINAL_NORM, HEAD
 from magma_ros.models.magma.operations import ACTION_TOKENS, layer_flops, pass_flops
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
+from magma_ros.models.magma.words import TOKENIZER, read_words
 from magma_ros.policy.action_statistics import ActionStatistics, find_statistics
-from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.contract import (
     ActionContract,
     CameraContract,
@@ -46,14 +46,12 @@ from magma_ros.policy.contract import (
 )
 from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_manifest
-from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt, read_tokenizer
 from magma_ros.policy.stages import BundleFile, DecodingContract, GraphSpec, StageSpec
 from magma_ros.types import ACTION_DIMS
 
 PASSES = ACTION_TOKENS
 """Passes whose cost a decoding stage declares: the most, until a comparison finds the mean."""
 
-TOKENIZER = "tokenizer.json"
 CARD = "MODEL_CARD.md"
 
 Tell = Callable[[str], object]
@@ -78,7 +76,8 @@ def import_checkpoint(
 
     Raises:
         MagmaError: There is not enough room, a weight does not fit the precision, the exits are
-            none of the checkpoint's, the tokenizer lacks a token, or the statistics are unknown.
+            none of the checkpoint's, the tokenizer or the chat template is another one's, or the
+            statistics are unknown.
     """
     shape, stored = checkpoint.shape, checkpoint.stored[EMBEDDING]
     table_itemsize = stored.bytes // math.prod(stored.size)
@@ -98,15 +97,13 @@ class _Import:
         self.checkpoint, self.folder, self.target, self.tell = checkpoint, folder, target, tell
         shape, self.compute = checkpoint.shape, target.numbers.compute
         self.statistics, self.step_period = _statistics(checkpoint.folder, target)
-        prompt = ActionPrompt(target.beginnings, shape.image_start_end)
-        tokenizer = read_tokenizer(checkpoint.folder / TOKENIZER, prompt)
-        self.suffix, self.prefix = prompt.after_image, prompt.prefix(tokenizer)
+        words = read_words(checkpoint.folder, shape, beginnings=target.beginnings)
+        self.suffix, self.prefix = words.prompt.after_image, words.prefix()
         # Around a word of one token: without any, the space before it would be a token of its own.
-        ending = prompt.suffix(tokenizer, "a")
+        ending = words.suffix("a")
         self.words_length = len(ending) - 1 + target.instruction_tokens
-        actions = ActionCodec.of(tokenizer).ids
-        self.head_rows = torch.tensor([*actions, tokenizer.token_to_id(END_OF_TURN)])
-        self.draft_rows = torch.tensor([*actions, ending[-1]])
+        self.head_rows = torch.tensor(words.answers)
+        self.draft_rows = torch.tensor([*words.codec.ids, ending[-1]])
         self.camera = CameraContract(name=target.camera, height=target.height, width=target.width)
         self.words = spec(WORDS, self.compute, 1, self.words_length, shape.text.width)
         tiles = choose_tiles(target.width, target.height, shape.vision)

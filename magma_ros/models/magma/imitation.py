@@ -40,7 +40,7 @@ class Vocabulary:
     """
 
     def __init__(self, used: set[int], words: Words, size: int) -> None:
-        answers = action_rows(words)
+        answers = words.answers
         self.codec: ActionCodec = words.codec
         self.ids = np.array(sorted(used | {*answers}))
         self.size = size
@@ -219,11 +219,6 @@ class Imitation(nn.Module):
         states = (answer.middle, answer.states[:, 0])
         found = [ask(state).float() for ask, state in zip(self.aids.positions, states, strict=True)]
         return torch.stack([functional.l1_loss(one, wanted) for one in found]).mean()
-
-
-def action_rows(words: Words) -> tuple[int, ...]:
-    """Ids of the tokens that may be an answer: those of actions, and the end of the turn."""
-    return (*words.codec.ids, words.end_of_turn)
 
 
 def decoded(rows: Tensor) -> Tensor:

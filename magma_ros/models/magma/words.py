@@ -47,6 +47,19 @@ class Words:
     codec: ActionCodec
     end_of_turn: int
 
+    @property
+    def answers(self) -> list[int]:
+        """What an exit has rows for: the tokens of actions, then the end of the turn."""
+        return [*self.codec.ids, self.end_of_turn]
+
+    def prefix(self) -> list[int]:
+        """The tokens before the image."""
+        return self.prompt.prefix(self.tokenizer)
+
+    def suffix(self, instruction: str) -> list[int]:
+        """The tokens after the image."""
+        return self.prompt.suffix(self.tokenizer, instruction)
+
 
 def read_words(folder: Path, shape: MagmaShape, *, beginnings: int = 2) -> Words:
     """Read the tokenizer in a checkpoint's folder, and check it against the configuration.

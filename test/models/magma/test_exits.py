@@ -16,7 +16,6 @@ from magma_ros.models.data.shards import DataError
 from magma_ros.models.magma.distil import Distillation, distil
 from magma_ros.models.magma.exits import EXITS, Exits
 from magma_ros.models.magma.frames import Frame, draw_frames
-from magma_ros.models.magma.imitation import action_rows
 from magma_ros.models.magma.layout import CheckpointLayoutError, MagmaShape, TextShape, VisionShape
 from magma_ros.models.magma.network import MagmaNetwork
 from magma_ros.models.magma.synthetic import write_checkpoint
@@ -28,7 +27,7 @@ SHAPE = MagmaShape(
     text=TextShape(width=24, layers=3, heads=2, kv_heads=1, head_width=12, hidden=32),
 )
 WORDS = fresh_words()
-ROWS = torch.tensor(action_rows(WORDS))
+ROWS = torch.tensor(WORDS.answers)
 PLAN = Distillation(depths=(1, 2), rank=8, steps=150, batch=16, learning_rate=2e-2)
 
 

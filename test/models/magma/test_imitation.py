@@ -9,10 +9,8 @@ import pytest
 import torch
 import yaml
 
-from magma_ros.models.magma.driving import MagmaDriver
 from magma_ros.models.magma.examples import read_demonstrations
-from magma_ros.models.magma.imitation import action_rows, decoded
-from magma_ros.models.magma.network import MagmaNetwork
+from magma_ros.models.magma.imitation import decoded
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.recipe import RestConfig, read_recipe
 from magma_ros.models.magma.training import (
@@ -25,7 +23,6 @@ from magma_ros.models.magma.weights import empty_network, fill
 from magma_ros.models.magma.words import read_words
 from magma_ros.models.training.config import ConfigError
 from magma_ros.policy.action_statistics import ALL_BUT_GRIPPER, find_statistics
-from magma_ros.sim.simulation import Simulation
 from magma_ros.types import MagmaError
 
 WORDS = fresh_words()
@@ -128,7 +125,7 @@ def test_training_goes_on_where_it_stopped_and_writes_what_it_trained(recipe_fil
         torch.testing.assert_close(read, trained, atol=2e-3, rtol=2e-3)  # stored in fp16
         hidden, _ = network.think(read, network.layers)
         short, _ = whole.average.network.think(trained, network.layers)
-        rows = torch.tensor(action_rows(WORDS))
+        rows = torch.tensor(WORDS.answers)
         wanted = whole.average.network.logits(short, vocabulary.rows)
         torch.testing.assert_close(network.logits(hidden, rows), wanted, atol=1e-2, rtol=1e-2)
     statistics = find_statistics("tiny", folder)
@@ -173,20 +170,6 @@ def test_rows_of_actions_decode_to_the_middle_of_their_bins():
     values = np.linspace(-1.0, 1.0, 997)
     found = decoded(torch.from_numpy(CODEC.encode(values)) - CODEC.ids.start).numpy()
     assert np.abs(found - values).max() <= 1 / 255 + 1e-6
-
-
-def test_the_network_drives_the_simulated_arm(trainer):
-    recipe = trainer.recipe
-    network = MagmaNetwork(recipe.shape).eval()
-    q01, q99 = (np.array(values) for values in (trainer.statistics.q01, trainer.statistics.q99))
-    simulation = Simulation("reach", seed=2_000_000)
-    try:
-        action = MagmaDriver(network, WORDS, q01, q99).plan(simulation)
-    finally:
-        simulation.close()
-    assert action.shape == (1, 7)
-    assert np.isfinite(action).all()
-    assert 0.0 <= action[0, 6] <= 1.0
 
 
 def test_a_recipe_with_an_unknown_field_is_refused_by_name(recipe_file, tmp_path):

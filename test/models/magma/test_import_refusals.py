@@ -38,6 +38,14 @@ def without_a_placeholder(folder: Path) -> None:
     change(folder / "config.json", image_token_index=None)
 
 
+def with_another_chat(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", chat_template="{{ messages[0].content }}")
+
+
+def with_another_placeholder(folder: Path) -> None:
+    change(folder / "config.json", image_token_index=128_256)
+
+
 def with_damaged_statistics(folder: Path) -> None:
     (folder / "dataset_statistics.json").write_text('{"bridge": {"q01": []}}')
 
@@ -57,6 +65,8 @@ def change(path: Path, **fields: object) -> None:
         (without_special_tokens, "has no special token"),
         (of_another_architecture, "of the kind 'llava'"),
         (without_a_placeholder, "neither image_token_index nor image_token_id"),
+        (with_another_chat, "the chat template of"),
+        (with_another_placeholder, "gives <image> the id 128257, but the configuration says"),
         (with_damaged_statistics, "dataset_statistics.json: bridge.q01"),
     ],
 )
