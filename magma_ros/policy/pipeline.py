@@ -4,7 +4,8 @@
 
 All shapes are static, so every tensor is allocated once, when the policy loads: each graph input
 and output is bound to its ``OrtValue`` for good, and a stage reads where an earlier one wrote.
-Nothing is allocated or copied between stages, but for what a graph that decodes hands on to nobody.
+Nothing is allocated or copied between stages, but for what a graph that decodes hands on to nobody,
+and for what one on a GPU reads from the CPU's memory.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from magma_ros.policy.contract import (
 )
 from magma_ros.policy.decoding import TokenLoop
 from magma_ros.policy.manifest import Manifest
-from magma_ros.policy.stages import DecodingContract, GraphSpec, StageSpec
+from magma_ros.policy.stages import DecodingContract, GraphSpec, StageSpec, graphs
 from magma_ros.types import FloatArray, MagmaError
 
-ON_CPU = (*EXIT_OUTPUTS, TRACE_OUTPUT, CHOICE, ANSWER_POSITIONS)
-"""Tensors that are written or read here, whatever runs the graphs."""
+ON_CPU = (*EXIT_OUTPUTS, TRACE_OUTPUT, CHOICE)
+"""Tensors that are read here, whatever runs the graphs."""
 
 BFLOAT16 = 16
 """The number of bfloat16, which NumPy lacks, among ONNX's element types."""
@@ -59,17 +60,23 @@ class Pipeline:
     """
 
     def __init__(self, manifest: Manifest, sessions: Sessions) -> None:
-        self._tensors = _allocate(manifest, sessions)
+        memory = execution.memory_of(
+            [sessions[g.file] for g in graphs(manifest.stages, manifest.decoding) if not g.host]
+        )
+        self._tensors = _allocate(manifest, memory)
         self._stages: list[_Graph | TokenLoop] = []
         decoder = None
         if manifest.decoding is not None:
-            decoder = _Decoder(manifest.decoding, sessions, self._tensors)
+            decoder = _Decoder(manifest.decoding, sessions, self._tensors, memory)
         for stage in manifest.stages:
             if decoder is not None and stage.kind == "decode":
                 self._stages.append(decoder.loop(stage))
                 continue
-            session = sessions[stage.file]
-            self._stages.append(_Graph(stage, session, _bind(session, stage, self._tensors)))
+            inputs, outputs = (
+                {tensor.name: self._tensors[tensor.name] for tensor in tensors}
+                for tensors in (stage.inputs, stage.outputs)
+            )
+            self._stages.append(_Graph(stage, sessions[stage.file], inputs, outputs))
             if decoder is not None and stage.kind == "think":
                 decoder.extend(stage)
         self.serial = 0
@@ -116,15 +123,33 @@ class Pipeline:
 
 
 class _Graph:
-    """A graph bound to its tensors; calling it runs it."""
+    """A graph bound to its tensors; calling it runs it.
+
+    Args:
+        spec: Its description.
+        session: The open graph.
+        inputs: What it reads, by the names of its inputs.
+        outputs: What it writes. Others of its outputs are dropped after each run.
+    """
 
     def __init__(
-        self, spec: GraphSpec, session: ort.InferenceSession, binding: ort.IOBinding
+        self, spec: GraphSpec, session: ort.InferenceSession, inputs: Values, outputs: Values
     ) -> None:
-        self._name, self._session, self._binding = spec.name, session, binding
+        self._name, self._session, self._binding = spec.name, session, session.io_binding()
+        for name, value in inputs.items():
+            self._binding.bind_ortvalue_input(name, value)
+        for name, value in outputs.items():
+            self._binding.bind_ortvalue_output(name, value)
+        # What lies in the CPU's memory is copied to a GPU when it is bound, and not when it is run.
+        on_gpu = session.get_providers()[0] in execution.ON_GPU
+        self._copied = {
+            name: value for name, value in inputs.items() if on_gpu and value.device_name() == "cpu"
+        }
 
     def __call__(self) -> None:
         try:
+            for name, value in self._copied.items():
+                self._binding.bind_ortvalue_input(name, value)
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # ONNX Runtime's errors share no base class
             reason = " ".join(str(error).split())
@@ -134,41 +159,36 @@ class _Graph:
 class _Decoder:
     """What decodes: the draft, and the thinks so far, bound to what they read while decoding."""
 
-    def __init__(self, contract: DecodingContract, sessions: Sessions, tensors: Values) -> None:
+    def __init__(
+        self, contract: DecodingContract, sessions: Sessions, tensors: Values, memory: str
+    ) -> None:
         self._contract, self._sessions, self._tensors = contract, sessions, tensors
-        self._memory = execution.memory_of(list(sessions.values()))
-        draft, session = contract.draft, sessions[contract.draft.file]
+        self._memory = memory
+        draft = contract.draft
         self._state = self._new(draft.outputs[0])
-        binding = session.io_binding()
-        binding.bind_ortvalue_input(CHOICE, tensors[CHOICE])
-        binding.bind_ortvalue_output(draft.outputs[0].name, self._state)
-        self._graphs = [_Graph(draft, session, binding)]
+        inputs, outputs = {CHOICE: tensors[CHOICE]}, {draft.outputs[0].name: self._state}
+        self._graphs = [_Graph(draft, sessions[draft.file], inputs, outputs)]
 
     def extend(self, think: StageSpec) -> None:
         """Append a think."""
-        session = self._sessions[think.file]
         state, positions, past = think.inputs
         made, memory = think.outputs
         after = self._new(self._contract.output(think))
-        binding = session.io_binding()
-        binding.bind_ortvalue_input(state.name, self._state)
-        binding.bind_ortvalue_input(positions.name, self._tensors[ANSWER_POSITIONS])
-        binding.bind_ortvalue_input(past.name, self._tensors[memory.name])
-        # The longer memory is no output of the binding, so it is dropped after the run.
-        binding.bind_ortvalue_output(made.name, after)
-        self._graphs.append(_Graph(think, session, binding))
+        inputs = {
+            state.name: self._state,
+            positions.name: self._tensors[ANSWER_POSITIONS],
+            past.name: self._tensors[memory.name],
+        }
+        # The longer memory is no output of the binding.
+        self._graphs.append(_Graph(think, self._sessions[think.file], inputs, {made.name: after}))
         self._state = after
 
     def loop(self, stage: StageSpec) -> TokenLoop:
         """The passes of a decoding stage through the thinks so far."""
-        session = self._sessions[stage.file]
-        binding = session.io_binding()
-        for tensor in stage.inputs:
-            binding.bind_ortvalue_input(tensor.name, self._state)
-        for tensor in stage.outputs:
-            binding.bind_ortvalue_output(tensor.name, self._tensors[tensor.name])
-        graphs = [*self._graphs, _Graph(stage, session, binding)]
-        return TokenLoop(graphs, self._tensors[CHOICE])
+        inputs = {tensor.name: self._state for tensor in stage.inputs}
+        outputs = {tensor.name: self._tensors[tensor.name] for tensor in stage.outputs}
+        head = _Graph(stage, self._sessions[stage.file], inputs, outputs)
+        return TokenLoop([*self._graphs, head], self._tensors[CHOICE])
 
     def _new(self, tensor: TensorSpec) -> ort.OrtValue:
         return _value(tensor, self._memory)
@@ -180,11 +200,8 @@ def given_tensors(manifest: Manifest) -> tuple[TensorSpec, ...]:
     return given if manifest.decoding is None else (*given, manifest.decoding.positions)
 
 
-def _allocate(manifest: Manifest, sessions: Sessions) -> dict[str, ort.OrtValue]:
+def _allocate(manifest: Manifest, memory: str) -> dict[str, ort.OrtValue]:
     """A tensor for everything that is given or made outside the decoding."""
-    memory = execution.memory_of(
-        [sessions[stage.file] for stage in manifest.stages if not stage.host]
-    )
     on_cpu = {
         *ON_CPU,
         *(
@@ -217,12 +234,3 @@ def _tensors(manifest: Manifest) -> Iterator[TensorSpec]:
     yield from given_tensors(manifest)
     for stage in manifest.stages:
         yield from stage.outputs
-
-
-def _bind(session: ort.InferenceSession, stage: StageSpec, tensors: Values) -> ort.IOBinding:
-    binding = session.io_binding()
-    for tensor in stage.inputs:
-        binding.bind_ortvalue_input(tensor.name, tensors[tensor.name])
-    for tensor in stage.outputs:
-        binding.bind_ortvalue_output(tensor.name, tensors[tensor.name])
-    return binding

@@ -160,6 +160,18 @@ def gpus() -> int:
     return count
 
 
+def gpu_memory() -> int:
+    """Bytes of memory of the first NVIDIA GPU; 0 if the driver finds none."""
+    if not gpus():
+        return 0
+    driver = ctypes.CDLL(_DRIVER)
+    device, size = ctypes.c_int(0), ctypes.c_size_t(0)
+    error = driver.cuDeviceGet(ctypes.byref(device), 0) or driver.cuDeviceTotalMem_v2(
+        ctypes.byref(size), device
+    )
+    return 0 if error else size.value
+
+
 def _driver_problem() -> str:
     count, problem = _ask_driver()
     return "" if count else problem
