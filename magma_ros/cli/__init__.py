@@ -33,6 +33,7 @@ from magma_ros.cli.importing import import_
 from magma_ros.cli.learning_bench import corrections, marks
 from magma_ros.cli.machine import doctor
 from magma_ros.cli.magma import plan
+from magma_ros.cli.magma8b_bench import magma8b
 from magma_ros.cli.marking import mark, trace
 from magma_ros.cli.operator import console
 from magma_ros.cli.run import demo, launch
@@ -43,6 +44,7 @@ from magma_ros.types import MagmaError
 bench_app.command(marks)
 bench_app.command(corrections)
 bench_app.command(stages)
+bench_app.command(magma8b)
 
 app = App(
     name="magma",

@@ -21,7 +21,7 @@ def stages(
     threads: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=128))] = 2,
     steps: Annotated[int, Parameter(validator=validators.Number(gte=2))] = 200,
     deadline: float | None = None,
-    numbers: Literal["float32", "float16", "int8"] = "float32",
+    numbers: Literal["float32", "float16", "bfloat16", "int8"] = "float32",
     gate: str = "adaptive",
     json_file: JsonFile = None,
 ) -> int:

@@ -4,14 +4,18 @@
 
 import json
 
-import onnx  # noqa: F401 (the ceilings are measured with it)
+import numpy as np
+import onnx
 import pytest
+from onnx.numpy_helper import to_array
+from onnxruntime import OrtValue
 
 from magma_ros.cli import main
+from magma_ros.evaluation.bench import ceilings
 from magma_ros.evaluation.bench.ceilings import Ceilings, measure_ceilings
 from magma_ros.evaluation.bench.stages import Spread, stages_table, time_stages
 from magma_ros.gate.gates import make_gate
-from magma_ros.policy.providers import CPU
+from magma_ros.policy.providers import CPU, CUDA
 from magma_ros.types import MagmaError
 
 ROOF = Ceilings(CPU, "float32", flops=1e9, bandwidth=1e8)
@@ -40,6 +44,24 @@ def test_ceilings_are_rates_that_a_computer_can_have(numbers):
     assert 1e7 < found.bandwidth < 1e14
 
 
+def test_products_of_bfloat16_are_refused_of_a_cpu():
+    with pytest.raises(MagmaError, match=f"bfloat16 only with {CUDA}; measure in float32"):
+        measure_ceilings((CPU,), 1, numbers="bfloat16")
+
+
+def test_a_product_of_bfloat16_is_a_sound_graph_that_takes_what_it_is_bound_to(tmp_path):
+    path = tmp_path / "product.onnx"
+    ceilings._write_product(path, "bfloat16", 64)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    (weights,) = model.graph.initializer
+    assert np.abs(to_array(weights).astype(np.float32)).mean() == pytest.approx(0.8, abs=0.1)
+    ones = ceilings._as(np.ones((2, 64), np.float32), "bfloat16")
+    value = OrtValue.ortvalue_from_shape_and_type([2, 64], ceilings._KINDS["bfloat16"], "cpu")
+    value.update_inplace(ones)
+    assert value.data_type() == "tensor(bfloat16)"
+
+
 def test_every_stage_is_timed_and_so_is_the_whole_step(tiny_bundle):
     bench = timed(tiny_bundle, steps=20)
     assert [stage.name for stage in bench.stages] == [
@@ -53,10 +75,10 @@ def test_every_stage_is_timed_and_so_is_the_whole_step(tiny_bundle):
 
 
 def test_the_gate_is_late_where_nothing_fits_and_goes_deep_where_all_does(tiny_bundle):
-    assert timed(tiny_bundle, steps=5, deadline=60.0).gated.depth == 3.0
-    rushed = timed(tiny_bundle, steps=5, deadline=1e-9).gated
-    assert rushed.late == 5
-    assert rushed.depth == 0.0
+    (calm,) = timed(tiny_bundle, steps=5, deadline=60.0).gated
+    assert (calm.depth, calm.late, calm.late_in_full) == (3.0, 0, 0)
+    (rushed,) = timed(tiny_bundle, steps=5, deadline=1e-9).gated
+    assert (rushed.depth, rushed.late, rushed.late_in_full) == (0.0, 5, 5)
 
 
 def test_spread_is_median_and_99th_percentile():

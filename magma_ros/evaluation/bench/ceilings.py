@@ -17,16 +17,28 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 
 from magma_ros.policy import providers as execution
 from magma_ros.policy.bundle import session_options
+from magma_ros.policy.pipeline import BFLOAT16
 from magma_ros.timing import race
+from magma_ros.types import MagmaError
 
-Numbers = Literal["float32", "float16", "int8"]
+Numbers = Literal["float32", "float16", "bfloat16", "int8"]
+
+ITEM_BYTES: dict[Numbers, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
 
 ROWS = 512
 """Rows of the product that measures arithmetic; a prompt of Magma has 313."""
+
+WIDTH, GPU_WIDTH = 4096, 8192
+"""Rows and columns of the weights on a CPU and a GPU: 64 MB in float32 and 128 MB in 16 bits, more
+than their caches hold."""
+
+_KINDS: dict[Numbers, int] = {"float32": 1, "float16": 10, "bfloat16": BFLOAT16, "int8": 1}
+"""ONNX's numbers of the types of what comes in and goes out."""
 
 RUNS = 20
 """Timed runs of each product, of which the fastest quarter counts."""
@@ -54,28 +66,45 @@ class Ceilings:
 
 
 def measure_ceilings(
-    providers: Sequence[str], threads: int, *, numbers: Numbers = "float32", width: int = 4096
+    providers: Sequence[str],
+    threads: int,
+    *,
+    numbers: Numbers = "float32",
+    width: int | None = None,
 ) -> Ceilings:
     """Measure them; needs the package onnx.
 
     Args:
         providers: As of a policy, best first.
         threads: As of a policy.
-        numbers: Type of the products: float32; float16 where a GPU computes in it; or int8, by
-            which rows are quantised as they come, as in ONNX Runtime's dynamic quantisation.
-        width: Columns and rows of the weights: 64 MB by default in float32, more than most caches.
+        numbers: Type of the products: float32; float16 or bfloat16 where a GPU computes in it; or
+            int8, by which rows are quantised as they come, as in ONNX Runtime's dynamic
+            quantisation.
+        width: Columns and rows of the weights; by default more than caches hold.
+
+    Raises:
+        MagmaError: The provider has no such product; a CPU has none of bfloat16.
     """
     usable = execution.choose(providers)
+    on_gpu = usable[0] in execution.ON_GPU
+    if numbers == "bfloat16" and not on_gpu:
+        raise MagmaError(
+            f"ONNX Runtime multiplies in bfloat16 only with {execution.CUDA}; measure in float32"
+        )
+    width = width or (GPU_WIDTH if on_gpu else WIDTH)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "product.onnx"
         _write_product(path, numbers, width)
         options = session_options(threads)
-        session = ort.InferenceSession(
-            path, options, providers=execution.with_options(usable, [numbers, str(width)])
-        )
+        listed = execution.with_options(usable, [numbers, str(width)])
+        try:
+            session = ort.InferenceSession(path, options, providers=listed)
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            reason = " ".join(str(error).split())
+            raise MagmaError(f"{usable[0]} runs no product in {numbers}: {reason}") from error
         contenders = {str(rows): _bound(session, numbers, rows, width) for rows in (ROWS, 1)}
         times = race(contenders, RUNS)
-    size = width * width * np.dtype(numbers).itemsize
+    size = width * width * ITEM_BYTES[numbers]
     return Ceilings(
         session.get_providers()[0],
         numbers,
@@ -90,7 +119,7 @@ def _write_product(path: Path, numbers: Numbers, width: int) -> None:
 
     draw = np.random.default_rng(0)
     if numbers == "int8":
-        weights = draw.integers(-127, 128, (width, width), np.int8)
+        weights = numpy_helper.from_array(draw.integers(-127, 128, (width, width), np.int8), "w")
         nodes = [
             helper.make_node("DynamicQuantizeLinear", ["x"], ["rows", "scale", "zero"]),
             helper.make_node("MatMulInteger", ["rows", "w", "zero"], ["sums"]),
@@ -98,19 +127,22 @@ def _write_product(path: Path, numbers: Numbers, width: int) -> None:
             helper.make_node("Mul", ["real", "scale"], ["y"]),
         ]
     else:
-        weights = draw.standard_normal((width, width), np.float32).astype(numbers)
+        drawn = _as(draw.standard_normal((width, width), np.float32), numbers)
+        shape = width, width
+        weights = helper.make_tensor("w", _KINDS[numbers], shape, drawn.tobytes(), raw=True)
         nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(_given(numbers)))
+    kind = _KINDS[numbers]
     ends = [helper.make_tensor_value_info(name, kind, ["n", width]) for name in ("x", "y")]
-    initial = [numpy_helper.from_array(weights, "w")]
-    graph = helper.make_graph(nodes, "product", ends[:1], ends[1:], initial)
+    graph = helper.make_graph(nodes, "product", ends[:1], ends[1:], [weights])
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
 
 
-def _given(numbers: Numbers) -> str:
-    """The type of what comes in and goes out."""
-    return "float32" if numbers == "int8" else numbers
+def _as(values: npt.NDArray[np.float32], numbers: Numbers) -> npt.NDArray[np.generic]:
+    """What comes in and goes out: in bfloat16 as the upper halves of float32, NumPy lacks it."""
+    if numbers == "bfloat16":
+        return (values.view(np.uint32) >> 16).astype(np.uint16)
+    return values.astype("float32" if numbers == "int8" else numbers)
 
 
 def _bound(
@@ -118,10 +150,10 @@ def _bound(
 ) -> Callable[[], None]:
     memory = execution.memory_of([session])
     given, result = (
-        ort.OrtValue.ortvalue_from_shape_and_type([rows, width], np.dtype(_given(numbers)), memory)
+        ort.OrtValue.ortvalue_from_shape_and_type([rows, width], _KINDS[numbers], memory)
         for _ in range(2)
     )
-    given.update_inplace(np.ones((rows, width), _given(numbers)))
+    given.update_inplace(_as(np.ones((rows, width), np.float32), numbers))
     binding = session.io_binding()
     binding.bind_ortvalue_input("x", given)
     binding.bind_ortvalue_output("y", result)

@@ -9,7 +9,7 @@ same computer, whichever is longer.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,26 @@ from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.machine import processor_name
-from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.policy.runtime import Inference, StagedPolicy
 from magma_ros.types import Budget, MagmaError, MonotonicClock
 
-FORMAT = "magma-stages-bench/1"
+FORMAT = "magma-stages-bench/2"
 """Mark of the JSON."""
 
 GATED_SHARE = 0.6
 """Deadline of the gated steps, as a share of the median of full depth."""
+
+Begin = Callable[[], Inference]
+"""Begins an inference."""
+
+Watch = Callable[[range, str], Iterable[int]]
+"""Shows how far the steps of a measurement are; gives what it is given."""
+
+
+def unwatched(steps: range, task: str) -> Iterable[int]:
+    """Shows nothing."""
+    del task
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class StageTime:
         weight_bytes: Bytes of weights that it reads.
         time: How long it took.
         floor: The least that is possible at the measured rates [s].
+        passes: Passes that it made on average, which the others are of; 1 unless it decodes.
     """
 
     name: str
@@ -68,6 +81,7 @@ class StageTime:
     weight_bytes: int
     time: Spread
     floor: float
+    passes: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +91,14 @@ class Gated:
     Attributes:
         deadline: Time from the observation to the action [s].
         late: How many came later.
-        depth: Mean depth of those that came.
+        late_in_full: How many of the steps at full depth did.
+        depth: Mean depth.
         step: How long they took.
     """
 
     deadline: float
     late: int
+    late_in_full: int
     depth: float
     step: Spread
 
@@ -100,7 +116,7 @@ class StagesBench:
         ceilings: What the computer reaches at best.
         stages: In order.
         step: From the observation to the deepest exit.
-        gated: The same with the gate on top.
+        gated: The same with the gate on top, for each deadline.
     """
 
     bundle: str
@@ -111,7 +127,7 @@ class StagesBench:
     ceilings: Ceilings
     stages: tuple[StageTime, ...]
     step: Spread
-    gated: Gated
+    gated: tuple[Gated, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -151,31 +167,76 @@ def time_stages(
     ceilings = ceilings or measure_ceilings(providers, threads, numbers=numbers)
     policy = StagedPolicy.load(folder, providers=providers, threads=threads)
     policy.warm_up()
-    times = np.array([_stage_times(policy) for _ in range(steps)])
-    specs = policy.manifest.stages
-    stages = tuple(
-        StageTime(
-            spec.name,
-            spec.flops,
-            spec.weight_bytes,
-            Spread.of(times[:, index]),
-            ceilings.floor(spec.flops, spec.weight_bytes),
-        )
-        for index, spec in enumerate(specs)
-    )
+
+    def deadlines(full_depth: Spread) -> tuple[float, ...]:
+        return (deadline or GATED_SHARE * full_depth.p50,)
+
+    return time_policy(policy, gate, ceilings, deadlines, threads=threads, steps=steps)
+
+
+def time_policy(
+    policy: StagedPolicy,
+    gate: Gate,
+    ceilings: Ceilings,
+    deadlines: Callable[[Spread], Sequence[float]],
+    *,
+    threads: int,
+    steps: int,
+    begin: Begin | None = None,
+    watch: Watch = unwatched,
+) -> StagesBench:
+    """Time a policy that is loaded and warm.
+
+    Args:
+        policy: The policy.
+        gate: Decides how deep to think in the gated steps.
+        ceilings: Of the computer.
+        deadlines: Those of the gated steps [s], given how long full depth takes.
+        threads: Of the policy.
+        steps: Control steps at full depth, and as many for each deadline.
+        begin: Begins a step; by default on a blank observation, with as many passes as decoding
+            takes at most.
+        watch: Shows how far it is.
+
+    Raises:
+        MagmaError: The policy fails.
+    """
+    begin = begin or policy.rehearse
+    timed = [_stage_times(policy, begin) for _ in watch(range(steps), "full depth")]
+    times = np.array([durations for durations, _ in timed])
+    passes = np.mean([made for _, made in timed], axis=0)
+    stages = tuple(_stages(policy, ceilings, times, passes))
     whole = Spread.of(times.sum(axis=1))
-    gated = _gated(policy, gate, steps, deadline or GATED_SHARE * whole.p50)
+    gated = tuple(
+        _gated(policy, gate, begin, deadline, full_depth=times.sum(axis=1), watch=watch)
+        for deadline in deadlines(whole)
+    )
+    manifest = policy.manifest
     return StagesBench(
-        policy.manifest.name,
+        manifest.name,
         processor_name(),
         threads,
-        policy.manifest.exits,
+        manifest.exits,
         steps,
         ceilings,
         stages,
         whole,
         gated,
     )
+
+
+def _stages(
+    policy: StagedPolicy,
+    ceilings: Ceilings,
+    times: npt.NDArray[np.floating],
+    passes: npt.NDArray[np.floating],
+) -> Iterator[StageTime]:
+    """The stages with what they took (steps, stages), and their costs in the passes made."""
+    for spec, durations, made in zip(policy.manifest.stages, times.T, passes.tolist(), strict=True):
+        share = made / spec.passes
+        flops, weight_bytes = round(share * spec.flops), round(share * spec.weight_bytes)
+        floor = ceilings.floor(flops, weight_bytes)
+        yield StageTime(spec.name, flops, weight_bytes, Spread.of(durations), floor, made)
 
 
 def stages_table(bench: StagesBench) -> Grid:
@@ -186,17 +247,23 @@ def stages_table(bench: StagesBench) -> Grid:
     rows.append(
         _row("whole step", flops, sum(s.weight_bytes for s in bench.stages), bench.step, floor)
     )
-    gated, best = bench.gated, bench.ceilings
-    name = f"gated, due in {1e3 * gated.deadline:.1f} ms"
-    rows.append((name, "", "", str(gated.step), "", ""))
+    rows += [
+        (f"gated, due in {1e3 * gated.deadline:.1f} ms", "", "", str(gated.step), "", "")
+        for gated in bench.gated
+    ]
+    best = bench.ceilings
+    late = " ".join(
+        f"Due in {1e3 * gated.deadline:.1f} ms: gated {gated.late} late, mean depth "
+        f"{gated.depth:.2f} of {bench.exits}; full depth {gated.late_in_full} late."
+        for gated in bench.gated
+    )
     return Grid(
         f"Stages of {bench.bundle}",
         ("stage", "GFLOP", "weights [MB]", "p50 / p99 [ms]", "floor [ms]", "floor / p50"),
         rows,
         f"{bench.steps} steps on {best.provider}, {bench.threads} threads of {bench.processor}; "
         f"ceilings measured here in {best.numbers}: {best.flops / 1e9:.0f} GFLOP/s, "
-        f"{best.bandwidth / 1e9:.1f} GB/s. Gated: {gated.late} late, mean depth "
-        f"{gated.depth:.2f} of {bench.exits}.",
+        f"{best.bandwidth / 1e9:.1f} GB/s. {late}".rstrip(),
     )
 
 
@@ -206,27 +273,38 @@ def _row(name: str, flops: int, weight_bytes: int, time: Spread, floor: float) -
     return name, *costs, str(time), f"{1e3 * floor:.3f}", share
 
 
-def _stage_times(policy: StagedPolicy) -> list[float]:
-    """Durations of all stages of one step; the first includes taking in the observation."""
+def _stage_times(policy: StagedPolicy, begin: Begin) -> tuple[list[float], list[int]]:
+    """Durations and passes of all stages of a step; the first takes in the observation."""
     began = time.perf_counter()
-    inference = policy.rehearse()
-    durations = []
+    inference = begin()
+    durations, passes = [], []
     for _ in policy.manifest.stages:
-        inference.advance()
+        reading = inference.advance()
         now = time.perf_counter()
         durations.append(now - began)
+        passes.append(1 if reading is None else reading.passes)
         began = now
-    return durations
+    return durations, passes
 
 
-def _gated(policy: StagedPolicy, gate: Gate, steps: int, deadline: float) -> Gated:
+def _gated(
+    policy: StagedPolicy,
+    gate: Gate,
+    begin: Begin,
+    deadline: float,
+    *,
+    full_depth: npt.NDArray[np.floating],
+    watch: Watch,
+) -> Gated:
+    """Steps that are due at a deadline [s], beside those at full depth (steps,) [s]."""
     clock, latency = MonotonicClock(), LatencyModel()
     self_test(policy.rehearse, latency, clock)
     took, depths = [], []
-    for _ in range(steps):
+    for _ in watch(range(len(full_depth)), f"gated, due in {1e3 * deadline:.1f} ms"):
         began = clock.now()
-        verdict = think(policy.rehearse(), gate, latency, Budget(began + deadline), clock)
+        verdict = think(begin(), gate, latency, Budget(began + deadline), clock)
         took.append(clock.now() - began)
         depths.append(verdict.depth)
     late = sum(duration > deadline for duration in took)
-    return Gated(deadline, late, float(np.mean(depths)), Spread.of(took))
+    late_in_full = int((full_depth > deadline).sum())
+    return Gated(deadline, late, late_in_full, float(np.mean(depths)), Spread.of(took))

@@ -241,7 +241,7 @@ class GraphWriter:
 
     def _quantised(self, given: str, weight: Tensor, bits: int) -> str:
         """A product with weights in blocks that share a scale and a zero point."""
-        wide = np.ascontiguousarray(weight.to(torch.float32).T.numpy())
+        wide = weight.T.contiguous().to(torch.float32).numpy()
         config = DefaultWeightOnlyQuantConfig(block_size=BLOCK, is_symmetric=False, bits=bits)
         packed, scales, zeros = DefaultWeightOnlyQuantizer(config).qbits_block_quant(wide)
         return self.op(

@@ -1,0 +1,138 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``magma bench magma8b``: the whole network with random weights, staged, against the floor."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+from cyclopts import Parameter, validators
+
+from magma_ros.cli.common import JsonFile, complaints, console, names
+from magma_ros.doctor import require
+from magma_ros.files import make_folder, write_json
+from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from magma_ros.models.magma.bench import Bench8B, Timed, TimedPrecision
+
+
+def magma8b(
+    *,
+    width: Literal["1", "1/2", "1/4", "1/8"] | None = None,
+    precision: str = "bf16,int8,int4",
+    steps: Annotated[int, Parameter(validator=validators.Number(gte=2))] = 200,
+    rates: str = "",
+    threads: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=128))] = 2,
+    out: Path = Path("runs/magma8b"),
+    json_file: JsonFile = None,
+) -> int:
+    """Time Magma-8B's shape with random weights: each stage, the control step, the gate on top.
+
+    On a GPU (CUDA) the full shape, elsewhere an eighth of its width, which the output says. What
+    the computer reaches at best is measured as well. Bundles are made one after the other and
+    removed again.
+
+    Args:
+        width: Share of the 8B's width.
+        precision: Of bf16, fp16, int8 and int4, separated by commas; on a CPU all are computed in
+            fp32.
+        steps: Control steps with seven passes, as many with those that the tokens need, and as many
+            with the gate at each rate.
+        rates: Control rates for the gate [Hz], separated by commas; by default those near full
+            depth.
+        threads: Of the policy, on a CPU.
+        out: Where bundles are made; needs room for one at a time.
+        json_file: Also write the result there.
+    """
+    require("train")
+    from magma_ros.models.magma import bench
+    from magma_ros.models.magma.bench_report import rates_table, step_table
+    from magma_ros.policy import providers
+
+    chosen, place, sentence = bench.find_place(width)
+    wanted = _precisions(precision)
+    spec = bench.Bench8B(
+        bench.shape_of(chosen),
+        place,
+        on_gpu=place[0] in providers.ON_GPU,
+        steps=steps,
+        threads=threads,
+        rates=_rates(rates),
+    )
+    make_folder(out)
+    bench.require_resources(spec, wanted, out, providers.gpu_memory())
+    console.print(sentence, soft_wrap=True, highlight=False)
+    found: list[Timed] = []
+    with TemporaryDirectory(dir=out) as scratch:
+        for each in wanted:
+            try:
+                found.append(_measure(spec, each, Path(scratch)))
+            except MagmaError as error:  # the others may run
+                told = f"{each} does not run here: {error}"
+                complaints.print(told, soft_wrap=True, highlight=False, markup=False)
+    if found:
+        console.print(step_table(found))
+        console.print(rates_table(found))
+    if json_file is not None:
+        results = {each.precision: each.to_json() for each in found}
+        write_json(
+            {"format": bench.FORMAT, "width": chosen, "place": sentence, "precisions": results},
+            json_file,
+        )
+    return 0 if len(found) == len(wanted) else 1
+
+
+def _measure(spec: Bench8B, precision: TimedPrecision, folder: Path) -> Timed:
+    """Make a bundle, time it, show its stages, and remove it."""
+    from magma_ros.evaluation.bench.ceilings import measure_ceilings
+    from magma_ros.evaluation.bench.stages import stages_table
+    from magma_ros.models.magma.bench import make_bundle, time_bundle
+
+    with complaints.status(f"{precision}: begins") as status:
+
+        def tell(step: str) -> None:
+            status.update(f"{precision}: writing {step}")
+
+        bundle = make_bundle(spec, precision, folder, tell=tell)
+        status.update(f"{precision}: measuring what is possible")
+        numbers = spec.ceilings_in(precision)
+        ceilings = measure_ceilings(spec.providers, spec.threads, numbers=numbers)
+    try:
+        timed = time_bundle(spec, precision, bundle, ceilings, watch=_watch)
+    finally:
+        shutil.rmtree(bundle)
+    console.print(stages_table(timed.one_by_one))
+    return timed
+
+
+def _precisions(text: str) -> list[TimedPrecision]:
+    """Precisions from text like bf16,int8."""
+    from magma_ros.models.magma.bench import TimedPrecision
+
+    known = get_args(TimedPrecision)
+    given = names(text)
+    if not given or set(given) - set(known):
+        raise MagmaError(f"give precisions of {', '.join(known)}, not {text!r}")
+    return [each for each in known if each in given]
+
+
+def _watch(steps: range, task: str) -> Iterable[int]:
+    from rich.progress import track
+
+    return track(steps, task, console=complaints)
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    """Rates from text like 1,2.5 [Hz]."""
+    try:
+        rates = tuple(float(part) for part in names(text))
+    except ValueError:
+        rates = (0.0,)
+    if not all(0.0 < rate <= 1000.0 for rate in rates):
+        raise MagmaError(f"give the rates as numbers of Hz, as in 1,2,5, not {text!r}")
+    return rates
