@@ -216,7 +216,7 @@ def time_bundle(
     """
     policy = StagedPolicy.load(folder, providers=bench.providers, threads=bench.threads)
     policy.warm_up(1)
-    seen = cycle(list(noise(policy.manifest, OBSERVATIONS)))
+    seen = cycle([each.observation for each in noise(policy.manifest, OBSERVATIONS)])
 
     def due(full_depth: Spread) -> tuple[float, ...]:
         return deadlines(full_depth, bench.rates)

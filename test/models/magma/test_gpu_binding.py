@@ -52,8 +52,8 @@ def bundle(tiny_checkpoint, tmp_path_factory):
 
 
 def answers(policy):
-    for observation in noise(policy.manifest, 4):
-        inference = policy.start(observation)
+    for example in noise(policy.manifest, 4):
+        inference = policy.start(example.observation)
         while inference.upcoming:
             if (reading := inference.advance()) is not None:
                 yield reading
