@@ -97,7 +97,8 @@ def hold(held, ears, seconds=0.0) -> None:
     On a machine that is too busy the link may expire meanwhile, or the guard miss the robot's
     pose; then the arm is taken over and the key pressed anew.
     """
-    for _ in range(6):
+    end = time.monotonic() + 45.0
+    while time.monotonic() < end:
         if ears.mode != "TELEOP":
             take_over(held.page, ears)
         held.down()
