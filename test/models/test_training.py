@@ -28,7 +28,8 @@ from magma_ros.models.training.checkpoint import (
 )
 from magma_ros.models.training.rollout import TorchPolicy, success_rate
 from magma_ros.models.training.runlog import CURVES, EVERY, LOSSES, RunLog
-from magma_ros.models.training.train import AGGREGATED, Trainer, batch_rows, train
+from magma_ros.models.training.steps import batch_rows
+from magma_ros.models.training.train import AGGREGATED, Trainer, train
 from magma_ros.types import MagmaError
 
 from .conftest import recipe_dict

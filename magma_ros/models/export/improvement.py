@@ -36,7 +36,7 @@ from magma_ros.models.network.network import ThinkStage
 from magma_ros.models.training.checkpoint import TrainingState, save_checkpoint
 from magma_ros.models.training.corrections import Tuning, recipe_for, write_recipe
 from magma_ros.models.training.restore import recipe_of, restore_bundle
-from magma_ros.models.training.train import make_optimiser
+from magma_ros.models.training.steps import make_optimiser
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.sim.expert import Expert
 from magma_ros.sim.simulation import ENV_STEP, PROPRIOCEPTION, Simulation

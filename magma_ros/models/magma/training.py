@@ -14,11 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from magma_ros.files import write_json
+from magma_ros.files import make_folder, whole, write_json
 from magma_ros.models.data.augment import augment
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
@@ -34,8 +32,17 @@ from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import checkpoint_name
 from magma_ros.models.magma.words import Words
 from magma_ros.models.network.losses import Losses
+from magma_ros.models.training.checkpoint import DAMAGE
 from magma_ros.models.training.runlog import RunLog
-from magma_ros.models.training.train import LAST_RATE, batch_rows, make_optimiser
+from magma_ros.models.training.steps import (
+    LAST_RATE,
+    batch_rows,
+    descend,
+    follow,
+    make_optimiser,
+    step_seed,
+    training_progress,
+)
 from magma_ros.policy.action_statistics import OWN, ActionStatistics
 from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt
@@ -82,7 +89,7 @@ class CheckpointTrainer:
         """Take all steps that are left."""
         log = RunLog(self.run, self.step, self.recipe.optimiser.batch)
         last = self.recipe.optimiser.steps
-        with _progress() as progress:
+        with training_progress() as progress:
             bar = progress.add_task(self.recipe.name, total=last, completed=self.step, note="")
             while self.step < last:
                 losses = self.learn()
@@ -94,25 +101,18 @@ class CheckpointTrainer:
     def learn(self) -> Losses:
         """One optimiser step."""
         config, weights = self.recipe.optimiser, self.recipe.loss
-        rate = config.learning_rate * _pace(self.step, config.warm_up, config.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         sample = self.next_sample()
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
             losses = self.imitation.losses(sample, weights.sigma, weights.heat, weights.positions)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()
-        nn.utils.clip_grad_norm_(self.imitation.parameters(), config.clip)
-        self.optimiser.step()
+        rate = config.learning_rate * _pace(self.step, config.warm_up, config.steps)
+        losses = descend(self.optimiser, self.imitation.parameters(), losses, rate, config.clip)
         self.step += 1
-        factor = min(config.ema, (1 + self.step) / (10 + self.step))
-        moving = list(self.imitation.parameters())
-        get_ema_multi_avg_fn(factor)(list(self.average.parameters()), moving, self.step)
-        return Losses(losses.total.detach(), {n: t.detach() for n, t in losses.terms.items()})
+        follow(self.average, self.imitation, self.step, config.ema)
+        return losses
 
     def next_sample(self) -> Sample:
         """The batch of the coming step, varied."""
-        seed = self.recipe.seed * 1_000_003 + self.step
+        seed = step_seed(self.recipe.seed, self.step)
         learned = self._learned()
         size = self.recipe.optimiser.batch
         chosen = learned[batch_rows(self.recipe.seed, self.step, size, len(learned))]
@@ -148,9 +148,12 @@ class CheckpointTrainer:
         return moving_rows(self.data.actions, rest, self.recipe.seed)
 
     def save(self) -> None:
-        """Write the state to resume from, whole."""
-        self.run.mkdir(parents=True, exist_ok=True)
-        draft = self.run / f".{STATE}"
+        """Write the state to resume from, whole.
+
+        Raises:
+            MagmaError: It cannot be written.
+        """
+        make_folder(self.run)
         state = {
             "recipe": self.recipe.model_dump_json(),
             "step": self.step,
@@ -158,19 +161,27 @@ class CheckpointTrainer:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        torch.save(state, draft)
-        draft.replace(self.run / STATE)
+        with whole(self.run / STATE) as draft:
+            torch.save(state, draft)
 
     def _restore(self) -> None:
-        state = torch.load(self.run / STATE, weights_only=True)
-        self.step = state["step"]
-        if not self._continues(CheckpointRecipe.model_validate_json(state["recipe"])):
+        try:
+            state = torch.load(self.run / STATE, weights_only=True)
+            self.step = int(state["step"])
+            known = CheckpointRecipe.model_validate_json(state["recipe"])
+            if not self._continues(known):
+                raise MagmaError(
+                    f"{self.run} was trained with another recipe; restore it or choose another "
+                    "folder"
+                )
+            self.imitation.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except DAMAGE as error:
             raise MagmaError(
-                f"{self.run} was trained with another recipe; restore it or choose another folder"
-            )
-        self.imitation.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+                f"{self.run / STATE} is damaged ({' '.join(str(error).split())[:200]}); "
+                "delete it to begin anew"
+            ) from error
 
 
 def train(config: Path, *, out: Path | None = None, resume: bool = False, workers: int = 0) -> Path:
@@ -256,13 +267,3 @@ def _pace(step: int, warm_up: int, steps: int) -> float:
     rising = (step + 1) / warm_up
     falling = FALL * (1.0 - step / steps)
     return min(1.0, rising, max(LAST_RATE, falling))
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("[bold]training {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-    )

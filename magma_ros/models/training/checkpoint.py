@@ -46,7 +46,7 @@ class CheckpointError(MagmaError):
     """A checkpoint is missing, damaged, or belongs to another recipe."""
 
 
-_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError)
+DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError)
 """What reading weights or a state that was cut short, or belongs to something else, raises."""
 
 
@@ -153,7 +153,7 @@ def restore(folder: Path, recipe: Recipe, state: TrainingState) -> None:
         state.average.load_state_dict(_weights(folder / AVERAGE))
         saved = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         state.optimiser.load_state_dict(saved)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{folder} is damaged ({reason}); use an older checkpoint") from error
 

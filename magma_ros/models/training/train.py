@@ -18,9 +18,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from magma_ros.models.data.augment import augment
 from magma_ros.models.data.config import AggregationConfig
@@ -41,21 +38,22 @@ from magma_ros.models.training.checkpoint import (
     restore,
     save_checkpoint,
 )
-from magma_ros.models.training.config import (
-    OptimiserConfig,
-    StartConfig,
-    TrainingConfig,
-    load_config,
-)
+from magma_ros.models.training.config import TrainingConfig, load_config
 from magma_ros.models.training.graft import Part, graft, train_only
-from magma_ros.models.training.restore import is_fresh, recipe_of, restore_bundle
+from magma_ros.models.training.restore import recipe_of, restore_bundle
 from magma_ros.models.training.rollout import TorchPolicy, success_rate
 from magma_ros.models.training.runlog import RunLog
+from magma_ros.models.training.steps import (
+    LAST_RATE,
+    batch_rows,
+    descend,
+    follow,
+    make_optimiser,
+    step_seed,
+    training_progress,
+)
 from magma_ros.sim.language import marked_vocabulary, vocabulary
 from magma_ros.types import MagmaError
-
-LAST_RATE = 0.03
-"""Learning rate at the end, in units of its peak."""
 
 AGGREGATED = "aggregated"
 """Folder of a run that holds the demonstrations of its rounds of DAgger."""
@@ -159,7 +157,7 @@ class Trainer:
 
     def _train_until(self, last: int, log: RunLog) -> None:
         """Take the steps up to ``last``, with all that is due in between."""
-        with _progress() as progress:
+        with training_progress() as progress:
             total, done = self.config.optimiser.steps, self.state.step
             bar = progress.add_task(self.config.name, total=total, completed=done, note="")
             for losses in self.steps(last):
@@ -210,19 +208,14 @@ class Trainer:
 
     def step(self, batch: Batch) -> Losses:
         """One optimiser step on this batch."""
-        optimiser, config = self.state.optimiser, self.config.optimiser
+        state, config = self.state, self.config.optimiser
         torch.manual_seed(self._step_seed())
-        for group in optimiser.param_groups:
-            group["lr"] = group["pace"] * learning_rate(self.config, self.state.step)
-        losses = self._losses(batch)
-        optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()
-        nn.utils.clip_grad_norm_(self.state.network.parameters(), config.clip)
-        optimiser.step()
-        self.state.step += 1
-        self._update_average()
-        terms = {name: term.detach() for name, term in losses.terms.items()}
-        return Losses(losses.total.detach(), terms)
+        rate = learning_rate(self.config, state.step)
+        parameters = state.network.parameters()
+        losses = descend(state.optimiser, parameters, self._losses(batch), rate, config.clip)
+        state.step += 1
+        follow(state.average, state.network, state.step, config.ema)
+        return losses
 
     def check(self) -> dict[str, float]:
         """Success per task of the averaged weights on a few validation scenes."""
@@ -239,26 +232,12 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
             return self.state.network.losses(batch, self.config.loss)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # Early on the average follows more quickly, so that it forgets the random start.
-        factor = min(self.config.optimiser.ema, (1 + self.state.step) / (10 + self.state.step))
-        averages, moving = (list(n.parameters()) for n in (self.state.average, self.state.network))
-        get_ema_multi_avg_fn(factor)(averages, moving, self.state.step)
-
     def _step_seed(self) -> int:
-        return self.config.seed * 1_000_003 + self.state.step
+        return step_seed(self.config.seed, self.state.step)
 
     def _due(self, every: int) -> bool:
         ends = [phase.last for phase in self.config.phases]
         return bool(every) and (self.state.step in ends or self.state.step % every == 0)
-
-
-def batch_rows(seed: int, step: int, size: int, count: int) -> npt.NDArray[np.int64]:
-    """Which of ``count`` samples make up the batch of a step: every sample once per pass."""
-    epoch, place = divmod(step * size, count - count % size)
-    order = np.random.default_rng([seed, epoch]).permutation(count)
-    return order[place : place + size]
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
@@ -270,27 +249,6 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
     progress = (step - first - warm_up) / max(1, last - first - warm_up)
     falling = 0.5 * (1.0 + math.cos(math.pi * progress))
     return peak * (LAST_RATE + (1.0 - LAST_RATE) * falling)
-
-
-def make_optimiser(
-    network: nn.Module, config: OptimiserConfig, start: StartConfig | None = None
-) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only, and learns what a bundle to start from lacks at its pace."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        groups.setdefault((parameter.ndim > 1, is_fresh(name)), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": config.weight_decay if matrices else 0.0,
-                "pace": start.fresh if fresh and start is not None else 1.0,
-            }
-            for (matrices, fresh), parameters in groups.items()
-        ],
-        lr=config.learning_rate,
-        betas=config.betas,
-    )
 
 
 def _compile(network: Policy) -> None:
@@ -318,14 +276,4 @@ def _to(batch: Batch, device: torch.device) -> Batch:
             labels.traces.to(device),
             labels.traced.to(device),
         ),
-    )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("[bold]training {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
     )

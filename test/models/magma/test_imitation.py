@@ -14,6 +14,7 @@ from magma_ros.models.magma.imitation import decoded
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.recipe import RestConfig, read_recipe
 from magma_ros.models.magma.training import (
+    STATE,
     CheckpointTrainer,
     fresh_words,
     moving_rows,
@@ -136,6 +137,13 @@ def test_training_goes_on_where_it_stopped_and_writes_what_it_trained(recipe_fil
         make_trainer(recipe.model_copy(update={"seed": 2}), tmp_path / "broken")
     with pytest.raises(MagmaError, match="already holds a run"):
         train(recipe_file, out=tmp_path / "broken")
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04"])
+def test_a_damaged_state_is_named(recipe_file, tmp_path, content):
+    (tmp_path / STATE).write_bytes(content)
+    with pytest.raises(MagmaError, match=r"state\.pt is damaged .*; delete it to begin anew"):
+        train(recipe_file, out=tmp_path, resume=True)
 
 
 def test_a_run_may_be_made_longer_until_its_learning_rate_falls(recipe_file, tmp_path):
