@@ -14,8 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from magma_ros.cli.common import environment, free_port
+from magma_ros.cli.common import free_port
 from magma_ros.embedded.domains import own_domain
+from magma_ros.environment import environment
 from magma_ros.evaluation.bench.nodes_wall import (
     Block,
     NodesBench,

@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
+from magma_ros.environment import environment
 from magma_ros.types import MagmaError
 
 Item = TypeVar("Item")
@@ -87,28 +86,11 @@ def _outcomes(
     )
     try:
         with pool:
-            with _one_thread_each():
+            # Several threads of several processes would wait for each other's cores.
+            with environment(**dict.fromkeys(THREADS, "1")):
                 found = pool.map(function, items)
             yield from found
     except BrokenProcessPool:
         raise WorkerError(
             "a worker process ended unexpectedly; check the memory left, or use fewer workers"
         ) from None
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let processes that are started meanwhile do their linear algebra in one thread.
-
-    Those of several processes would wait for each other's cores, which costs more than they win.
-    """
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
