@@ -39,8 +39,7 @@ def magma8b(
 
     Args:
         width: Share of the 8B's width.
-        precision: Of bf16, fp16, int8 and int4, separated by commas; on a CPU all are computed in
-            fp32.
+        precision: Of bf16, int8 and int4, separated by commas; bf16 is cast to fp32 on a CPU.
         steps: Control steps with seven passes, as many with those that the tokens need, and as many
             with the gate at each rate.
         rates: Control rates for the gate [Hz], separated by commas; by default those near full
@@ -89,7 +88,6 @@ def magma8b(
 
 def _measure(spec: Bench8B, precision: TimedPrecision, folder: Path) -> Timed:
     """Make a bundle, time it, show its stages, and remove it."""
-    from magma_ros.evaluation.bench.ceilings import measure_ceilings
     from magma_ros.evaluation.bench.stages import stages_table
     from magma_ros.models.magma.bench import make_bundle, time_bundle
 
@@ -100,10 +98,9 @@ def _measure(spec: Bench8B, precision: TimedPrecision, folder: Path) -> Timed:
 
         bundle = make_bundle(spec, precision, folder, tell=tell)
         status.update(f"{precision}: measuring what is possible")
-        numbers = spec.ceilings_in(precision)
-        ceilings = measure_ceilings(spec.providers, spec.threads, numbers=numbers)
+        best = spec.ceilings(precision)
     try:
-        timed = time_bundle(spec, precision, bundle, ceilings, watch=_watch)
+        timed = time_bundle(spec, precision, bundle, best, watch=_watch)
     finally:
         shutil.rmtree(bundle)
     console.print(stages_table(timed.one_by_one))

@@ -33,9 +33,9 @@ ITEM_BYTES: dict[Numbers, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "in
 ROWS = 512
 """Rows of the product that measures arithmetic; a prompt of Magma has 313."""
 
-WIDTH, GPU_WIDTH = 4096, 8192
-"""Rows and columns of the weights on a CPU and a GPU: 64 MB in float32 and 128 MB in 16 bits, more
-than their caches hold."""
+WIDTH, LARGE_WIDTH = 4096, 8192
+"""Rows and columns of the weights on a CPU, and on a GPU or of what no cache may hold: 64 MB in
+float32, and 128 MB in 16 bits."""
 
 _KINDS: dict[Numbers, int] = {"float32": 1, "float16": 10, "bfloat16": BFLOAT16, "int8": 1}
 """ONNX's numbers of the types of what comes in and goes out."""
@@ -80,7 +80,8 @@ def measure_ceilings(
         numbers: Type of the products: float32; float16 or bfloat16 where a GPU computes in it; or
             int8, by which rows are quantised as they come, as in ONNX Runtime's dynamic
             quantisation.
-        width: Columns and rows of the weights; by default more than caches hold.
+        width: Columns and rows of the weights; by default more than caches hold in float32 on a
+            CPU and in 16 bits on a GPU. Weights of int8 for a CPU are then as in its cache.
 
     Raises:
         MagmaError: The provider has no such product; a CPU has none of bfloat16.
@@ -91,7 +92,7 @@ def measure_ceilings(
         raise MagmaError(
             f"ONNX Runtime multiplies in bfloat16 only with {execution.CUDA}; measure in float32"
         )
-    width = width or (GPU_WIDTH if on_gpu else WIDTH)
+    width = width or (LARGE_WIDTH if on_gpu else WIDTH)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "product.onnx"
         _write_product(path, numbers, width)

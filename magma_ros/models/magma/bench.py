@@ -15,6 +15,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
 
+from magma_ros.evaluation.bench import ceilings
 from magma_ros.evaluation.bench.ceilings import Ceilings, Numbers
 from magma_ros.evaluation.bench.stages import Spread, StagesBench, Watch, time_policy, unwatched
 from magma_ros.gate.gates import make_gate
@@ -45,7 +46,7 @@ WIDTHS: dict[Width, float] = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
 ON_CPU: Width = "1/8"
 """Width that fits a CPU."""
 
-TimedPrecision = Literal["bf16", "fp16", "int8", "int4"]
+TimedPrecision = Literal["bf16", "int8", "int4"]
 
 OBSERVATIONS = 16
 """Different pictures and instructions of noise that the steps take in turns."""
@@ -89,9 +90,19 @@ class Bench8B:
 
     def ceilings_in(self, precision: TimedPrecision) -> Numbers:
         """Type of the products in which the ceilings of a precision are measured."""
-        if not self.on_gpu:
-            return "float32"
+        if not self.on_gpu:  # quantised products round their activations to 8 bits there
+            return "int8" if precision.startswith("int") else "float32"
         return "bfloat16" if precision == "bf16" else "float16"
+
+    def ceilings(self, precision: TimedPrecision) -> Ceilings:
+        """What the computer reaches at best in that type, with weights that no cache holds.
+
+        Raises:
+            MagmaError: It has no such products.
+        """
+        numbers = self.ceilings_in(precision)
+        width = None if numbers == "float32" else ceilings.LARGE_WIDTH
+        return ceilings.measure_ceilings(self.providers, self.threads, numbers=numbers, width=width)
 
     def bytes(self, precision: TimedPrecision) -> int:
         """Size of the bundle of a precision."""
@@ -198,7 +209,7 @@ def time_bundle(
     bench: Bench8B,
     precision: TimedPrecision,
     folder: Path,
-    ceilings: Ceilings,
+    best: Ceilings,
     *,
     watch: Watch = unwatched,
 ) -> Timed:
@@ -208,7 +219,7 @@ def time_bundle(
         bench: What is measured.
         precision: Of the bundle.
         folder: The bundle.
-        ceilings: What the computer reaches at best.
+        best: What the computer reaches at best.
         watch: Shows how far it is.
 
     Raises:
@@ -225,7 +236,7 @@ def time_bundle(
         time_policy,
         policy,
         make_gate("adaptive", bundle=folder),
-        ceilings,
+        best,
         threads=bench.threads,
         steps=bench.steps,
         watch=watch,

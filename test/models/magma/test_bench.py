@@ -27,7 +27,7 @@ def small(monkeypatch):
     """Whatever is asked for, a tiny shape is measured, against ceilings of a tiny product."""
     monkeypatch.setattr(bench, "shape_of", lambda width: TINY)
     monkeypatch.setattr(ceilings, "WIDTH", 64)
-    monkeypatch.setattr(ceilings, "GPU_WIDTH", 64)
+    monkeypatch.setattr(ceilings, "LARGE_WIDTH", 64)
     monkeypatch.setattr(ceilings, "RUNS", 4)
 
 
@@ -146,7 +146,7 @@ def test_what_runs_on_a_gpu_goes_the_same_way_and_what_fails_there_stops_nothing
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--precision", "int3"], "give precisions of bf16, fp16, int8, int4, not 'int3'"),
+        (["--precision", "int3"], "give precisions of bf16, int8, int4, not 'int3'"),
         (["--precision", ","], "give precisions of"),
         (["--rates", "1,fast"], "give the rates as numbers of Hz, as in 1,2,5, not '1,fast'"),
         (["--rates", "0"], "give the rates as numbers of Hz"),
