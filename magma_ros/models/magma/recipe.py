@@ -71,11 +71,14 @@ class LossWeights(Strict):
 
     Attributes:
         sigma: Standard deviation of the arm's labels [bins]; neighbouring bins are nearly right.
+        last_sigma: The same while the learning rate falls; as before if not given. The likeliest
+            bin is acted on: wide labels let no narrow peak outweigh what many bins share.
         heat: Weight of where target and goal are in the picture.
         positions: Weight of their positions relative to the tool.
     """
 
     sigma: float = Field(default=2.0, gt=0.0)
+    last_sigma: float | None = Field(default=None, gt=0.0)
     heat: float = Field(default=0.3, ge=0.0)
     positions: float = Field(default=0.5, ge=0.0)
 

@@ -98,12 +98,19 @@ class CheckpointTrainer:
                     self.save()
                     log.draw()
 
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the labels at the coming step [bins]."""
+        loss = self.recipe.loss
+        level = self.step < _level(self.recipe.optimiser.steps)
+        return loss.sigma if level or loss.last_sigma is None else loss.last_sigma
+
     def learn(self) -> Losses:
         """One optimiser step."""
         config, weights = self.recipe.optimiser, self.recipe.loss
         sample = self.next_sample()
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            losses = self.imitation.losses(sample, weights.sigma, weights.heat, weights.positions)
+            losses = self.imitation.losses(sample, self.sigma, weights.heat, weights.positions)
         rate = config.learning_rate * _pace(self.step, config.warm_up, config.steps)
         losses = descend(self.optimiser, self.imitation.parameters(), losses, rate, config.clip)
         self.step += 1
@@ -133,11 +140,15 @@ class CheckpointTrainer:
         )
 
     def _continues(self, known: CheckpointRecipe) -> bool:
-        """Whether all steps so far were this recipe's; its length is open until the rate falls."""
-        steps = self.recipe.optimiser.steps
+        """Whether all steps so far were this recipe's.
+
+        How long it is and what its end is like are open until the learning rate falls.
+        """
+        steps, last = self.recipe.optimiser.steps, self.recipe.loss.last_sigma
         optimiser = known.optimiser.model_copy(update={"steps": steps})
-        level = (1.0 - 1.0 / FALL) * min(steps, known.optimiser.steps)
-        alike = known.model_copy(update={"optimiser": optimiser}) == self.recipe
+        loss = known.loss.model_copy(update={"last_sigma": last})
+        level = _level(min(steps, known.optimiser.steps))
+        alike = known.model_copy(update={"optimiser": optimiser, "loss": loss}) == self.recipe
         return known == self.recipe or (alike and self.step <= level)
 
     def _learned(self) -> npt.NDArray[np.int64]:
@@ -257,6 +268,11 @@ def _network(recipe: CheckpointRecipe, vocabulary: Vocabulary) -> MagmaNetwork:
         if name.endswith("layer_scale_parameter"):
             nn.init.constant_(parameter, recipe.vision.layer_scale)
     return network
+
+
+def _level(steps: int) -> float:
+    """Up to which of all steps the learning rate is level."""
+    return (1.0 - 1.0 / FALL) * steps
 
 
 def _pace(step: int, warm_up: int, steps: int) -> float:

@@ -162,6 +162,17 @@ def test_a_run_may_be_made_longer_until_its_learning_rate_falls(recipe_file, tmp
         make_trainer(recipe.model_copy(update={"optimiser": longer}), tmp_path)
 
 
+def test_labels_are_as_wide_as_the_recipe_says_of_its_end(recipe_file, tmp_path):
+    recipe = read_recipe(recipe_file)
+    wide = recipe.loss.model_copy(update={"last_sigma": 14.0})
+    trainer = make_trainer(recipe.model_copy(update={"loss": wide}), tmp_path)
+    widths = []
+    for trainer.step in range(recipe.optimiser.steps):
+        widths.append(trainer.sigma)
+    level = int(0.75 * recipe.optimiser.steps)
+    assert widths == [recipe.loss.sigma] * level + [14.0] * (len(widths) - level)
+
+
 def test_it_learns(trainer):
     sample = trainer.next_sample()
     first = float(trainer.learn().total)
