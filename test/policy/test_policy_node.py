@@ -416,3 +416,25 @@ def test_a_policy_that_stays_unsure_makes_the_guard_hold_and_say_why(run):
     robot = until(lambda robot: convert.status_values(robot.modes[-1])["mode"] == "HOLD")
     assert convert.status_values(robot.modes[-1])["reason"] == "HELP_REQUESTED"
     assert robot.modes[-1].message.startswith("The policy is unsure and asks for help. Its deepest")
+
+
+@pytest.fixture
+def token_bundle(settings, tmp_path):
+    """A bundle of Magma-8B's layout with random weights and three exits, for ``run``."""
+    from magma_ros.models.magma.export import import_checkpoint
+    from magma_ros.models.magma.export_target import Target
+    from magma_ros.models.magma.reader import Checkpoint
+    from magma_ros.models.magma.synthetic import write_checkpoint
+
+    write_checkpoint(tmp_path / "checkpoint")
+    target = Target(height=48, width=48, exits=(1, 2))
+    made = import_checkpoint(Checkpoint.open(tmp_path / "checkpoint"), tmp_path / "made", target)
+    settings |= {"bundle": made, "gate": "adaptive"}
+
+
+def test_the_adaptive_gate_drives_a_policy_that_decodes_its_actions(token_bundle, run):
+    start, until = run
+    start(PolicyNode)
+    robot = until(lambda robot: len(robot.statuses) >= 5 and robot.told(reason="DEEPEST"))
+    assert {status.level for status in robot.statuses} == {DiagnosticStatus.OK}
+    assert robot.last["depth"] == "3"
