@@ -16,9 +16,13 @@ from magma_ros.files import whole
 from magma_ros.perception.error import PerceptionError
 from magma_ros.types import ImageArray
 
-# OpenCV prints what is wrong with a file besides; here it is raised.
-_logging = cv2.utils.logging
-_logging.setLogLevel(_logging.LOG_LEVEL_SILENT)
+SILENT = 0
+"""OpenCV's log level that prints nothing."""
+
+# OpenCV prints what is wrong with a file besides; here it is raised. Versions keep the
+# function in different places.
+_set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+_set_level(SILENT)
 
 
 def read_picture(path: Path) -> ImageArray:
