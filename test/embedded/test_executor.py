@@ -56,6 +56,26 @@ def test_a_worker_thread_wakes_a_sleeping_executor(node, executor):
     assert done[1:] == ["task"]
 
 
+def test_a_shutdown_from_another_thread_takes_nothing_from_one_that_spins(node, monkeypatch):
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    wait = executor._waitset.wait_for_any
+
+    def interrupted(timeout):
+        triggered = wait(timeout)
+        other = threading.Thread(target=executor.shutdown)
+        other.start()
+        other.join(20)
+        assert not other.is_alive()
+        return triggered
+
+    monkeypatch.setattr(executor._waitset, "wait_for_any", interrupted)
+    executor.wake()
+    executor.spin_once(timeout_sec=0.1)
+    assert executor.get_nodes() == []
+    executor.spin()  # over at once
+
+
 def test_triggers_before_the_callback_runs_make_one_call(node, executor):
     calls = []
     guard = node.create_guard_condition(lambda: calls.append(1))

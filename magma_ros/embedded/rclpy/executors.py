@@ -53,6 +53,8 @@ class SingleThreadedExecutor:
         self._stale = True
         self._thread: threading.Thread | None = None
         self._is_shutdown = False
+        self._waits = 0
+        self._leaving = threading.Lock()
 
     @property
     def context(self) -> Context:
@@ -132,16 +134,18 @@ class SingleThreadedExecutor:
     def shutdown(self, timeout_sec: float | None = None) -> bool:  # noqa: ARG002 - rclpy's
         """Stop; the nodes stay, without an executor."""
         if not self._is_shutdown:
-            self.wake()
             self._is_shutdown = True
             for node in self.get_nodes():
                 self.remove_node(node)
-            if not self.is_spinning_here():
-                self._waitset.close()
-                self._guard.close()
+            self.wake()
+            self._close_if_left()
         return True
 
     def _spin_once(self, timeout_sec: float | None, enough: Callable[[], bool]) -> None:
+        with self._leaving:
+            if self._is_shutdown:
+                return
+            self._waits += 1
         self._thread = threading.current_thread()
         try:
             work = self._next(_deadline(timeout_sec), enough)
@@ -149,6 +153,16 @@ class SingleThreadedExecutor:
                 work()
         finally:
             self._thread = None
+            with self._leaving:
+                self._waits -= 1
+            self._close_if_left()
+
+    def _close_if_left(self) -> None:
+        """Close what is waited for, unless somebody waits: whoever is last to leave closes it."""
+        with self._leaving:
+            if self._is_shutdown and not self._waits:
+                self._waitset.close()
+                self._guard.close()
 
     def _next(
         self, deadline: float | None, enough: Callable[[], bool]
