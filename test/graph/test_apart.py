@@ -3,8 +3,10 @@
 """Robots and demonstrations on one machine, even in one DDS domain, hear nothing of each other."""
 
 import json
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -39,11 +41,22 @@ def robot(launched, namespace):
     )
 
 
+def succeed(demo, watcher):
+    """Wait for the demo's success; hand back whenever it holds, as three robots crowd a machine."""
+    end = time.monotonic() + 90.0
+    while "SUCCEEDED in" not in demo.text:
+        assert time.monotonic() < end, demo.text
+        modes = re.findall(r"\.guard\]: (AUTO|HOLD):", demo.text)
+        if "AUTO" in modes and modes[-1] == "HOLD":
+            watcher.call("/demo/guard/hand_back")
+        watcher.spin_for(0.2)
+
+
 def test_two_robots_and_a_demo_in_one_domain_share_nothing_that_moves(launched, watcher):
     robot(launched, "")
     robot(launched, "left")
     demo = launched("demo.launch.yaml", namespace="demo", task="reach", seed="1", run_dir="run")
-    watcher.spin_until(lambda: "SUCCEEDED in" in demo.text, 90.0, "the demo to do its task")
+    succeed(demo, watcher)
     node = watcher.node
     topics = {topic: users(node, topic) for topic, _ in node.get_topic_names_and_types()}
 
