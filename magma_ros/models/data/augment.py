@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from magma_ros.models.data.config import AugmentationConfig, TiltConfig
+from magma_ros.models.device import transfer
 from magma_ros.models.network.losses import Batch, Labels
 from magma_ros.models.network.network import Inputs
 
@@ -36,10 +37,10 @@ def augment(
     """
     inputs, labels = batch
     noise = torch.randn(inputs.proprioception.shape, generator=generator)
-    noise = noise.to(inputs.proprioception.device)
+    noise = transfer(noise, inputs.proprioception.device)
     images = {name: _vary(image, config, generator) for name, image in inputs.images.items()}
     if config.tilt is not None:
-        turn = _draw_turns(len(noise), config.tilt, generator).to(noise.device)
+        turn = transfer(_draw_turns(len(noise), config.tilt, generator), noise.device)
         images, labels = _tilt(images, labels, turn, config.tilt, trace_camera)
         if inputs.point is not None and point_camera == config.tilt.camera:
             inputs = inputs._replace(point=_turn_mark(inputs, turn, config.tilt))
@@ -79,7 +80,7 @@ def turn_points(points: Tensor, turn: Tensor, field_of_view: float, aspect: floa
         aspect: Width of the image in units of its height.
     """
     tangent = math.tan(math.radians(field_of_view) / 2.0)
-    scale = torch.tensor([tangent * aspect, tangent], device=points.device)
+    scale = transfer(torch.tensor([tangent * aspect, tangent]), points.device)
     directions = functional.pad((2.0 * points - 1.0) * scale, (0, 1), value=1.0)
     turned = directions @ turn.transpose(1, 2)
     return (turned[..., :2] / turned[..., 2:].clamp_min(1e-3) / scale + 1.0) / 2.0
@@ -133,7 +134,7 @@ def _vary(image: Tensor, config: AugmentationConfig, generator: torch.Generator)
 
     def around_one(amount: float, channels: int) -> Tensor:
         change = 2.0 * torch.rand(batch, 1, 1, channels, generator=generator) - 1.0
-        return (1.0 + amount * change).to(image.device)
+        return transfer(1.0 + amount * change, image.device)
 
     pixels = image.float()
     mean = pixels.mean(dim=(1, 2, 3), keepdim=True)

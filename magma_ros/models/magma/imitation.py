@@ -50,6 +50,10 @@ class Vocabulary:
         """Ids of Magma's vocabulary as ids of the shorter one."""
         return torch.from_numpy(np.searchsorted(self.ids, ids))
 
+    def bins(self, actions: Tensor) -> Tensor:
+        """Normalised actions (...) as rows of :attr:`rows`."""
+        return torch.from_numpy(self.codec.encode(actions.numpy()) - self.codec.ids.start)
+
     def whole(self, weight: Tensor, *, head: bool = False) -> Tensor:
         """The rows of the whole vocabulary (V, D); a head's rows are those of actions alone."""
         rows = torch.zeros(self.size, weight.shape[1], dtype=weight.dtype)
@@ -67,6 +71,7 @@ class Sample(NamedTuple):
         suffixes: (B, Q), filled up at the end.
         lengths: (B,).
         actions: (B, 7) normalised.
+        bins: (B, 7) the same as rows of a vocabulary's answers.
         positions: (B, 6) target and goal relative to the tool [m].
         places: (B, 2, 2) where they are in the picture, 0 to 1 across it.
     """
@@ -76,6 +81,7 @@ class Sample(NamedTuple):
     suffixes: Tensor
     lengths: Tensor
     actions: Tensor
+    bins: Tensor
     positions: Tensor
     places: Tensor
 
@@ -128,10 +134,13 @@ class Imitation(nn.Module):
         vocabulary: The ids that occur.
     """
 
+    rows: Tensor
+
     def __init__(self, network: MagmaNetwork, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.network, self.vocabulary = network, vocabulary
         self.aids = Aids(network)
+        self.register_buffer("rows", vocabulary.rows, persistent=False)
         self.others = math.log(vocabulary.size - len(vocabulary.rows))
 
     def answer(self, sample: Sample) -> Answer:
@@ -141,15 +150,16 @@ class Imitation(nn.Module):
         where no other token attends to it.
         """
         network, batch = self.network, len(sample.suffixes)
-        tokens = self._tokens(sample)
+        tokens = self.rows[sample.bins]
         text = torch.cat([sample.suffixes, torch.zeros_like(tokens)], dim=1)
-        places = sample.lengths[:, None] + torch.arange(tokens.shape[1])
+        ahead = torch.arange(tokens.shape[1] + 1, device=tokens.device)
+        places = sample.lengths[:, None] + ahead[:-1]
         text = text.scatter(1, places, tokens)
         image = network.see(sample.tiles).float()
         hidden = torch.cat([image, network.embed(text)], dim=1)
         before = network.embed(sample.prefix[None])
         count = image.shape[1]
-        at = count + sample.lengths[:, None] - 1 + torch.arange(tokens.shape[1] + 1)
+        at = count + sample.lengths[:, None] - 1 + ahead
         half = len(network.layers) // 2
         hidden, before = self._think(hidden, before, network.layers[:half], batch)
         middle = hidden.gather(1, at[:, :1, None].expand(-1, -1, hidden.shape[-1])).squeeze(1)
@@ -168,7 +178,7 @@ class Imitation(nn.Module):
             positions: Weight of the relative positions.
         """
         answer = self.answer(sample)
-        logits = self.network.logits(answer.states, self.vocabulary.rows).float()
+        logits = self.network.logits(answer.states, self.rows).float()
         others = torch.full_like(logits[..., :1], self.others)
         surprise = -torch.log_softmax(torch.cat([logits, others], dim=-1), dim=-1)[..., :-1]
         tokens = (surprise * self._labels(sample, sigma)).sum(dim=-1).mean()
@@ -180,19 +190,13 @@ class Imitation(nn.Module):
         terms = {"tokens": tokens, "heat": where, "positions": distance, "error": error}
         return Losses(total, {"total": total, **terms})
 
-    def _tokens(self, sample: Sample) -> Tensor:
-        """(B, 7) the expert's tokens, in the vocabulary's ids."""
-        return self.vocabulary.shortened(self.vocabulary.codec.encode(sample.actions.numpy()))
-
     def _labels(self, sample: Sample, sigma: float) -> Tensor:
         """(B, 8, 257) soft for the arm, hard for the gripper and the end of the turn."""
-        batch = len(sample.actions)
-        labels = torch.zeros(batch, len(ACTION_DIMS) + 1, len(self.vocabulary.rows))
+        batch, count = len(sample.actions), len(ACTION_DIMS) + 1
+        labels = sample.actions.new_zeros(batch, count, len(self.rows))
         soft = soft_labels(sample.actions[:, :ARM], sigma).flip(-1)  # larger actions, smaller ids
         labels[:, :ARM, 1:-1] = soft
-        codec = self.vocabulary.codec
-        gripper = codec.encode(sample.actions[:, GRIPPER].numpy()) - codec.ids.start
-        labels[torch.arange(batch), GRIPPER, torch.from_numpy(gripper)] = 1.0
+        labels[:, GRIPPER].scatter_(1, sample.bins[:, GRIPPER:], 1.0)
         labels[:, -1, -1] = 1.0
         return labels
 

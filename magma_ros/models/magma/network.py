@@ -108,7 +108,7 @@ class MagmaNetwork(nn.Module):
         count = hidden.shape[1]
         positions = torch.arange(before, before + count, device=hidden.device)
         turns = self.rotary(positions, hidden.dtype)
-        mask = causal_mask(count, before, hidden.dtype).to(hidden.device)
+        mask = causal_mask(count, before, hidden.dtype, hidden.device)
         now: list[KeyValue] = []
         for place, index in enumerate(layers):
             cache = _LayerCache(None if past is None else past[place])
@@ -185,10 +185,12 @@ class MagmaNetwork(nn.Module):
             hidden, past = self.think(self.embed(chosen[-1][:, None]), layers, past)
 
 
-def causal_mask(count: int, before: int, dtype: torch.dtype) -> Tensor:
+def causal_mask(
+    count: int, before: int, dtype: torch.dtype, device: torch.device | None = None
+) -> Tensor:
     """What is added to attention (1, 1, count, before + count): nothing, or the least number."""
-    allowed = torch.ones(count, before + count, dtype=torch.bool).tril(before)
-    mask = torch.zeros(allowed.shape, dtype=dtype)
+    allowed = torch.ones(count, before + count, dtype=torch.bool, device=device).tril(before)
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=device)
     return mask.masked_fill(~allowed, torch.finfo(dtype).min)[None, None]
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import ConvNextConfig, ConvNextModel
 
+from magma_ros.models.device import transfer
 from magma_ros.models.magma.layout import MagmaShape, VisionShape
 
 _RENAMED = (
@@ -107,8 +108,8 @@ def pixels_of(image: Tensor, shape: MagmaShape, rows: int = 1, columns: int = 1)
         columns: Columns of tiles.
     """
     side = shape.vision.image_size
-    mean = torch.tensor(shape.image_mean, device=image.device).view(1, 3, 1, 1)
-    std = torch.tensor(shape.image_std, device=image.device).view(1, 3, 1, 1)
+    mean = transfer(torch.tensor(shape.image_mean), image.device).view(1, 3, 1, 1)
+    std = transfer(torch.tensor(shape.image_std), image.device).view(1, 3, 1, 1)
     pixels = (image.permute(0, 3, 1, 2).float() / 255.0 - mean) / std
     canvas = nn.functional.interpolate(
         pixels, size=(rows * side, columns * side), mode="bilinear", align_corners=False

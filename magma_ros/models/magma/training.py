@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from magma_ros.models.data.augment import augment
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
 from magma_ros.models.data.statistics import Statistics
+from magma_ros.models.device import training_device, transfer
 from magma_ros.models.magma.examples import Prompts, read_demonstrations
 from magma_ros.models.magma.imitation import Imitation, Sample, Vocabulary
 from magma_ros.models.magma.layout import EMBEDDING, HEAD, is_unused
@@ -41,6 +43,7 @@ from magma_ros.models.training.steps import (
     follow,
     make_optimiser,
     step_seed,
+    to_device,
     training_progress,
 )
 from magma_ros.policy.action_statistics import OWN, ActionStatistics
@@ -75,12 +78,17 @@ class CheckpointTrainer:
         self.recipe, self.run, self.data, self.prompts = recipe, run, data, prompts
         self.statistics = Statistics.of(data.actions, data.proprioception)
         self.vocabulary = Vocabulary(prompts.used, fresh_words(), recipe.shape.text.vocabulary)
+        self.device = training_device()
         torch.manual_seed(recipe.seed)
-        self.imitation = Imitation(_network(recipe, self.vocabulary), self.vocabulary)
+        network = _network(recipe, self.vocabulary)
+        if self.device.type == "cuda":
+            network.language_model.set_attn_implementation("sdpa")  # keeps no attention maps
+        self.imitation = Imitation(network, self.vocabulary).to(self.device)
         self.average = copy.deepcopy(self.imitation).requires_grad_(requires_grad=False)
         self.optimiser = make_optimiser(self.imitation, recipe.optimiser)
         self.step = 0
-        self._prefix = self.vocabulary.shortened(prompts.prefix)
+        self._prefix = self.vocabulary.shortened(prompts.prefix).to(self.device)
+        self._std = torch.tensor(self.statistics.std, device=self.device)
         self._suffixes = self.vocabulary.shortened(prompts.suffixes)
         if (run / STATE).exists():
             self._restore()
@@ -109,7 +117,8 @@ class CheckpointTrainer:
         """One optimiser step."""
         config, weights = self.recipe.optimiser, self.recipe.loss
         sample = self.next_sample()
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+        reduced = config.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
             losses = self.imitation.losses(sample, self.sigma, weights.heat, weights.positions)
         rate = config.learning_rate * _pace(self.step, config.warm_up, config.steps)
         losses = descend(self.optimiser, self.imitation.parameters(), losses, rate, config.clip)
@@ -125,16 +134,17 @@ class CheckpointTrainer:
         chosen = learned[batch_rows(self.recipe.seed, self.step, size, len(learned))]
         generator = torch.Generator().manual_seed(seed)
         batch = self.data.batch(chosen, self.statistics)
-        std = torch.tensor(self.statistics.std)
-        inputs, labels = augment(batch, self.recipe.augmentation, std, generator)
+        bins = self.vocabulary.bins(batch.labels.actions[:, 0])
+        batch = to_device(batch, self.device)
+        inputs, labels = augment(batch, self.recipe.augmentation, self._std, generator)
         camera = self.recipe.camera.name
-        rows = torch.from_numpy(chosen)
         return Sample(
             tiles=pixels_of(inputs.images[camera], self.recipe.shape),
             prefix=self._prefix,
-            suffixes=self._suffixes[rows],
-            lengths=torch.from_numpy(self.prompts.lengths)[rows],
+            suffixes=transfer(self._suffixes[chosen], self.device),
+            lengths=transfer(torch.from_numpy(self.prompts.lengths[chosen]), self.device),
             actions=labels.actions[:, 0],
+            bins=transfer(bins, self.device),
             positions=labels.positions,
             places=labels.pixels[camera],
         )
@@ -156,7 +166,12 @@ class CheckpointTrainer:
         rest = self.recipe.rest
         if rest is None or self.step < rest.after:
             return np.arange(len(self.data))
-        return moving_rows(self.data.actions, rest, self.recipe.seed)
+        return self._moving
+
+    @cached_property
+    def _moving(self) -> npt.NDArray[np.int64]:
+        assert self.recipe.rest is not None
+        return moving_rows(self.data.actions, self.recipe.rest, self.recipe.seed)
 
     def save(self) -> None:
         """Write the state to resume from, whole.
@@ -177,7 +192,7 @@ class CheckpointTrainer:
 
     def _restore(self) -> None:
         try:
-            state = torch.load(self.run / STATE, weights_only=True)
+            state = torch.load(self.run / STATE, map_location="cpu", weights_only=True)
             self.step = int(state["step"])
             known = CheckpointRecipe.model_validate_json(state["recipe"])
             if not self._continues(known):
@@ -230,14 +245,15 @@ def write_trained(
     Raises:
         MagmaError: The folder cannot be written.
     """
-    weights = {checkpoint_name(n): p for n, p in imitation.network.named_parameters()}
+    network = imitation.network
+    weights = {checkpoint_name(n): p.detach().cpu() for n, p in network.named_parameters()}
 
     def weight(name: str, size: tuple[int, ...]) -> Tensor:
         if is_unused(name):
             return torch.zeros(size)
         if name in (EMBEDDING, HEAD):
             return imitation.vocabulary.whole(weights[name], head=name == HEAD)
-        return weights[name].detach()
+        return weights[name]
 
     write_checkpoint(folder, recipe.shape, dtype="float16", weight=weight)
     action = ActionStatistics(q01=statistics.q01, q99=statistics.q99, step_period=ENV_STEP)

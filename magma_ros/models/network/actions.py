@@ -39,9 +39,9 @@ class Decoded(NamedTuple):
     margin: Tensor
 
 
-def bin_centres() -> Tensor:
+def bin_centres(device: torch.device | None = None) -> Tensor:
     """(255,) the value at the middle of each bin."""
-    edges = torch.linspace(-1.0, 1.0, BINS + 1, dtype=torch.float64)
+    edges = torch.linspace(-1.0, 1.0, BINS + 1, dtype=torch.float64, device=device)
     return ((edges[:-1] + edges[1:]) / 2.0).float()
 
 
@@ -55,7 +55,7 @@ def soft_labels(values: Tensor, sigma: float) -> Tensor:
     Returns:
         (..., 255) Gaussian weights that sum to one.
     """
-    centres = bin_centres().to(values)
+    centres = bin_centres(values.device).to(values)
     clamped = values.clamp(centres[0], centres[-1]).unsqueeze(-1)
     distance = (centres - clamped) * (BINS / 2.0 / sigma)
     return torch.softmax(-0.5 * distance.square(), dim=-1)
@@ -68,7 +68,7 @@ def decode(logits: Tensor) -> Decoded:
     near = (index - probability.argmax(dim=-1, keepdim=True)).abs() <= WINDOW
     inside = probability * near
     mass = inside.sum(dim=-1)
-    action = (inside * bin_centres().to(logits)).sum(dim=-1) / mass
+    action = (inside * bin_centres(logits.device).to(logits)).sum(dim=-1) / mass
     information = torch.log_softmax(logits, dim=-1)
     entropy = -(probability * information).sum(dim=-1) / math.log(BINS)
     arm, gripper = action[..., :GRIPPER], action[..., GRIPPER:]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from magma_ros.models.network.losses import Losses
+from magma_ros.models.device import transfer
+from magma_ros.models.network.losses import Batch, Labels, Losses
+from magma_ros.models.network.network import Inputs
 from magma_ros.models.training.config import OptimiserConfig, StartConfig
 from magma_ros.models.training.restore import is_fresh
 
@@ -29,8 +32,12 @@ def step_seed(seed: int, step: int) -> int:
 def batch_rows(seed: int, step: int, size: int, count: int) -> npt.NDArray[np.int64]:
     """Which of ``count`` samples make up the batch of a step: every sample once per pass."""
     epoch, place = divmod(step * size, count - count % size)
-    order = np.random.default_rng([seed, epoch]).permutation(count)
-    return order[place : place + size]
+    return _order(seed, epoch, count)[place : place + size]
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def make_optimiser(
@@ -94,6 +101,27 @@ def follow(average: nn.Module, network: nn.Module, step: int, factor: float) -> 
     kept = min(factor, (1 + step) / (10 + step))
     averages, moving = (list(module.parameters()) for module in (average, network))
     get_ema_multi_avg_fn(kept)(averages, moving, step)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device; see :func:`~magma_ros.models.device.transfer`."""
+    inputs, labels = batch
+    return Batch(
+        Inputs(
+            {name: transfer(image, device) for name, image in inputs.images.items()},
+            transfer(inputs.proprioception, device),
+            transfer(inputs.tokens, device),
+            None if inputs.point is None else transfer(inputs.point, device),
+        ),
+        Labels(
+            transfer(labels.actions, device),
+            transfer(labels.valid, device),
+            transfer(labels.positions, device),
+            {name: transfer(pixels, device) for name, pixels in labels.pixels.items()},
+            transfer(labels.traces, device),
+            transfer(labels.traced, device),
+        ),
+    )
 
 
 def training_progress() -> Progress:

@@ -27,8 +27,8 @@ from magma_ros.models.data.marks import mark
 from magma_ros.models.data.shards import CARD
 from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
-from magma_ros.models.network.losses import Batch, Labels, Losses
-from magma_ros.models.network.network import Inputs
+from magma_ros.models.device import training_device
+from magma_ros.models.network.losses import Batch, Losses
 from magma_ros.models.network.policy import Policy
 from magma_ros.models.training.aggregate import aggregate
 from magma_ros.models.training.checkpoint import (
@@ -50,6 +50,7 @@ from magma_ros.models.training.steps import (
     follow,
     make_optimiser,
     step_seed,
+    to_device,
     training_progress,
 )
 from magma_ros.sim.language import marked_vocabulary, vocabulary
@@ -117,7 +118,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.config, self.data, self.run = recipe, recipe.config, data, run
         self._workers = workers
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = training_device()
         torch.manual_seed(self.config.seed)
         network = recipe.network()
         if self.config.graft is not None and not checkpoints(run):
@@ -189,7 +190,7 @@ class Trainer:
             batch = self._mark(batch, rows, point.camera)
         generator = torch.Generator().manual_seed(self._step_seed())
         return augment(
-            _to(batch, self.device),
+            to_device(batch, self.device),
             self.config.augmentation,
             self._std,
             generator,
@@ -257,23 +258,3 @@ def _compile(network: Policy) -> None:
         network.compile()
     else:
         _log.warning("there is no C++ compiler, so training runs uncompiled and a third slower")
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    inputs, labels = batch
-    return Batch(
-        Inputs(
-            {name: image.to(device) for name, image in inputs.images.items()},
-            inputs.proprioception.to(device),
-            inputs.tokens.to(device),
-            None if inputs.point is None else inputs.point.to(device),
-        ),
-        Labels(
-            labels.actions.to(device),
-            labels.valid.to(device),
-            labels.positions.to(device),
-            {name: pixels.to(device) for name, pixels in labels.pixels.items()},
-            labels.traces.to(device),
-            labels.traced.to(device),
-        ),
-    )

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from magma_ros.models.magma.examples import read_demonstrations
-from magma_ros.models.magma.imitation import decoded
+from magma_ros.models.magma.imitation import Sample, decoded
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.recipe import RestConfig, read_recipe
 from magma_ros.models.magma.training import (
@@ -171,6 +171,25 @@ def test_labels_are_as_wide_as_the_recipe_says_of_its_end(recipe_file, tmp_path)
         widths.append(trainer.sigma)
     level = int(0.75 * recipe.optimiser.steps)
     assert widths == [recipe.loss.sigma] * level + [14.0] * (len(widths) - level)
+
+
+def test_a_loss_is_computed_where_the_network_and_its_batch_are(trainer):
+    sample = trainer.next_sample()._asdict()
+    there = Sample(**{name: value.to("meta") for name, value in sample.items()})
+    weights = trainer.recipe.loss
+    losses = trainer.imitation.to("meta").losses(there, 4.0, weights.heat, weights.positions)
+    assert all(term.is_meta for term in losses.terms.values())
+    losses.total.backward()
+
+
+def test_attention_without_its_maps_is_the_same(trainer):
+    sample = trainer.next_sample()
+    with torch.inference_mode():
+        wanted = trainer.imitation.answer(sample).states
+        trainer.imitation.network.language_model.set_attn_implementation("sdpa")
+        found = trainer.imitation.answer(sample).states
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    assert not torch.equal(found, wanted), "nothing was changed"
 
 
 def test_it_learns(trainer):
