@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from magma_ros.policy.contract import BundleError, TensorSpec
 from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import Manifest, sha256_of
-from magma_ros.policy.providers import CPU, CUDA, ON_GPU, with_options
+from magma_ros.policy.providers import CPU, CUDA, ON_GPU, RECORD_PLACEMENT, with_options
 from magma_ros.policy.stages import BundleFile, GraphSpec, graphs
 
 ORT_DTYPES = {
@@ -48,6 +48,7 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry(RECORD_PLACEMENT, "1")
     options.log_severity_level = 3  # errors only: a missing provider is reported above
     return options
 

@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,9 @@ TENSORRT = "TensorrtExecutionProvider"
 
 ON_GPU = (TENSORRT, CUDA)
 """Execution providers whose tensors live in the memory of a CUDA device, best first."""
+
+RECORD_PLACEMENT = "session.record_ep_graph_assignment_info"
+"""Setting of a session that has ONNX Runtime remember which provider runs which operator."""
 
 _LIBRARIES = {
     TENSORRT: "libonnxruntime_providers_tensorrt.so",
@@ -152,6 +156,21 @@ def memory_of(sessions: Sequence[ort.InferenceSession]) -> str:
     """
     on_gpu = all(session.get_providers()[0] in ON_GPU for session in sessions)
     return "cuda" if sessions and on_gpu else "cpu"
+
+
+def operators_on_cpu(session: ort.InferenceSession) -> dict[str, int] | None:
+    """Operators of a graph that run on the CPU though another provider runs it, and how many each.
+
+    ONNX Runtime places there what a provider lacks, and small arithmetic with shapes. None where it
+    is too old to say; its session must have been opened with :data:`RECORD_PLACEMENT`.
+    """
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return None  # before 1.24
+    if session.get_providers()[0] == CPU:
+        return {}
+    groups = session.get_provider_graph_assignment_info()
+    kinds = (node.op_type for g in groups if g.ep_name == CPU for node in g.get_nodes())
+    return dict(Counter(kinds))
 
 
 def gpus() -> int:

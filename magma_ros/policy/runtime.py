@@ -24,7 +24,7 @@ from magma_ros.policy.contract import EXIT_OUTPUTS, TRACE_OUTPUT, BundleError
 from magma_ros.policy.manifest import Manifest, read_manifest
 from magma_ros.policy.pipeline import Pipeline, PolicyError, given_tensors
 from magma_ros.policy.preprocess import Preprocessor
-from magma_ros.policy.stages import StageSpec
+from magma_ros.policy.stages import StageSpec, graphs
 from magma_ros.types import (
     TRACE_GRID,
     ActionChunk,
@@ -66,6 +66,7 @@ class StagedPolicy:
         self.manifest = manifest
         self._preprocess = Preprocessor(manifest.observation, tokenizer, manifest.decoding)
         self.pipeline = Pipeline(manifest, sessions)
+        self._sessions = sessions
 
     @classmethod
     def load(
@@ -100,6 +101,16 @@ class StagedPolicy:
         usable = execution.choose(providers)
         sessions = open_graphs(folder, manifest, usable, options)
         return cls(manifest, tokenizer, sessions)
+
+    def on_cpu(self) -> dict[str, dict[str, int]] | None:
+        """Of each stage the operators that were left to the CPU; see :func:`operators_on_cpu`."""
+        found: dict[str, dict[str, int]] = {}
+        for graph in graphs(self.manifest.stages, self.manifest.decoding):
+            counts = execution.operators_on_cpu(self._sessions[graph.file])
+            if counts is None:
+                return None
+            found[graph.name] = counts
+        return found
 
     def warm_up(self, runs: int = 3) -> None:
         """Run every stage ``runs`` times at the real shapes, so that no later run is the first.

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What this computer reaches at best in ONNX Runtime: of arithmetic, and of reading weights.
 
-Both are measured with one matrix product through the same provider, threads and binding as a
-policy's stages: a square one, whose weights are used by many rows, and one of a single row, which
-does nothing but read them. They are the roof of the roofline model (Williams et al. 2009, CACM
-52(4)).
+Both are measured with matrix products through the same provider, threads and binding as a policy's
+stages: square ones, whose weights are used by many rows, and such of a single row, which do nothing
+but read them. On a CPU it is one product; on a GPU, where starting a graph takes as long as one, it
+is a chain of them. They are the roof of the roofline model (Williams et al. 2009, CACM 52(4)).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +40,10 @@ float32, and 128 MB in 16 bits."""
 
 _KINDS: dict[Numbers, int] = {"float32": 1, "float16": 10, "bfloat16": BFLOAT16, "int8": 1}
 """ONNX's numbers of the types of what comes in and goes out."""
+
+CHAIN, WEIGHTS = 16, 4
+"""Products in a graph for a GPU, and how many different weights they take in turns: more than its
+caches hold."""
 
 RUNS = 20
 """Timed runs of each product, of which the fastest quarter counts."""
@@ -95,7 +100,8 @@ def measure_ceilings(
     width = width or (LARGE_WIDTH if on_gpu else WIDTH)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "product.onnx"
-        _write_product(path, numbers, width)
+        chain = CHAIN if on_gpu else 1
+        _write_product(path, numbers, width, chain)
         options = session_options(threads)
         listed = execution.with_options(usable, [numbers, str(width)])
         try:
@@ -105,22 +111,24 @@ def measure_ceilings(
             raise MagmaError(f"{usable[0]} runs no product in {numbers}: {reason}") from error
         contenders = {str(rows): _bound(session, numbers, rows, width) for rows in (ROWS, 1)}
         times = race(contenders, RUNS)
-    size = width * width * ITEM_BYTES[numbers]
+    size = chain * width * width * ITEM_BYTES[numbers]
     return Ceilings(
         session.get_providers()[0],
         numbers,
-        2.0 * ROWS * width * width / times[str(ROWS)].low,
+        chain * 2.0 * ROWS * width * width / times[str(ROWS)].low,
         size / times["1"].low,
     )
 
 
-def _write_product(path: Path, numbers: Numbers, width: int) -> None:
+def _write_product(path: Path, numbers: Numbers, width: int, chain: int = 1) -> None:
+    """Write products one after the other; there is but one in int8."""
     import onnx
     from onnx import helper, numpy_helper
 
     draw = np.random.default_rng(0)
     if numbers == "int8":
-        weights = numpy_helper.from_array(draw.integers(-127, 128, (width, width), np.int8), "w")
+        drawn = draw.integers(-127, 128, (width, width), np.int8)
+        weights = [numpy_helper.from_array(drawn, "w")]
         nodes = [
             helper.make_node("DynamicQuantizeLinear", ["x"], ["rows", "scale", "zero"]),
             helper.make_node("MatMulInteger", ["rows", "w", "zero"], ["sums"]),
@@ -128,13 +136,22 @@ def _write_product(path: Path, numbers: Numbers, width: int) -> None:
             helper.make_node("Mul", ["real", "scale"], ["y"]),
         ]
     else:
-        drawn = _as(draw.standard_normal((width, width), np.float32), numbers)
-        shape = width, width
-        weights = helper.make_tensor("w", _KINDS[numbers], shape, drawn.tobytes(), raw=True)
-        nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+        # Scaled, so that what comes out is as large as what came in, however long the chain is.
+        real = draw.standard_normal((width, width), np.float32) / np.float32(width**0.5)
+        kind, shape = _KINDS[numbers], (width, width)
+        rolled = [_as(np.roll(real, turn), numbers) for turn in range(min(chain, WEIGHTS))]
+        weights = [
+            helper.make_tensor(f"w{turn}", kind, shape, each.tobytes(), raw=True)
+            for turn, each in enumerate(rolled)
+        ]
+        names = ["x", *(f"y{place}" for place in range(1, chain)), "y"]
+        nodes = [
+            helper.make_node("MatMul", [given, f"w{place % len(weights)}"], [made])
+            for place, (given, made) in enumerate(pairwise(names))
+        ]
     kind = _KINDS[numbers]
     ends = [helper.make_tensor_value_info(name, kind, ["n", width]) for name in ("x", "y")]
-    graph = helper.make_graph(nodes, "product", ends[:1], ends[1:], [weights])
+    graph = helper.make_graph(nodes, "product", ends[:1], ends[1:], weights)
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
 

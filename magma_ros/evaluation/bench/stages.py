@@ -27,7 +27,7 @@ from magma_ros.machine import processor_name
 from magma_ros.policy.runtime import Inference, StagedPolicy
 from magma_ros.types import Budget, MagmaError, MonotonicClock
 
-FORMAT = "magma-stages-bench/2"
+FORMAT = "magma-stages-bench/3"
 """Mark of the JSON."""
 
 GATED_SHARE = 0.6
@@ -94,6 +94,7 @@ class Gated:
         late_in_full: How many of the steps at full depth did.
         depth: Mean depth.
         step: How long they took.
+        steps: How many were made.
     """
 
     deadline: float
@@ -101,6 +102,7 @@ class Gated:
     late_in_full: int
     depth: float
     step: Spread
+    steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class StagesBench:
         processor: Of the computer.
         threads: Of the policy.
         exits: Of the bundle.
-        steps: Control steps that were timed, of either kind.
+        steps: Control steps at full depth that were timed.
         ceilings: What the computer reaches at best.
         stages: In order.
         step: From the observation to the deepest exit.
@@ -182,6 +184,7 @@ def time_policy(
     *,
     threads: int,
     steps: int,
+    gated_steps: int | None = None,
     begin: Begin | None = None,
     watch: Watch = unwatched,
 ) -> StagesBench:
@@ -193,7 +196,8 @@ def time_policy(
         ceilings: Of the computer.
         deadlines: Those of the gated steps [s], given how long full depth takes.
         threads: Of the policy.
-        steps: Control steps at full depth, and as many for each deadline.
+        steps: Control steps at full depth.
+        gated_steps: Control steps for each deadline; by default as many.
         begin: Begins a step; by default on a blank observation, with as many passes as decoding
             takes at most.
         watch: Shows how far it is.
@@ -208,7 +212,15 @@ def time_policy(
     stages = tuple(_stages(policy, ceilings, times, passes))
     whole = Spread.of(times.sum(axis=1))
     gated = tuple(
-        _gated(policy, gate, begin, deadline, full_depth=times.sum(axis=1), watch=watch)
+        _gated(
+            policy,
+            gate,
+            begin,
+            deadline,
+            steps=gated_steps or steps,
+            full_depth=times.sum(axis=1),
+            watch=watch,
+        )
         for deadline in deadlines(whole)
     )
     manifest = policy.manifest
@@ -293,18 +305,19 @@ def _gated(
     begin: Begin,
     deadline: float,
     *,
+    steps: int,
     full_depth: npt.NDArray[np.floating],
     watch: Watch,
 ) -> Gated:
-    """Steps that are due at a deadline [s], beside those at full depth (steps,) [s]."""
+    """Steps that are due at a deadline [s], beside those at full depth (any number,) [s]."""
     clock, latency = MonotonicClock(), LatencyModel()
     self_test(policy.rehearse, latency, clock)
     took, depths = [], []
-    for _ in watch(range(len(full_depth)), f"gated, due in {1e3 * deadline:.1f} ms"):
+    for _ in watch(range(steps), f"gated, due in {1e3 * deadline:.1f} ms"):
         began = clock.now()
         verdict = think(begin(), gate, latency, Budget(began + deadline), clock)
         took.append(clock.now() - began)
         depths.append(verdict.depth)
     late = sum(duration > deadline for duration in took)
     late_in_full = int((full_depth > deadline).sum())
-    return Gated(deadline, late, late_in_full, float(np.mean(depths)), Spread.of(took))
+    return Gated(deadline, late, late_in_full, float(np.mean(depths)), Spread.of(took), steps)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from magma_ros.evaluation.bench import ceilings
 from magma_ros.evaluation.bench.ceilings import Ceilings, Numbers
 from magma_ros.evaluation.bench.stages import Spread, StagesBench, Watch, time_policy, unwatched
 from magma_ros.gate.gates import make_gate
+from magma_ros.models.export.folder import commit_of_code
 from magma_ros.models.magma.comparison import noise
 from magma_ros.models.magma.export import Tell, import_checkpoint
 from magma_ros.models.magma.export_graph import Compute, NumberFormat
@@ -32,11 +34,15 @@ from magma_ros.models.magma.layout import MAGMA_8B, MagmaShape
 from magma_ros.models.magma.plan import RATES
 from magma_ros.models.magma.synthetic import RandomCheckpoint, scaled
 from magma_ros.policy import providers as execution
+from magma_ros.policy.manifest import MANIFEST, read_manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import MagmaError
 
-FORMAT = "magma-8b-bench/1"
+FORMAT = "magma-8b-bench/2"
 """Mark of the JSON."""
+
+COMMAND = "magma bench magma8b"
+"""What the bundles say that they were made by."""
 
 Width = Literal["1", "1/2", "1/4", "1/8"]
 
@@ -64,17 +70,21 @@ class Bench8B:
 
     Attributes:
         shape: Of the network.
+        width: Name of its width.
         providers: Execution providers, best first.
         on_gpu: Whether the first of them is a GPU's.
-        steps: Control steps of each kind.
+        steps: Control steps whose tokens are decoded in parallel.
+        fewer: Control steps whose tokens are decoded one by one, and with the gate at each rate.
         threads: Of the policy.
         rates: Control rates for the gate [Hz]; none for those near full depth.
     """
 
     shape: MagmaShape
+    width: Width
     providers: tuple[str, ...]
     on_gpu: bool
     steps: int = 200
+    fewer: int = 200
     threads: int = 2
     rates: tuple[float, ...] = ()
 
@@ -117,17 +127,21 @@ class Timed:
         precision: The precision.
         one_by_one: As many passes as tokens, which is what decoding them one by one takes.
         in_parallel: As many passes as the tokens need on pictures of noise, and the gate on top.
+        on_cpu: Of each stage the operators that run on the CPU and not where the others run, with
+            how many of each; None where ONNX Runtime does not say.
     """
 
     precision: TimedPrecision
     one_by_one: StagesBench
     in_parallel: StagesBench
+    on_cpu: dict[str, dict[str, int]] | None
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
         return {
             "one_by_one": self.one_by_one.to_json(),
             "in_parallel": self.in_parallel.to_json(),
+            "on_cpu": self.on_cpu,
         }
 
 
@@ -156,15 +170,22 @@ def shape_of(width: Width) -> MagmaShape:
 
 
 def require_resources(
-    bench: Bench8B, precisions: Sequence[TimedPrecision], folder: Path, gpu_memory: int
+    bench: Bench8B,
+    precisions: Sequence[TimedPrecision],
+    folder: Path,
+    gpu_memory: int,
+    *,
+    keep: bool = False,
 ) -> None:
     """Refuse what there is no room for, before anything is made.
 
     Args:
         bench: What is measured.
-        precisions: Made one after the other, so that only one is on the disk at a time.
+        precisions: Made one after the other, so that only one is on the disk at a time unless they
+            are kept. One that was kept before needs no more room.
         folder: Where bundles are made.
         gpu_memory: Bytes of the GPU's memory.
+        keep: Whether all are on the disk in the end.
 
     Raises:
         MagmaError: Disk, memory or the GPU's memory is too small.
@@ -182,7 +203,8 @@ def require_resources(
             f"{gpu_memory / 1e9:.1f} GB, {SPARE:.0%} of which must stay free; choose a smaller "
             "precision or width"
         )
-    require_room(folder / "bundle", bench.bytes(largest), memory)
+    needed = [bench.bytes(p) for p in precisions if not is_made(kept(bench, p, folder))]
+    require_room(folder / "bundle", sum(needed) if keep else max(needed, default=0), memory)
 
 
 def make_bundle(
@@ -193,16 +215,37 @@ def make_bundle(
     Args:
         bench: What is measured.
         precision: Of the weights.
-        folder: Where it is made.
+        folder: Of the bundle.
         tell: Is told of each step that begins.
 
     Raises:
         MagmaError: There is not enough room.
     """
     target = Target(precision=precision, compute=bench.compute(precision), name="magma-8b-random")
-    checkpoint = RandomCheckpoint.make(folder / "checkpoint", bench.shape)
-    command = "magma bench magma8b"
-    return import_checkpoint(checkpoint, folder / precision, target, command=command, tell=tell)
+    with TemporaryDirectory(dir=folder.parent) as scratch:
+        checkpoint = RandomCheckpoint.make(Path(scratch), bench.shape)
+        return import_checkpoint(
+            checkpoint,
+            folder,
+            target,
+            command=COMMAND,
+            memory=lambda _shape, _source, ids: checkpoint.memory(len(ids)),
+            tell=tell,
+        )
+
+
+def kept(bench: Bench8B, precision: TimedPrecision, folder: Path) -> Path:
+    """Where the bundle of a precision is kept in ``folder`` for later, by what it is."""
+    width = bench.width.replace("/", "-")
+    return folder / f"{precision}-{bench.compute(precision)}-width-{width}"
+
+
+def is_made(bundle: Path) -> bool:
+    """Whether a bundle was made there before, by the same code."""
+    if not (bundle / MANIFEST).is_file():
+        return False
+    origin = read_manifest(bundle).provenance
+    return (origin.command, origin.commit) == (COMMAND, commit_of_code())
 
 
 def time_bundle(
@@ -232,17 +275,13 @@ def time_bundle(
     def due(full_depth: Spread) -> tuple[float, ...]:
         return deadlines(full_depth, bench.rates)
 
-    measured = partial(
-        time_policy,
-        policy,
-        make_gate("adaptive", bundle=folder),
-        best,
-        threads=bench.threads,
-        steps=bench.steps,
-        watch=watch,
+    gate = make_gate("adaptive", bundle=folder)
+    measured = partial(time_policy, policy, gate, best, threads=bench.threads, watch=watch)
+    one_by_one = measured(lambda _: (), steps=bench.fewer)
+    in_parallel = measured(
+        due, steps=bench.steps, gated_steps=bench.fewer, begin=lambda: policy.start(next(seen))
     )
-    one_by_one = measured(lambda _: ())
-    return Timed(precision, one_by_one, measured(due, begin=lambda: policy.start(next(seen))))
+    return Timed(precision, one_by_one, in_parallel, policy.on_cpu())
 
 
 def deadlines(full_depth: Spread, rates: Sequence[float]) -> tuple[float, ...]:

@@ -26,16 +26,30 @@ def step_table(found: Sequence[Timed]) -> Grid:
         ("step, in parallel", *(str(each.in_parallel.step) for each in found)),
         ("its floor", *(_floor(each.in_parallel) for each in found)),
     ]
-    first = found[0].one_by_one
+    first, other = found[0].one_by_one, found[0].in_parallel
     return Grid(
         "Control step [ms]",
         ("", *(each.precision for each in found)),
         rows,
-        f"{first.steps} steps of either kind on {first.ceilings.provider}, {first.threads} threads "
-        f"of {first.processor}. Medians, and of whole steps the median / 99th percentile. Every "
-        "exit is decoded on the way. One by one takes seven passes; in parallel as many as random "
-        "weights need on noise.",
+        f"{first.steps} steps one by one and {other.steps} in parallel on "
+        f"{first.ceilings.provider}, {first.threads} threads of {first.processor}. "
+        "Medians, and of whole steps the median / 99th percentile. Every exit is decoded on the "
+        "way. One by one takes seven passes; in parallel as many as random weights need on noise.",
     )
+
+
+def placement(timed: Timed) -> str:
+    """Which operators of which stages do not run where the others run, as a sentence."""
+    if timed.on_cpu is None:
+        return "This ONNX Runtime does not say which operators run on the CPU."
+    found = {stage: counts for stage, counts in timed.on_cpu.items() if counts}
+    if not found:
+        return f"{timed.precision}: no operator falls back to the CPU."
+    told = (
+        f"{stage} {', '.join(f'{count} {kind}' for kind, count in sorted(counts.items()))}"
+        for stage, counts in found.items()
+    )
+    return f"{timed.precision}: on the CPU run {'; '.join(told)}."
 
 
 def rates_table(found: Sequence[Timed]) -> Grid:
@@ -45,7 +59,7 @@ def rates_table(found: Sequence[Timed]) -> Grid:
             each.precision,
             f"{1.0 / gated.deadline:g} Hz",
             f"{gated.late_in_full} of {each.in_parallel.steps}",
-            f"{gated.late} of {each.in_parallel.steps}",
+            f"{gated.late} of {gated.steps}",
             f"{gated.depth:.2f} of {each.in_parallel.exits}",
             str(gated.step),
         )

@@ -21,7 +21,13 @@ from torch import Tensor
 
 from magma_ros.models.export.folder import bundle_folder, commit_of_code
 from magma_ros.models.magma.exits import EXITS, ExitHead, Exits
-from magma_ros.models.magma.export_decoder import Block, head_outputs, write_draft, write_head
+from magma_ros.models.magma.export_decoder import (
+    Block,
+    Source,
+    head_outputs,
+    write_draft,
+    write_head,
+)
 from magma_ros.models.magma.export_graph import spec
 from magma_ros.models.magma.export_prefix import prefix_memory
 from magma_ros.models.magma.export_target import (
@@ -32,7 +38,7 @@ from magma_ros.models.magma.export_target import (
     working_bytes,
 )
 from magma_ros.models.magma.export_vision import WORDS, Vision, write_words
-from magma_ros.models.magma.layout import EMBEDDING, FINAL_NORM, HEAD
+from magma_ros.models.magma.layout import EMBEDDING, FINAL_NORM, HEAD, MagmaShape
 from magma_ros.models.magma.operations import ACTION_TOKENS, layer_flops, pass_flops
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
@@ -56,6 +62,9 @@ CARD = "MODEL_CARD.md"
 
 Tell = Callable[[str], object]
 
+Memory = Callable[[MagmaShape, Source, Sequence[int]], Iterator[Tensor]]
+"""Keys and values of the tokens at the prompt's beginning, layer after layer."""
+
 
 def import_checkpoint(
     checkpoint: Checkpoint,
@@ -63,6 +72,7 @@ def import_checkpoint(
     target: Target,
     *,
     command: str = "magma import",
+    memory: Memory = prefix_memory,
     tell: Tell = lambda _: None,
 ) -> Path:
     """Write the bundle of a checkpoint; return ``out``.
@@ -72,6 +82,7 @@ def import_checkpoint(
         out: Folder of the bundle; replaced only once the new one is complete.
         target: What is made.
         command: What makes it, for the manifest.
+        memory: Gives the keys and values of the prompt's constant beginning.
         tell: Is told of each step that begins.
 
     Raises:
@@ -84,7 +95,7 @@ def import_checkpoint(
     disk = bundle_bytes(shape, target.numbers, table_itemsize)
     require_room(out, disk, working_bytes(shape))
     with bundle_folder(out) as scratch:
-        manifest = _Import(checkpoint, scratch, target, tell).manifest(command)
+        manifest = _Import(checkpoint, scratch, target, memory, tell).manifest(command)
         write_manifest(scratch, manifest)
         (scratch / CARD).write_text(_card(manifest, target), encoding="utf-8")
     return out
@@ -93,8 +104,11 @@ def import_checkpoint(
 class _Import:
     """Writes the files of a bundle one after the other."""
 
-    def __init__(self, checkpoint: Checkpoint, folder: Path, target: Target, tell: Tell) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, folder: Path, target: Target, memory: Memory, tell: Tell
+    ) -> None:
         self.checkpoint, self.folder, self.target, self.tell = checkpoint, folder, target, tell
+        self.memory = memory
         shape, self.compute = checkpoint.shape, target.numbers.compute
         self.statistics, self.step_period = _statistics(checkpoint.folder, target)
         words = read_words(checkpoint.folder, shape, beginnings=target.beginnings)
@@ -180,7 +194,7 @@ class _Import:
     def _seeing(self) -> StageSpec:
         self.tell("keys and values of the prompt's beginning")
         source, shape = self.checkpoint, self.checkpoint.shape
-        kept = list(prefix_memory(shape, source, self.prefix))
+        kept = list(self.memory(shape, source, self.prefix))
         pasts = [(b.past, torch.cat(kept[b.layers.start : b.layers.stop])) for b in self.blocks]
         self.tell("vision")
         path = self.folder / "look_image.onnx"

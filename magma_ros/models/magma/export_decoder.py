@@ -19,6 +19,7 @@ from torch import Tensor
 
 from magma_ros.models.magma.export_graph import GraphWriter, NumberFormat, spec, value
 from magma_ros.models.magma.layout import TextShape, layer_prefix
+from magma_ros.models.magma.quantised import Bits, Quantised
 from magma_ros.policy.action_tokens import EDGES, ActionCodec
 from magma_ros.policy.contract import CHOICE, EXIT_OUTPUTS, TensorSpec
 from magma_ros.types import ACTION_DIMS, GRIPPER
@@ -33,6 +34,20 @@ class Source(Protocol):
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
         """One tensor."""
         ...
+
+    def quantised(self, name: str, bits: Bits) -> Quantised:
+        """The weight of a product, rounded to so many bits."""
+        ...
+
+
+def product_weight(
+    source: Source, name: str, bits: Bits | None, dtype: torch.dtype
+) -> Tensor | Quantised:
+    """The weight of a product as it is kept: in so many bits, or in ``dtype`` if those are None.
+
+    One that does not fit ``dtype`` is refused by its name.
+    """
+    return source.tensor(name, dtype) if bits is None else source.quantised(name, bits)
 
 
 class Block:
@@ -180,10 +195,9 @@ class _Layer:
         return graph.op("Reshape", mixed, graph.numbers(0, 0, text.query_width))
 
     def _linear(self, given: str, name: str) -> str:
-        bits = self._numbers.decoder_bits
-        # Refused by name if it does not fit the type that it is kept in.
-        weight = self._source.tensor(name, self._numbers.weights if bits is None else None)
-        return self._graph.linear(given, weight, bits)
+        numbers = self._numbers
+        weight = product_weight(self._source, name, numbers.decoder_bits, numbers.weights)
+        return self._graph.linear(given, weight)
 
     def _norm(self, given: str, name: str) -> str:
         scale = self._graph.weight(self._source.tensor(name, self._graph.compute))
@@ -272,7 +286,7 @@ def write_head(
     with GraphWriter(path) as graph:
         wide = graph.op("Cast", state.name, to=onnx.TensorProto.FLOAT)
         normed = graph.op("RMSNormalization", wide, graph.weight(norm.float()), epsilon=eps)
-        logits = graph.linear(normed, rows.float(), None)
+        logits = graph.linear(normed, rows.float())
         allowed = graph.op(
             "Slice", logits, graph.numbers(0), graph.numbers(EDGES), graph.numbers(2)
         )

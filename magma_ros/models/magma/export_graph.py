@@ -22,13 +22,10 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper
-from onnxruntime.quantization.matmul_nbits_quantizer import (
-    DefaultWeightOnlyQuantConfig,
-    DefaultWeightOnlyQuantizer,
-)
 from torch import Tensor
 
 from magma_ros.models.export.onnx_graph import OPSET
+from magma_ros.models.magma.quantised import BLOCK, Bits, Quantised
 from magma_ros.policy.contract import TensorSpec
 from magma_ros.types import MagmaError
 
@@ -40,9 +37,6 @@ ALIGNMENT = 4096
 
 INLINE = 1024
 """Constants of at most as many bytes stay in the graph's own file."""
-
-BLOCK = 32
-"""Weights that share a scale in quantised products; the smallest blocks lose the least."""
 
 ACTIVATIONS = 4
 """ONNX Runtime's accuracy level of quantised products: on a CPU it may round their activations to 8
@@ -86,8 +80,8 @@ class NumberFormat:
         compute: Type of everything else.
     """
 
-    decoder_bits: int | None
-    vision_bits: int | None
+    decoder_bits: Bits | None
+    vision_bits: Bits | None
     weights: torch.dtype
     compute: torch.dtype
 
@@ -205,21 +199,18 @@ class GraphWriter:
         wanted = to or self.compute
         return given if dtype == wanted else self.op("Cast", given, to=ELEMENT_TYPES[wanted])
 
-    def linear(
-        self, given: str, weight: Tensor, bits: int | None, bias: Tensor | None = None
-    ) -> str:
+    def linear(self, given: str, weight: Tensor | Quantised, bias: Tensor | None = None) -> str:
         """Append a product with the transpose of ``weight`` (out, in), and perhaps a sum.
 
         Args:
             given: (..., in).
-            weight: Float, in any type.
-            bits: Bits that each weight keeps, or None to keep it in the type that it has.
+            weight: Quantised, or float in any type, which it keeps.
             bias: (out,) or None.
         """
-        if bits is None:
-            made = self.op("MatMul", given, self.cast(self.constant(weight.T), weight.dtype))
+        if isinstance(weight, Quantised):
+            made = self._quantised(given, weight)
         else:
-            made = self._quantised(given, weight, bits)
+            made = self.op("MatMul", given, self.cast(self.constant(weight.T), weight.dtype))
         return made if bias is None else self.op("Add", made, self.weight(bias))
 
     def finish(
@@ -239,21 +230,18 @@ class GraphWriter:
         self._data.flush()
         self._path.write_bytes(model.SerializeToString())
 
-    def _quantised(self, given: str, weight: Tensor, bits: int) -> str:
-        """A product with weights in blocks that share a scale and a zero point."""
-        wide = weight.T.contiguous().to(torch.float32).numpy()
-        config = DefaultWeightOnlyQuantConfig(block_size=BLOCK, is_symmetric=False, bits=bits)
-        packed, scales, zeros = DefaultWeightOnlyQuantizer(config).qbits_block_quant(wide)
+    def _quantised(self, given: str, weight: Quantised) -> str:
+        outputs, inputs = weight.size
         return self.op(
             "MatMulNBits",
             given,
-            self.constant(packed),
-            self.weight(torch.from_numpy(scales)),
-            self.constant(zeros),
+            self.constant(weight.packed),
+            self.weight(torch.from_numpy(weight.scales)),
+            self.constant(weight.zeros),
             domain="com.microsoft",
-            K=wide.shape[0],
-            N=wide.shape[1],
-            bits=bits,
+            K=inputs,
+            N=outputs,
+            bits=weight.bits,
             block_size=BLOCK,
             accuracy_level=ACTIVATIONS,
         )

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from magma_ros.models.magma.export_graph import BLOCK, Compute, NumberFormat, Precision
+from magma_ros.models.magma.export_graph import Compute, NumberFormat, Precision
 from magma_ros.models.magma.layout import EMBEDDING, HEAD, LANGUAGE_MODEL, MagmaShape
+from magma_ros.models.magma.quantised import BLOCK
 from magma_ros.types import MagmaError
 
 

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
-from magma_ros.models.magma.export_decoder import Source
+from magma_ros.models.magma.export_decoder import Source, product_weight
 from magma_ros.models.magma.export_graph import (
     ELEMENT_TYPES,
     GraphWriter,
@@ -239,11 +239,11 @@ class _Tower:
         return self._graph.op("LayerNormalization", given, scale, shift, axis=-1, epsilon=eps)
 
     def _linear(self, given: str, name: str) -> str:
-        bits = self._numbers.vision_bits
-        weight = self._source.tensor(
-            f"{name}.weight", self._numbers.weights if bits is None else None
+        numbers = self._numbers
+        weight = product_weight(
+            self._source, f"{name}.weight", numbers.vision_bits, numbers.weights
         )
-        return self._graph.linear(given, weight, bits, self._read(f"{name}.bias"))
+        return self._graph.linear(given, weight, self._read(f"{name}.bias"))
 
     def _read(self, name: str) -> Tensor:
         return self._source.tensor(name, self._graph.compute)

@@ -30,6 +30,7 @@ from magma_ros.models.magma.layout import (
     MagmaShape,
     is_unused,
 )
+from magma_ros.models.magma.quantised import Bits, Quantised, quantise
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -141,6 +142,10 @@ class Checkpoint:
                 "use bfloat16 or float32"
             )
         return tensor.to(wanted)
+
+    def quantised(self, name: str, bits: Bits) -> Quantised:
+        """The weight of a product, rounded to so many bits; see :meth:`tensor`."""
+        return quantise(self.tensor(name), bits)
 
     def tensors(
         self, names: Iterable[str] | None = None, dtype: torch.dtype | None = None

@@ -12,20 +12,30 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from magma_ros.files import make_folder, write_json
 from magma_ros.models.magma.configuration import CONFIG, PROCESSOR
-from magma_ros.models.magma.layout import MAGMA_8B, TRUNK, MagmaShape, TextShape, VisionShape
+from magma_ros.models.magma.layout import (
+    EMBEDDING,
+    HEAD,
+    MAGMA_8B,
+    TRUNK,
+    MagmaShape,
+    TextShape,
+    VisionShape,
+)
+from magma_ros.models.magma.quantised import BLOCK, Bits, Quantised
 from magma_ros.models.magma.reader import Checkpoint, StoredTensor
 from magma_ros.models.magma.synthetic_tokenizer import write_tokenizer
 
@@ -36,8 +46,8 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch
 SHARD_BYTES = 1 << 29
 """Most bytes of a shard, unless a single tensor has more."""
 
-BYTE_DEVIATION = math.sqrt((256**2 - 1) / 12)
-"""Standard deviation of evenly distributed bytes."""
+SHIFTS = 1 << 16
+"""Places in a row of drawn values at which a random weight may begin."""
 
 TINY = MagmaShape(
     vision=VisionShape(depths=(1, 1, 2, 1), widths=(16, 32, 48, 64), image_size=64),
@@ -128,24 +138,23 @@ def random_weight(name: str, size: tuple[int, ...], *, seed: int = 0) -> Tensor:
     return torch.empty(size).normal_(generator=generator).mul_(deviation).add_(middle)
 
 
-def quick_weight(name: str, size: tuple[int, ...], *, seed: int = 0) -> Tensor:
-    """The same in bfloat16, for billions of them.
-
-    They are evenly distributed bytes, which a core draws a gigabyte of in a second; the rest is
-    done by all cores.
-    """
-    count = math.prod(size)
-    drawn = np.random.SFC64(_seed(name, seed)).random_raw(-(-count // 8)).view(np.uint8)[:count]
-    middle, deviation = _spread(name, size)
-    weight = torch.from_numpy(drawn).to(torch.bfloat16).sub_(127.5)  # exact: 8 bits
-    return weight.mul_(deviation / BYTE_DEVIATION).add_(middle).reshape(size)
-
-
 class RandomCheckpoint(Checkpoint):
-    """A checkpoint whose weights are made when they are asked for, always the same, and not kept.
+    """A checkpoint of random weights in bfloat16 that lie on no disk, always the same.
 
-    Only its tokenizer is written. So a bundle of any size can be made without its checkpoint.
+    Only its tokenizer is written, so that a bundle of any size can be made without its checkpoint,
+    and as fast as a disk takes it: of weights that are spread alike, one row of evenly distributed
+    bytes is drawn, as long as the largest of them, and each weight is a part of it that begins
+    elsewhere. Quantised weights are drawn as they are kept, not rounded.
     """
+
+    def __init__(self, folder: Path, shape: MagmaShape, stored: Mapping[str, StoredTensor]) -> None:
+        super().__init__(folder, shape, stored)
+        self._drawn = np.empty(0, np.uint8)
+        self._values: dict[tuple[float, float], Tensor] = {}
+        self._lengths: dict[tuple[float, float], int] = {}
+        for name, size in shape.tensors().items():
+            spread = _spread(name, size)
+            self._lengths[spread] = max(self._lengths.get(spread, 0), math.prod(size))
 
     @classmethod
     def make(cls, folder: Path, shape: MagmaShape) -> Self:
@@ -163,8 +172,67 @@ class RandomCheckpoint(Checkpoint):
 
     def tensor(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
         """A random one; see :meth:`Checkpoint.tensor`."""
-        weight = quick_weight(name, self.stored[name].size)
+        size = self.stored[name].size
+        weight = self._part(name, math.prod(size))
+        if len(size) == 2 and name not in (EMBEDDING, HEAD):
+            weight = weight.reshape(size[::-1]).T  # as a product's lies in its graph
+        else:
+            weight = weight.reshape(size)
         return weight if dtype is None else weight.to(dtype)
+
+    def quantised(self, name: str, bits: Bits) -> Quantised:
+        """A random one, as spread as :meth:`tensor`."""
+        outputs, inputs = self.stored[name].size
+        blocks = math.ceil(inputs / BLOCK)
+        packed = self._bytes(name, outputs * blocks * BLOCK * bits // 8)
+        _, deviation = _spread(name, (outputs, inputs))
+        scales = np.full((outputs, blocks), deviation / _even_deviation(bits), np.float32)
+        # The middle of all levels lies between two; each of these stands for zero in turns.
+        pattern = np.array([0x87] if bits == 4 else [127, 128], np.uint8)
+        zeros = np.resize(pattern, math.ceil(blocks * bits / 8))
+        return Quantised(
+            (outputs, inputs),
+            bits,
+            packed.reshape(outputs, blocks, -1),
+            scales,
+            np.tile(zeros, (outputs, 1)),
+        )
+
+    def memory(self, positions: int) -> Iterator[Tensor]:
+        """Random keys and values of each layer, as the network's are (2, kv_heads, P, D)."""
+        text = self.shape.text
+        for layer in range(text.layers):
+            generator = torch.Generator().manual_seed(layer)
+            size = 2, text.kv_heads, positions, text.head_width
+            yield torch.empty(size).normal_(generator=generator)
+
+    def _part(self, name: str, count: int) -> Tensor:
+        """A weight's values (count,), a part of all those of its spread."""
+        spread = _spread(name, self.stored[name].size)
+        if spread not in self._values:
+            middle, deviation = spread
+            drawn = torch.from_numpy(_drawn(self._lengths[spread] + SHIFTS))
+            values = drawn.to(torch.bfloat16).sub_(127.5)  # exact: 8 bits
+            self._values[spread] = values.mul_(deviation / _even_deviation(8)).add_(middle)
+        begin = _seed(name, 0) % SHIFTS
+        return self._values[spread][begin : begin + count]
+
+    def _bytes(self, name: str, count: int) -> npt.NDArray[np.uint8]:
+        """A quantised weight's bytes (count,), a part of all that are drawn."""
+        if len(self._drawn) < count + SHIFTS:
+            self._drawn = _drawn(count + SHIFTS)
+        begin = _seed(name, 0) % SHIFTS
+        return self._drawn[begin : begin + count]
+
+
+def _drawn(count: int) -> npt.NDArray[np.uint8]:
+    """Evenly distributed bytes, a gigabyte of which a core draws in a second."""
+    return np.random.SFC64(0).random_raw(math.ceil(count / 8)).view(np.uint8)[:count]
+
+
+def _even_deviation(bits: int) -> float:
+    """Standard deviation of evenly distributed numbers of so many bits."""
+    return math.sqrt((4**bits - 1) / 12)
 
 
 def _seed(name: str, seed: int) -> int:

@@ -4,6 +4,7 @@
 
 import json
 
+import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
@@ -13,13 +14,16 @@ from magma_ros.evaluation.bench import ceilings
 from magma_ros.evaluation.bench.stages import Spread
 from magma_ros.models.magma import bench, export_target
 from magma_ros.models.magma.bench import Bench8B, deadlines, find_place, require_resources
-from magma_ros.models.magma.layout import MAGMA_8B
-from magma_ros.models.magma.synthetic import TINY, RandomCheckpoint, quick_weight
+from magma_ros.models.magma.bench_report import placement
+from magma_ros.models.magma.export_graph import GraphWriter, spec, value
+from magma_ros.models.magma.layout import MAGMA_8B, layer_prefix
+from magma_ros.models.magma.quantised import quantise
+from magma_ros.models.magma.synthetic import TINY, RandomCheckpoint, scaled
 from magma_ros.policy import providers
 from magma_ros.policy.providers import CPU, CUDA
 from magma_ros.types import MagmaError
 
-WHOLE = Bench8B(MAGMA_8B, (CUDA,), on_gpu=True)
+WHOLE = Bench8B(MAGMA_8B, "1", (CUDA,), on_gpu=True)
 
 
 @pytest.fixture
@@ -40,15 +44,37 @@ def run(tmp_path, *more):
     return status, json.loads(out.read_text())
 
 
-def test_quick_weights_are_always_the_same_and_as_spread_as_the_others():
-    wide = quick_weight("layers.0.mlp.up_proj.weight", (64, 256))
-    assert torch.equal(wide, quick_weight("layers.0.mlp.up_proj.weight", (64, 256)))
-    assert not torch.equal(wide, quick_weight("layers.1.mlp.up_proj.weight", (64, 256)))
-    assert wide.dtype == torch.bfloat16
-    assert float(wide.float().std()) == pytest.approx(1 / 16, rel=0.02)
-    assert float(quick_weight("norm.weight", (4099,)).float().mean()) == pytest.approx(
-        1.0, abs=0.01
-    )
+def test_random_weights_are_always_the_same_and_spread_as_those_of_a_network(tmp_path):
+    first, second = (RandomCheckpoint.make(tmp_path / name, scaled(1 / 8)) for name in "ab")
+    up, norm = f"{layer_prefix(0)}mlp.up_proj.weight", f"{layer_prefix(0)}input_layernorm.weight"
+    wide = first.tensor(up)
+    assert torch.equal(wide, second.tensor(up))
+    assert not torch.equal(wide, first.tensor(f"{layer_prefix(1)}mlp.up_proj.weight"))
+    assert (wide.shape, wide.dtype) == ((1792, 512), torch.bfloat16)
+    assert wide.T.is_contiguous()  # written as it is
+    assert float(wide.float().std()) == pytest.approx(512**-0.5, rel=0.02)
+    assert float(first.tensor(norm).float().mean()) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantised_weights_are_drawn_in_the_form_and_the_spread_of_those_that_are_rounded(
+    bits, tmp_path
+):
+    checkpoint = RandomCheckpoint.make(tmp_path, scaled(1 / 8))
+    name = f"{layer_prefix(3)}mlp.down_proj.weight"
+    drawn, rounded = checkpoint.quantised(name, bits), quantise(checkpoint.tensor(name), bits)
+    assert drawn.size == rounded.size
+    for field in ("packed", "scales", "zeros"):
+        one, other = getattr(drawn, field), getattr(rounded, field)
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+    with GraphWriter(tmp_path / "product.onnx") as graph:
+        graph.op("Identity", graph.linear("x", drawn), output="y")
+        ends = [spec("x", torch.float32, 256, 1792), spec("y", torch.float32, 256, 512)]
+        graph.finish(*([value(end)] for end in ends))
+    given = np.random.default_rng(0).standard_normal((256, 1792), np.float32)
+    (made,) = ort.InferenceSession(tmp_path / "product.onnx").run(None, {"x": given})
+    assert float(made.std()) == pytest.approx(1.0, rel=0.1)
+    assert abs(float(made.mean())) < 0.05
 
 
 def test_a_random_checkpoint_has_no_weights_on_the_disk(tmp_path):
@@ -86,7 +112,7 @@ def test_without_room_it_is_refused_before_anything_is_made(tmp_path, monkeypatc
     with pytest.raises(MagmaError, match=r"takes 16\.\d GB, but only 10\.0 GB are free"):
         require_resources(WHOLE, ["bf16", "int4"], tmp_path, int(80e9))
     require_resources(WHOLE, ["int4"], tmp_path, int(80e9))
-    on_cpu = Bench8B(MAGMA_8B, (CPU,), on_gpu=False)
+    on_cpu = Bench8B(MAGMA_8B, "1", (CPU,), on_gpu=False)
     monkeypatch.setattr(export_target, "available_memory", lambda: int(20e9))
     disk.free = int(1e12)
     with pytest.raises(MagmaError, match=r"takes 3\d\.\d GB of memory, but only 20\.0 GB are free"):
@@ -122,6 +148,40 @@ def test_the_command_measures_each_precision_and_tells_what_is_late(small, tmp_p
     assert "This is no measurement of Magma-8B on a GPU" in shown
     assert "passes, first to last exit" in shown
     assert "Late decisions" in shown
+
+
+def test_bundles_that_were_only_made_are_timed_later_and_stay(small, tmp_path, capsys):
+    scratch, out = tmp_path / "scratch", tmp_path / "result.json"
+    shared = ["bench", "magma8b", "--out", str(scratch), "--precision", "int4"]
+    assert main([*shared, "--make-only"]) == 0
+    (made,) = scratch.iterdir()
+    assert made.name == "int4-fp32-width-1-8"
+    before = (made / "bundle.yaml").stat()
+    timed = ["--steps", "4", "--fewer", "2", "--threads", "1", "--rates", "1", "--json", str(out)]
+    assert main([*shared, *timed]) == 0
+    assert list(scratch.iterdir()) == [made]
+    assert (made / "bundle.yaml").stat() == before
+    found = json.loads(out.read_text())["precisions"]["int4"]
+    assert (found["one_by_one"]["steps"], found["in_parallel"]["steps"]) == (2, 4)
+    assert [gated["steps"] for gated in found["in_parallel"]["gated"]] == [2]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "int4: no operator falls back to the CPU." in shown
+    assert "2 steps one by one and 4 in parallel" in shown
+
+
+def test_a_bundle_that_other_code_made_is_not_timed(small, tmp_path, monkeypatch):
+    tiny = Bench8B(TINY, "1/8", (CPU,), on_gpu=False)
+    place = bench.kept(tiny, "int8", tmp_path)
+    assert not bench.is_made(place)
+    bench.make_bundle(tiny, "int8", place)
+    assert bench.is_made(place)
+    monkeypatch.setattr(bench, "commit_of_code", lambda: "another")
+    assert not bench.is_made(place)
+
+
+def test_what_falls_back_to_the_cpu_is_named():
+    timed = bench.Timed("bf16", None, None, {"think_1": {"Range": 2, "Conv": 1}, "draft": {}})
+    assert placement(timed) == "bf16: on the CPU run think_1 1 Conv, 2 Range."
 
 
 @pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="a GPU's is there")
