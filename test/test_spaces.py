@@ -1,0 +1,107 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An action space says what every column is, or is refused in one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from magma_ros.spaces import (
+    MAGMA,
+    ActionSpace,
+    Dimension,
+    GripperRange,
+    SpaceError,
+    SpaceKind,
+    ee_delta,
+    gripper,
+)
+
+SIX = tuple(Dimension(f"joint_{n}", "rad", -2.0, 2.0) for n in range(1, 7))
+
+
+def space(*dimensions, kind=SpaceKind.JOINT_POSITION, **frames):
+    return ActionSpace(kind, dimensions, **frames)
+
+
+def test_magmas_seven_columns_are_one_space_among_others():
+    assert len(MAGMA) == 7
+    assert MAGMA.moving == (0, 1, 2, 3, 4, 5)
+    assert MAGMA.grippers == (6,)
+    assert MAGMA.joints == ()
+    assert len(ee_delta(("dx", "dy", "dz", "gripper"))) == 4
+
+
+def test_arms_and_grippers_are_found_wherever_their_columns_stand():
+    two = space(SIX[0], gripper("left"), SIX[1], gripper("right", open=-1.0, closed=1.0))
+    assert two.joints == ("joint_1", "joint_2")
+    assert two.moving == (0, 2)
+    openings = two.openings(np.array([[0.5, 1.0, 0.5, 1.0], [0.5, 0.2, 0.5, -3.0]]))
+    np.testing.assert_allclose(openings, [[1.0, 0.0], [0.2, 1.0]])
+    assert space(*SIX).openings(np.zeros((3, 6))).shape == (3, 0)
+
+
+def test_joints_are_mapped_by_name_whatever_their_order():
+    assert space(*SIX[:3]).require_joints(("joint_3", "joint_1", "extra", "joint_2")) == (1, 3, 0)
+    assert MAGMA.require_joints(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (space, "needs at least one dimension"),
+        (lambda: space(SIX[0], SIX[0]), "two dimensions joint_1"),
+        (lambda: space(Dimension("a", "rad", 1.0, 1.0)), "limits of a are empty: 1 is not below 1"),
+        (lambda: space(Dimension("a", "rad", float("nan"))), "limits of a are empty"),
+        (lambda: space(Dimension("", "rad")), "has no name"),
+        (lambda: space(Dimension("a", "deg")), "unit of joint a is 'deg'; it must be rad"),
+        (lambda: space(gripper()), "moves no arm"),
+        (lambda: space(SIX[0], gripper("g", open=1.0, closed=1.0)), "limits of g are empty"),
+        (
+            lambda: space(SIX[0], Dimension("g", "1", gripper=GripperRange(0.0, 0.0))),
+            "g is 0 both open and closed",
+        ),
+        (
+            lambda: space(SIX[0], Dimension("g", "1", gripper=GripperRange(np.inf, 0.0))),
+            "must be finite",
+        ),
+        (lambda: ee_delta(("dx", "shoulder")), "ee_delta has no dimension shoulder"),
+        (
+            lambda: space(Dimension("dx", "mm"), kind=SpaceKind.EE_DELTA),
+            "unit of dx must be m, not 'mm'",
+        ),
+        (
+            lambda: space(*(Dimension(n, "m") for n in "xy"), kind=SpaceKind.EE_POSE),
+            "ee_pose lacks z",
+        ),
+        (
+            lambda: space(
+                *(Dimension(n, "m") for n in "xyz"), Dimension("qx", "1"), kind=SpaceKind.EE_POSE
+            ),
+            "ee_pose lacks qw, qy, qz",
+        ),
+        (
+            lambda: space(
+                *(Dimension(n, "m") for n in "xyz"),
+                *(Dimension(n, "1") for n in ("qx", "qy", "qz", "qw")),
+                Dimension("rx", "rad"),
+                kind=SpaceKind.EE_POSE,
+            ),
+            "rotation vector and a quaternion",
+        ),
+        (lambda: space(*SIX).require_joints(("joint_1",)), "joint_2, which the robot's file"),
+        (lambda: ee_delta(frame="fr3_link0").require_frames("base_link", "tool0"), "'fr3_link0'"),
+        (lambda: ee_delta(tool_frame="hand").require_frames("base_link", "tool0"), "'hand'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(make, sentence):
+    with pytest.raises(SpaceError, match=sentence) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_frames_of_whichever_robot_fit_every_robot():
+    MAGMA.require_frames("base_link", "tool0")
+    ee_delta(frame="base_link", tool_frame="tool0").require_frames("base_link", "tool0")
+    space(*SIX, frame="nowhere").require_frames("base_link", "tool0")
