@@ -282,6 +282,25 @@ class TwistCommand:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class JointCommand:
+    """Positions asked of joints.
+
+    Attributes:
+        stamp: Time the command was made [s].
+        names: Of the joints, in any order.
+        positions: (N,) where each is to go [rad or m].
+        velocities: (N,) how fast it is to be there [rad/s or m/s]; empty where each is to rest.
+        source: Who asks.
+    """
+
+    stamp: float
+    names: tuple[str, ...]
+    positions: FloatArray
+    velocities: FloatArray
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pose:
     """Pose of the end effector in the base frame.
 

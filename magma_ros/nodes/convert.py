@@ -17,6 +17,7 @@ from geometry_msgs.msg import Point, PoseStamped, TransformStamped, TwistStamped
 from nav_msgs.msg import Path as PathMessage
 from sensor_msgs.msg import CameraInfo, Image, JointState, Range
 from std_msgs.msg import ColorRGBA, Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.perception import overlay
@@ -26,6 +27,7 @@ from magma_ros.types import (
     DepthArray,
     FloatArray,
     ImageArray,
+    JointCommand,
     MagmaError,
     Pose,
     Source,
@@ -186,6 +188,52 @@ def twist_to_message(twist: FloatArray, frame_id: str, stamp: Time) -> TwistStam
     linear.x, linear.y, linear.z = (float(v) for v in twist[:3])
     angular.x, angular.y, angular.z = (float(v) for v in twist[3:])
     return message
+
+
+def joint_command_from_message(message: JointTrajectory, source: Source) -> JointCommand:
+    """The targets in a trajectory of one point; whether they may be obeyed the guard decides.
+
+    Raises:
+        MessageError: It has not one point.
+    """
+    if len(message.points) != 1:
+        raise MessageError(
+            f"the {source.value} joint command must have one point, the target for now, but has "
+            f"{len(message.points)}"
+        )
+    point = message.points[0]
+    return JointCommand(
+        seconds(message.header.stamp),
+        tuple(message.joint_names),
+        np.array(point.positions, np.float64),
+        np.array(point.velocities, np.float64),
+        source,
+    )
+
+
+def joint_command_to_message(
+    names: Sequence[str],
+    positions: FloatArray,
+    stamp: Time,
+    velocities: FloatArray | None = None,
+    reach: float = 0.0,
+) -> JointTrajectory:
+    """A trajectory of one point.
+
+    Args:
+        names: Of the joints.
+        positions: (N,) where they are to go [rad or m].
+        stamp: When that was decided.
+        velocities: (N,) how fast they are to be there [rad/s or m/s]; None for at rest.
+        reach: Time from the stamp until they are to be there [s].
+    """
+    point = JointTrajectoryPoint(
+        positions=[float(v) for v in positions],
+        velocities=[] if velocities is None else [float(v) for v in velocities],
+    )
+    ahead = to_stamp(reach)
+    point.time_from_start = Duration(sec=ahead.sec, nanosec=ahead.nanosec)
+    return JointTrajectory(header=Header(stamp=stamp), joint_names=list(names), points=[point])
 
 
 def joint_states_message(

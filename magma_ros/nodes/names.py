@@ -15,6 +15,7 @@ BATTERY = "battery_state"
 
 POLICY_TWIST = "policy/twist"
 POLICY_GRIPPER = "policy/gripper"
+POLICY_JOINTS = "policy/joint_command"
 POLICY_PLAN = "policy/plan"
 POLICY_TRACE = "policy/trace"
 POLICY_STATUS = "policy/status"

@@ -10,6 +10,7 @@ from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point, PoseStamped
 from sensor_msgs.msg import JointState, Range
 from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.nodes import convert
@@ -29,6 +30,24 @@ def test_twist_survives_the_round_trip():
     command = convert.twist_from_message(message, Source.TELEOP)
     assert np.array_equal(command.twist, twist)
     assert (command.stamp, command.frame_id, command.source) == (7.0, "base_link", Source.TELEOP)
+
+
+def test_joint_targets_survive_the_round_trip():
+    message = convert.joint_command_to_message(
+        ("elbow", "wrist"), np.array([0.5, -1.0]), Time(sec=7), np.array([0.1, 0.2]), reach=0.02
+    )
+    assert message.points[0].time_from_start == Duration(nanosec=20_000_000)
+    command = convert.joint_command_from_message(message, Source.POLICY)
+    assert (command.stamp, command.names) == (7.0, ("elbow", "wrist"))
+    assert command.positions.tolist() == [0.5, -1.0]
+    assert command.velocities.tolist() == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("points", [0, 2])
+def test_a_joint_command_that_is_not_one_target_is_refused(points):
+    message = JointTrajectory(points=[JointTrajectoryPoint()] * points)
+    with pytest.raises(convert.MessageError, match=f"must have one point.*has {points}"):
+        convert.joint_command_from_message(message, Source.POLICY)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
