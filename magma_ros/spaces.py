@@ -75,6 +75,11 @@ class SpaceKind(Enum):
     JOINT_DELTA = "joint_delta"
 
     @property
+    def absolute(self) -> bool:
+        """Whether the columns that move an arm say where to, and not how far."""
+        return self in (SpaceKind.EE_POSE, SpaceKind.JOINT_POSITION)
+
+    @property
     def of_joints(self) -> bool:
         """Whether the columns are joints, commanded as joint targets and not as twists."""
         return self in (SpaceKind.JOINT_POSITION, SpaceKind.JOINT_DELTA)
@@ -210,12 +215,12 @@ class ActionSpace:
             )
         return tuple(known.index(name) for name in self.joints)
 
-    def require_frames(self, base: str, tool: str) -> None:
+    def require_frames(self, base: str, tool: str | None = None) -> None:
         """Refuse a space of an end effector that is not about these frames of the robot.
 
         Args:
             base: The robot's base frame.
-            tool: Its end effector's frame.
+            tool: Its end effector's frame, or None to leave that unchecked.
 
         Raises:
             SpaceError: The space names another base or tool frame.
@@ -227,7 +232,7 @@ class ActionSpace:
                 f"action.frame is {self.frame!r}, but actions are carried out in the robot's base "
                 f"frame, which is {BASE!r} or {base!r}; export the policy for that frame"
             )
-        if self.tool_frame not in ("", tool):
+        if tool is not None and self.tool_frame not in ("", tool):
             raise SpaceError(
                 f"action.tool_frame is {self.tool_frame!r}, but the robot's end effector is "
                 f"{tool!r}; set ee_frame to what the policy moves, or export it for this robot"
@@ -236,7 +241,7 @@ class ActionSpace:
 
 def gripper(name: str = GRIPPER_NAME, *, open: float = 1.0, closed: float = 0.0) -> Dimension:  # noqa: A002
     """The column of a gripper whose values are ``open`` and ``closed`` at its two ends."""
-    return Dimension(name, "1", min(open, closed), max(open, closed), GripperRange(open, closed))
+    return Dimension(name, "1", gripper=GripperRange(open, closed))
 
 
 def ee_delta(

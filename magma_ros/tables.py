@@ -160,6 +160,7 @@ def bundle_tables(summary: BundleSummary) -> list[Table]:
         contract.add_row("point", f"of a mark on {point.camera}")
     chunk = f"{action.chunk_length} steps of {action.step_period:g} s in {action.frame}"
     contract.add_row("action chunk", chunk)
+    contract.add_row("action", f"{action.kind}: {', '.join(action.space.names)}")
     if (trace := manifest.trace) is not None:
         horizon = f"{trace.times[-1]:g} s ahead in {len(trace.times)} points on {trace.camera}"
         contract.add_row("trace", horizon)

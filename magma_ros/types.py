@@ -17,10 +17,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from magma_ros.spaces import ActionSpace
 
 FloatArray = npt.NDArray[np.floating]
 ImageArray = npt.NDArray[np.uint8]
@@ -108,21 +111,22 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActionChunk:
-    """A short plan: what the end effector does in each of the next K steps.
+    """A short plan: what the robot does in each of the next K steps.
 
     Attributes:
         stamp: Time of the observation that the plan answers [s]; step k covers
             ``[stamp + k * step_period, stamp + (k + 1) * step_period)``.
         step_period: Duration of one step [s].
-        actions: (K, 7), columns as in :data:`ACTION_DIMS`: displacement of the end effector per
-            step in the base frame ([m], [rad] as a rotation vector) and the gripper's target.
+        actions: (K, D), in the units of ``space``.
         depth: Exit that produced the plan, 1 for the shallowest.
+        space: What the columns of ``actions`` mean.
     """
 
     stamp: float
     step_period: float
     actions: FloatArray
     depth: int
+    space: ActionSpace
 
     def __len__(self) -> int:
         """The number of steps K."""
@@ -137,8 +141,9 @@ class Confidence:
         disagreement: Root mean square difference to the previous exit's chunk, each dimension
             measured in units of its normalised range [-1, 1]; ``inf`` at the first exit, which
             has nothing to agree with (DeeR-VLA's criterion, arXiv 2411.02359, in action units).
-        entropy: Mean entropy of the bin distributions, divided by that of the uniform one, 0..1.
-        margin: Mean probability lead of what is decoded over everything else, 0..1.
+        entropy: Mean entropy of the bin distributions, divided by that of the uniform one, 0..1;
+            nan where the exit has none.
+        margin: Mean probability lead of what is decoded over everything else, 0..1; nan likewise.
     """
 
     disagreement: float

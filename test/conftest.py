@@ -23,6 +23,7 @@ import pytest
 
 from magma_ros import embedded
 from magma_ros.doctor import CORE, EXTRAS, outdated
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Confidence, ExitReading, MagmaError
 
 REAL_ROS = find_spec("rclpy") is not None
@@ -285,7 +286,7 @@ class ScriptedInference:
             return None
         depth = sum(s.exit for s in self.stages[: len(self.started)])
         return ExitReading(
-            chunk=ActionChunk(0.0, 0.1, np.full((4, 7), float(depth)), depth),
+            chunk=ActionChunk(0.0, 0.1, np.full((4, 7), float(depth)), depth, MAGMA),
             confidence=Confidence(self.disagreements[depth - 1], 0.5, 0.5),
             depth=depth,
             flops=1000 * len(self.started),

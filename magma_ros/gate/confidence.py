@@ -48,8 +48,8 @@ class Yardstick:
     """How far two chunks lie apart: the measure of epsilon, in shares of the action range.
 
     Attributes:
-        ranges: Of each dimension, q99 - q01 of the training actions [m, rad]; 1 for the gripper,
-            which goes from 0 to 1.
+        ranges: Of each column of an action, as wide as it goes: q99 - q01 of the training actions,
+            and between the ends of a gripper.
         steps: First steps of a chunk that count: those executed before the next observation.
     """
 
@@ -60,16 +60,23 @@ class Yardstick:
         """Largest difference of any dimension in any step that counts, in shares of its range.
 
         Args:
-            one: (K, 7) actions in SI units.
-            other: (K, 7) likewise, of the same steps.
+            one: (K, D) actions in the units of their space.
+            other: (K, D) likewise, of the same steps and space.
         """
         differences = np.abs(one[: self.steps] - other[: self.steps])
         return float((differences / self.ranges).max())
 
     def rests(self, chunk: ActionChunk) -> bool:
-        """Whether the chunk moves the arm by less than :data:`REST` in every step that counts."""
-        arm = np.abs(chunk.actions[: self.steps, :-1]) / self.ranges[:-1]
-        return float(arm.max()) < REST
+        """Whether the chunk moves the arm by less than :data:`REST` in every step that counts.
+
+        A plan of places moves it from one to the next; the way to the first is not known here.
+        """
+        moving = list(chunk.space.moving)
+        arm = chunk.actions[: self.steps, moving]
+        if chunk.space.kind.absolute:
+            arm = np.diff(arm, axis=0)
+        shares = np.abs(arm) / np.array(self.ranges)[moving]
+        return float(shares.max(initial=0.0)) < REST
 
     def change(self, now: ActionChunk, before: ActionChunk) -> float | None:
         """Deviation of two successive chunks over the steps both cover, or None without any."""

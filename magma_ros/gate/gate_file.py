@@ -24,10 +24,10 @@ from pydantic import (
     model_validator,
 )
 
-from magma_ros.files import read_yaml, whole
+from magma_ros.files import read_yaml, whole, yaml_mapping
 from magma_ros.gate.confidence import FEATURES, AgreementModel, ExitModel, Yardstick
 from magma_ros.gate.interface import GateError
-from magma_ros.types import ACTION_DIMS
+from magma_ros.spaces import MAGMA
 
 GATE_FILE = "gate.yaml"
 """Its name inside a bundle."""
@@ -165,8 +165,6 @@ class GateFile(_Entry):
     def _lengths_agree(self) -> Self:
         if self.features != FEATURES:
             raise ValueError(f"the features must be {', '.join(FEATURES)}, in this order")
-        if len(self.ranges) != len(ACTION_DIMS):
-            raise ValueError(f"ranges needs {len(ACTION_DIMS)} entries, found {len(self.ranges)}")
         for depth, entry in enumerate(self.exits, start=1):
             if len(entry.weights) != len(FEATURES):
                 raise ValueError(f"exit {depth} needs {len(FEATURES)} weights")
@@ -208,6 +206,11 @@ def find_gate_file(bundle: Path) -> GateFile | None:
             f"{path} was made for a bundle with checksum {file.manifest_sha256[:12]}, but this one "
             f"has {found[:12]}; run magma calibrate again, or remove the file"
         )
+    if len(file.ranges) != (columns := _columns(bundle)):
+        raise GateError(
+            f"{path}: ranges needs {columns} entries, one a dimension of the action, found "
+            f"{len(file.ranges)}; run magma calibrate again"
+        )
     return file
 
 
@@ -226,6 +229,14 @@ def require_gate_file(bundle: Path, exits: int) -> GateFile:
             "needs a judgement of each but the deepest; run magma calibrate again"
         )
     return file
+
+
+def _columns(bundle: Path) -> int:
+    """How many dimensions an action of the bundle has."""
+    manifest = yaml_mapping(bundle / MANIFEST, error=GateError)
+    action = manifest.get("action")
+    dims = action.get("dims") if isinstance(action, dict) else None
+    return len(dims) if isinstance(dims, list) else len(MAGMA)
 
 
 def write_gate_file(bundle: Path, file: GateFile) -> Path:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Action chunks become one smooth command stream: splice, blend, interpolate, decelerate."""
 
-from magma_ros.motion.plan import ChunkError, Plan
+from magma_ros.motion.plan import Plan
+from magma_ros.motion.steps import ChunkError
 from magma_ros.motion.stream import (
     ChunkStream,
     StreamConfig,

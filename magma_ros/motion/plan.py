@@ -10,15 +10,10 @@ differs by an eighth of the second difference of its neighbours.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from magma_ros.types import ACTION_DIMS, GRIPPER, ActionChunk, FloatArray, MagmaError
-
-
-class ChunkError(MagmaError):
-    """An action chunk that cannot be played."""
+from magma_ros.motion.steps import ChunkError, displacements, openings
+from magma_ros.types import ActionChunk, FloatArray, Pose
 
 
 class Plan:
@@ -29,33 +24,37 @@ class Plan:
     axis and otherwise right to first order in the angle turned.
 
     Args:
-        chunk: The chunk; it is copied.
+        chunk: The chunk, of an end effector; it is copied.
+        pose: Where the end effector was at its observation, for a chunk of poses.
 
     Raises:
-        ChunkError: The chunk is not a finite (K, 7) array with K >= 1 and a positive step period.
+        ChunkError: The chunk is not a finite (K, D) array with K >= 1 and a positive step period,
+            leads joints or more than one gripper, or lacks the pose.
 
     Attributes:
         duration: Plan time at which the last step ends [s].
     """
 
-    def __init__(self, chunk: ActionChunk) -> None:
-        actions = _checked_actions(chunk)
+    def __init__(self, chunk: ActionChunk, pose: Pose | None = None) -> None:
+        moved = displacements(chunk, pose)
+        if len(chunk.space.grippers) > 1:
+            raise ChunkError("a chunk leads several grippers, but an arm led by twists has one")
         self._period = chunk.step_period
-        self.duration = len(actions) * chunk.step_period
-        velocity = actions[:, :GRIPPER] / chunk.step_period
+        self.duration = len(moved) * chunk.step_period
+        velocity = moved / chunk.step_period
         # Knots lie half a step apart from the borders: one before the first centre, one after the
         # last, so that the end velocities simply continue.
         self._knots = np.concatenate([velocity[:1], velocity, velocity[-1:]])
         means = 0.5 * (self._knots[:-1] + self._knots[1:])
-        self._travel = np.concatenate([np.zeros((1, GRIPPER)), np.cumsum(means, axis=0)])
+        self._travel = np.concatenate([np.zeros((1, velocity.shape[1])), np.cumsum(means, axis=0)])
         self._travel -= 0.5 * velocity[0]
         # Twice a step, speed [m/s, rad/s] and way made good [m, rad], linear and angular.
-        self._marks = np.linspace(0.0, self.duration, 2 * len(actions) + 1)
+        self._marks = np.linspace(0.0, self.duration, 2 * len(moved) + 1)
         seen = np.array([self.velocity(when) for when in self._marks])
         self._speeds = np.linalg.norm(seen.reshape(-1, 2, 3), axis=2)
         ways = 0.25 * chunk.step_period * (self._speeds[1:] + self._speeds[:-1])
         self._ways = np.concatenate([np.zeros((1, 2)), np.cumsum(ways, axis=0)])
-        self._gripper = np.clip(actions[:, GRIPPER], 0.0, 1.0)
+        self._openings = openings(chunk)
 
     def velocity(self, when: float) -> FloatArray:
         """Twist (6,) [m/s, rad/s] at plan time ``when`` [s]; constant beyond both ends."""
@@ -85,33 +84,15 @@ class Plan:
         here = [np.interp(when, self._marks, self._ways[:, part]) for part in (0, 1)]
         return self._speeds[first:], np.maximum(self._ways[first:] - here, 0.0)
 
-    def gripper(self, when: float) -> float:
-        """Gripper target (1 = open) of the step that holds plan time ``when`` [s]."""
-        step = min(max(int(when / self._period), 0), len(self._gripper) - 1)
-        return float(self._gripper[step])
+    def gripper(self, when: float) -> float | None:
+        """Gripper target (1 = open) of the step at plan time ``when`` [s]; None without one."""
+        if self._openings.shape[1] == 0:
+            return None
+        step = min(max(int(when / self._period), 0), len(self._openings) - 1)
+        return float(self._openings[step, 0])
 
     def _locate(self, when: float) -> tuple[int, float]:
         """The knot before ``when`` and the fraction of the way to the next one."""
         position = min(max(when, 0.0), self.duration) / self._period + 0.5
         knot = min(int(position), len(self._knots) - 2)
         return knot, position - knot
-
-
-def _checked_actions(chunk: ActionChunk) -> FloatArray:
-    if not (math.isfinite(chunk.step_period) and chunk.step_period > 0.0):
-        raise ChunkError(f"a chunk's step period must be a positive time, not {chunk.step_period}")
-    if not math.isfinite(chunk.stamp):
-        raise ChunkError(f"a chunk's stamp must be a finite time, not {chunk.stamp}")
-    actions = np.asarray(chunk.actions, dtype=np.float64)
-    if actions.ndim != 2 or actions.shape[0] < 1 or actions.shape[1] != len(ACTION_DIMS):
-        raise ChunkError(
-            f"a chunk must hold at least one action of {len(ACTION_DIMS)} numbers "
-            f"({', '.join(ACTION_DIMS)}), but its shape is {actions.shape}"
-        )
-    if not np.isfinite(actions).all():
-        step, column = np.argwhere(~np.isfinite(actions))[0]
-        raise ChunkError(
-            f"a chunk must be finite, but {ACTION_DIMS[column]} of step {step} "
-            f"is {actions[step, column]}"
-        )
-    return actions

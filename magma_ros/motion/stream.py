@@ -36,7 +36,7 @@ import numpy as np
 from magma_ros.motion.feedback import Feedback
 from magma_ros.motion.history import History, Progress
 from magma_ros.motion.plan import Plan
-from magma_ros.types import ActionChunk, Answer, FloatArray, MagmaError
+from magma_ros.types import ActionChunk, Answer, FloatArray, MagmaError, Pose
 
 _PURSUIT = 4.0
 """Pursuit rate times fade time: (1 + 4) exp(-4) = 9 % of an offset is left after the fade."""
@@ -146,8 +146,13 @@ class ChunkStream:
         self._config = config or StreamConfig()
         self._restart(-math.inf)
 
-    def push(self, chunk: ActionChunk, now: float) -> Answer:
+    def push(self, chunk: ActionChunk, now: float, pose: Pose | None = None) -> Answer:
         """Offer a chunk at ``now`` [s].
+
+        Args:
+            chunk: The chunk, of an end effector.
+            now: The present [s].
+            pose: Where the end effector was at the chunk's observation, for a chunk of poses.
 
         Returns:
             Whether the chunk is played from here on, and why it is or is not.
@@ -155,7 +160,7 @@ class ChunkStream:
         Raises:
             ChunkError: The chunk is malformed; the stream goes on as if it had not come.
         """
-        plan = Plan(chunk)
+        plan = Plan(chunk, pose)
         self._advance(now)
         if chunk.stamp > now + self._config.future_tolerance:
             ahead = chunk.stamp - now

@@ -20,6 +20,7 @@ from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import ImageMarker
 
+from magma_ros.motion.steps import displacements
 from magma_ros.perception import overlay
 from magma_ros.types import (
     TRACE_MARKS,
@@ -249,9 +250,9 @@ def joint_states_message(
 
 
 def chunk_to_path(chunk: ActionChunk, pose: Pose, frame_id: str) -> PathMessage:
-    """Where the steps of ``chunk`` lead the end effector from ``pose``."""
+    """Where the steps of ``chunk``, of an end effector, lead it from ``pose``."""
     header = Header(stamp=to_stamp(chunk.stamp), frame_id=frame_id)
-    positions = pose.position + np.cumsum(chunk.actions[:, :3], axis=0)
+    positions = pose.position + np.cumsum(displacements(chunk, pose)[:, :3], axis=0)
     path = PathMessage(header=header)
     for x, y, z in positions:
         point = PoseStamped(header=header)

@@ -82,6 +82,7 @@ class PolicyNode(ManagedNode):
             providers=tuple(self.settings["providers"]),
             threads=self.settings["threads"],
             base_frame=self.settings["base_frame"],
+            tool_frame=self.settings["ee_frame"],
         )
         self._measure()
         self._stream = ChunkStream(self._stream_config())

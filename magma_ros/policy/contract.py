@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -20,10 +19,16 @@ from pydantic import (
     model_validator,
 )
 
-from magma_ros.types import ACTION_DIMS, GRIPPER, TRACE_MARKS, FloatArray, MagmaError
+from magma_ros.types import TRACE_MARKS, MagmaError
 
-EXIT_OUTPUTS = ("action", "entropy", "margin")
-"""Outputs of every stage with an exit; they are read by the runtime, never by a later stage."""
+ACTION_OUTPUT = "action"
+"""What every stage with an exit proposes."""
+
+CONFIDENCE_OUTPUTS = ("entropy", "margin")
+"""How sure it is of it; a policy with one exit, which nobody has to judge, may leave them out."""
+
+EXIT_OUTPUTS = (ACTION_OUTPUT, *CONFIDENCE_OUTPUTS)
+"""Outputs of stages with an exit; they are read by the runtime, never by a later stage."""
 
 POINT_INPUT = "point"
 """Input for the place that the instruction names by a mark."""
@@ -57,64 +62,6 @@ class Contract(BaseModel):
     """A part of the manifest: no field is unknown, and none changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ActionContract(Contract):
-    """Units, frame and normalisation of the actions.
-
-    Attributes:
-        dims: Names of the seven columns, as in :data:`magma_ros.types.ACTION_DIMS`.
-        chunk_length: Steps K in a chunk.
-        step_period: Duration of one step [s].
-        frame: Frame of the displacements: ``base``, or a robot's own name of its base frame.
-        bins: Bins a dimension on the normalised range [-1, 1], or None where the network gives
-            plain numbers.
-        q01: 1st percentile of each dimension in the training data [m, rad]; maps to -1.
-        q99: 99th percentile, maps to 1.
-        mask: False where a dimension passes through without un-normalisation (the gripper).
-        statistics: Which data the percentiles are of, if the policy learned from several.
-    """
-
-    dims: tuple[str, ...] = ACTION_DIMS
-    chunk_length: PositiveInt
-    step_period: PositiveFloat
-    frame: Text
-    bins: Annotated[int, Field(ge=2)] | None = 255
-    q01: tuple[float, ...]
-    q99: tuple[float, ...]
-    mask: tuple[bool, ...]
-    statistics: Text | None = None
-
-    @field_validator("dims")
-    @classmethod
-    def _dims_are_magmas(cls, dims: tuple[str, ...]) -> tuple[str, ...]:
-        if dims != ACTION_DIMS:
-            raise ValueError(f"the dimensions must be {', '.join(ACTION_DIMS)}, in this order")
-        return dims
-
-    @field_validator("q01", "q99", "mask")
-    @classmethod
-    def _one_per_dimension(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if len(values) != len(ACTION_DIMS):
-            raise ValueError(f"{len(ACTION_DIMS)} entries are needed, found {len(values)}")
-        return values
-
-    @model_validator(mode="after")
-    def _ranges_are_usable(self) -> Self:
-        if self.mask[GRIPPER]:
-            raise ValueError("mask must be false for the gripper, which passes through as 0..1")
-        for name, low, high, scaled in zip(self.dims, self.q01, self.q99, self.mask, strict=True):
-            if scaled and low >= high:
-                raise ValueError(f"q01 must lie below q99 for {name}, found {low:g} and {high:g}")
-        return self
-
-    def unnormalise(self, action: FloatArray) -> FloatArray:
-        """Map (..., 7) from [-1, 1] to [m] and [rad], as Magma and OpenVLA do.
-
-        ``x = (v + 1) / 2 * (q99 - q01) + q01`` where ``mask`` is true, and ``x = v`` elsewhere.
-        """
-        low, high = np.array(self.q01), np.array(self.q99)
-        return np.where(self.mask, 0.5 * (action + 1.0) * (high - low) + low, action)
 
 
 class CameraContract(Contract):

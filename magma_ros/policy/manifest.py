@@ -7,13 +7,13 @@ every name, dtype and shape that crosses a border, so that a policy that loads c
 models here and in :mod:`magma_ros.policy.contract` and :mod:`magma_ros.policy.stages` check the
 manifest by itself; :mod:`magma_ros.policy.bundle` checks it against the files.
 
-Graph inputs taken from the observation have fixed names: ``image_<camera>`` (1, H, W, 3) uint8
-RGB, ``proprioception`` (1, P) float32 in raw units, ``tokens`` (1, T) int64 and, if the policy
-takes a place in the image, ``point`` (1, 3) float32. Every other input of a stage is the output of
-an earlier one; several stages may take the same input. A stage with an exit also outputs
-``action``, ``entropy`` and ``margin``, each (1, K, 7) float32. If the manifest has a ``trace``, it
-may output ``trace``, (1, H, 2, 2) float32, as well. How a policy that decodes its actions token by
-token differs is told in :mod:`magma_ros.policy.stages`.
+Graph inputs taken from the observation have fixed names: ``image_<camera>`` (1, H, W, 3) uint8 RGB,
+``proprioception`` (1, P) float32 in raw units, ``tokens`` (1, T) int64 and, if the policy takes a
+place in the image, ``point`` (1, 3) float32. Every other input of a stage is the output of an
+earlier one; several stages may take the same input. A stage with an exit also outputs ``action``,
+(1, K, D) float32, and of a policy with several exits ``entropy`` and ``margin`` of the same shape.
+If the manifest has a ``trace``, it may output ``trace``, (1, H, 2, 2) float32, as well. How a
+policy that decodes its actions token by token differs is told in :mod:`magma_ros.policy.stages`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ import yaml
 from pydantic import Field, model_validator
 
 from magma_ros.files import check, whole, yaml_mapping
+from magma_ros.policy.action_contract import ActionContract
 from magma_ros.policy.contract import (
     CHOICE,
+    CONFIDENCE_OUTPUTS,
     EXIT_OUTPUTS,
     TRACE_OUTPUT,
-    ActionContract,
     BundleError,
     Contract,
     Name,
@@ -50,7 +51,6 @@ from magma_ros.policy.stages import (
     graphs,
     require_equal,
 )
-from magma_ros.types import ACTION_DIMS
 
 MANIFEST = "bundle.yaml"
 """Name of the manifest inside a bundle."""
@@ -114,8 +114,8 @@ class Manifest(Contract):
         return sum(stage.depth is not None for stage in self.stages)
 
     def exit_tensors(self) -> tuple[TensorSpec, ...]:
-        """What every stage with an exit outputs for the runtime."""
-        shape = (1, self.action.chunk_length, len(ACTION_DIMS))
+        """What a stage with an exit outputs for the runtime, the action first."""
+        shape = (1, self.action.chunk_length, len(self.action.space))
         return tuple(TensorSpec(name=n, dtype="float32", shape=shape) for n in EXIT_OUTPUTS)
 
     @model_validator(mode="after")
@@ -153,10 +153,10 @@ class Manifest(Contract):
             return self
         if not decoding:
             raise ValueError("decoding is described, but no stage decodes")
-        if self.decoding.length != len(ACTION_DIMS):
+        if self.decoding.length != len(self.action.space):
             raise ValueError(
                 f"decoding.length is {self.decoding.length}, but an action has "
-                f"{len(ACTION_DIMS)} tokens"
+                f"{len(self.action.space)} tokens"
             )
         check_decoding(self.decoding, self.stages)
         return self
@@ -189,7 +189,8 @@ class Manifest(Contract):
         if stage.depth is None and readings:
             raise ValueError(f"stage {stage.name} has no exit but outputs {', '.join(readings)}")
         if stage.depth is not None:
-            for expected in self.exit_tensors():
+            unjudged = self.exits == 1 and not readings.keys() & set(CONFIDENCE_OUTPUTS)
+            for expected in self.exit_tensors()[: 1 if unjudged else None]:
                 if expected.name not in readings:
                     raise ValueError(f"stage {stage.name} has an exit but no {expected.name}")
                 require_equal(stage, readings[expected.name], expected)
@@ -242,7 +243,7 @@ def _without_absent(content: dict[str, Any]) -> dict[str, Any]:
     """A manifest's fields without those that most policies have no use for."""
     graph = {"external": (), "host": False, "passes": 1.0}
     sections: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        (content["action"], {"statistics": None}),
+        (content["action"], {"kind": "ee_delta", "tool_frame": None, "statistics": None}),
         (content["observation"], {"point": None, "prompt": None}),
         *((stage, graph) for stage in content["stages"]),
         (content["decoding"]["draft"] if content["decoding"] else {}, graph),

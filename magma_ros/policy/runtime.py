@@ -20,11 +20,17 @@ from tokenizers import Tokenizer
 
 from magma_ros.policy import providers as execution
 from magma_ros.policy.bundle import open_graphs, open_tokenizer, session_options
-from magma_ros.policy.contract import EXIT_OUTPUTS, TRACE_OUTPUT, BundleError
+from magma_ros.policy.contract import (
+    ACTION_OUTPUT,
+    CONFIDENCE_OUTPUTS,
+    TRACE_OUTPUT,
+    BundleError,
+)
 from magma_ros.policy.manifest import Manifest, read_manifest
 from magma_ros.policy.pipeline import Pipeline, PolicyError, given_tensors
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.policy.stages import StageSpec, graphs
+from magma_ros.spaces import BASE, SpaceError
 from magma_ros.types import (
     TRACE_GRID,
     ActionChunk,
@@ -34,9 +40,6 @@ from magma_ros.types import (
     Observation,
     Trace,
 )
-
-BASE = "base"
-"""What manifests call the base frame of whichever robot."""
 
 MAX_DEFAULT_THREADS = 4
 """Small graphs do not run faster on more."""
@@ -76,6 +79,7 @@ class StagedPolicy:
         providers: Sequence[str] = (execution.CPU,),
         threads: int = 0,
         base_frame: str = BASE,
+        tool_frame: str | None = None,
     ) -> Self:
         """Load and validate the bundle in ``folder``.
 
@@ -85,17 +89,17 @@ class StagedPolicy:
                 with a warning; the CPU is always the last resort.
             threads: Threads a stage may use; 0 takes :func:`default_threads`.
             base_frame: What the robot calls the frame in which actions are carried out.
+            tool_frame: What it calls the frame of its end effector, or None if nobody knows.
 
         Raises:
             BundleError: The bundle is missing, damaged or contradicts its manifest, or its actions
                 are in another frame.
         """
         manifest = read_manifest(folder)
-        if (frame := manifest.action.frame) not in (BASE, base_frame):
-            raise BundleError(
-                f"{folder}: action.frame is {frame!r}, but actions are carried out in the robot's "
-                f"base frame, which is {BASE!r} or {base_frame!r}; export the policy for that frame"
-            )
+        try:
+            manifest.action.space.require_frames(base_frame, tool_frame)
+        except SpaceError as error:
+            raise BundleError(f"{folder}: {error}") from None
         tokenizer = open_tokenizer(folder, manifest.tokenizer)
         options = session_options(threads or default_threads())
         usable = execution.choose(providers)
@@ -195,19 +199,25 @@ class Inference:
         return None if stage.depth is None else self._read(stage, stage.depth, passes)
 
     def _read(self, stage: StageSpec, depth: int, passes: int) -> ExitReading:
-        action, entropy, margin = map(self._pipeline.output, EXIT_OUTPUTS)
-        if not all(np.isfinite(values).all() for values in (action, entropy, margin)):
+        action = self._pipeline.output(ACTION_OUTPUT)
+        judged = [self._pipeline.output(name) for name in CONFIDENCE_OUTPUTS if stage.judged]
+        if not all(np.isfinite(values).all() for values in (action, *judged)):
             raise PolicyError(f"stage {stage.name} proposes an action that is not finite")
-        confidence = Confidence(
-            disagreement=_rms(action, self._previous),
-            entropy=float(entropy.mean()),
-            margin=float(margin.mean()),
-        )
+        entropy, margin = [float(values.mean()) for values in judged] or (math.nan, math.nan)
+        confidence = Confidence(self._disagreement(action), entropy, margin)
         self._previous = action
         contract = self._manifest.action
-        chunk = ActionChunk(self._stamp, contract.step_period, contract.unnormalise(action), depth)
+        planned = contract.unnormalise(action)
+        chunk = ActionChunk(self._stamp, contract.step_period, planned, depth, contract.space)
         trace = self._trace(stage)
         return ExitReading(chunk, confidence, depth, self._flops, self._weight_bytes, trace, passes)
+
+    def _disagreement(self, action: FloatArray) -> float:
+        """Root mean square difference to the previous exit's action; infinite at the first exit."""
+        if self._previous is None:
+            return math.inf
+        apart = self._manifest.action.in_network_units(action - self._previous)
+        return float(np.sqrt(np.mean(np.square(apart))))
 
     def _trace(self, stage: StageSpec) -> Trace | None:
         contract = self._manifest.trace
@@ -217,10 +227,3 @@ class Inference:
         if not np.isfinite(points).all():
             raise PolicyError(f"stage {stage.name} draws a trace that is not finite")
         return Trace(contract.camera, np.array(contract.times), TRACE_GRID * points)
-
-
-def _rms(action: FloatArray, previous: FloatArray | None) -> float:
-    """Root mean square difference to the previous exit's action; infinite at the first exit."""
-    if previous is None:
-        return math.inf
-    return float(np.sqrt(np.mean(np.square(action - previous))))

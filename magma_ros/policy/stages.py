@@ -27,6 +27,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from magma_ros.policy.contract import (
     ANSWER_POSITIONS,
     CHOICE,
+    CONFIDENCE_OUTPUTS,
     TRACE_OUTPUT,
     Contract,
     Count,
@@ -93,6 +94,11 @@ class StageSpec(GraphSpec):
         if self.kind == "decode" and self.depth is None:
             raise ValueError(f"stage {self.name} decodes, so it must have an exit")
         return self
+
+    @property
+    def judged(self) -> bool:
+        """Whether the stage says how sure it is of its action."""
+        return any(tensor.name in CONFIDENCE_OUTPUTS for tensor in self.outputs)
 
     @property
     def draws(self) -> bool:

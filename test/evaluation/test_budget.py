@@ -10,6 +10,7 @@ from magma_ros.evaluation.calibrate.episode_readings import EpisodeReadings
 from magma_ros.evaluation.calibrate.learn_then_test import CalibrationError
 from magma_ros.gate.confidence import FEATURES
 from magma_ros.gate.gates import ConsistencyGate, EntropyGate
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading
 
 COSTS = (0.13, 0.3, 0.5, 0.75, 1.0)
@@ -30,7 +31,7 @@ def episodes():
 
 def spent(gate, episodes):
     """Mean cost when the real gate judges the recorded exits."""
-    chunk = ActionChunk(0.0, 0.1, np.zeros((4, 7)), 1)
+    chunk = ActionChunk(0.0, 0.1, np.zeros((4, 7)), 1, MAGMA)
     costs = []
     for episode in episodes:
         for row in episode.features:

@@ -15,6 +15,7 @@ from magma_ros.evaluation.play.episode import Episode
 from magma_ros.evaluation.world import Control, Scene
 from magma_ros.sim.expert import Expert
 from magma_ros.sim.failures import Failure
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Reason, Verdict
 
 STEPS = 8
@@ -48,7 +49,7 @@ class ExpertActor:
         action = Expert(names[0]).act(self.simulation)
         if not any(image.any() for image in observation.images.values()):
             action = np.array([0, 0, 0, 0, 0, 0, 1.0])
-        return verdict(ActionChunk(observation.stamp, 0.1, np.tile(action, (STEPS, 1)), 1))
+        return verdict(ActionChunk(observation.stamp, 0.1, np.tile(action, (STEPS, 1)), 1, MAGMA))
 
 
 class FaultyActor:

@@ -28,6 +28,7 @@ from magma_ros.gate.gates import AdaptiveGate, FixedDepth
 from magma_ros.gate.loop import think
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.sim.simulation import Simulation
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading, Reason, Verdict
 
 PERIOD = 0.2
@@ -35,7 +36,7 @@ SCENE = Scene("tabletop", "reach", "seen", 40)
 
 
 def chunk(depth):
-    return ActionChunk(0.0, 0.1, np.zeros((4, 7)), depth)
+    return ActionChunk(0.0, 0.1, np.zeros((4, 7)), depth, MAGMA)
 
 
 def inference(manifest):

@@ -13,6 +13,7 @@ from magma_ros.gate.confidence import FEATURES, Yardstick
 from magma_ros.gate.gates import AdaptiveGate, FixedDepth
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading
 
 YARDSTICK = Yardstick((1.0,) * 7, steps=2)
@@ -31,7 +32,7 @@ def test_a_replay_is_judged_like_the_inference_itself(scripted, clock, gate):
 
 
 def reading(stamp, depth, value, disagreement):
-    chunk = ActionChunk(stamp, 0.1, np.full((4, 7), value), depth)
+    chunk = ActionChunk(stamp, 0.1, np.full((4, 7), value), depth, MAGMA)
     return ExitReading(chunk, Confidence(disagreement, 0.2, 0.6), depth, 0, 0)
 
 

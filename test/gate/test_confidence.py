@@ -16,6 +16,7 @@ from magma_ros.gate.confidence import (
     Yardstick,
     exit_features,
 )
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Confidence, ExitReading
 
 YARDSTICK = Yardstick(ranges=(0.1, 0.1, 0.1, 1.0, 1.0, 1.0, 1.0), steps=2)
@@ -26,7 +27,7 @@ def chunk(stamp=0.0, depth=1, **changes):
     actions = np.zeros((4, 7))
     for name, (column, value) in changes.items():
         actions[int(name[1:]), column] = value
-    return ActionChunk(stamp, 0.1, actions, depth)
+    return ActionChunk(stamp, 0.1, actions, depth, MAGMA)
 
 
 def reading(chunk, disagreement=0.5):

@@ -22,6 +22,7 @@ from magma_ros.gate.gates import (
 )
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading, Reason
 
 YARDSTICK = Yardstick((1.0,) * 7, steps=2)
@@ -35,7 +36,7 @@ def by_feature(bias, **weights):
 
 
 def reading(*, disagreement=1.0, entropy=1.0, depth=2, stamp=0.0, value=0.1):
-    chunk = ActionChunk(stamp, 0.1, np.full((4, 7), value), depth)
+    chunk = ActionChunk(stamp, 0.1, np.full((4, 7), value), depth, MAGMA)
     return ExitReading(chunk, Confidence(disagreement, entropy, 0.0), depth, 0, 0)
 
 

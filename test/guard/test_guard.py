@@ -11,6 +11,7 @@ import pytest
 
 from magma_ros.guard import MismatchConfig, PolicyHealth, Workspace
 from magma_ros.motion import ChunkStream
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Mode, Pose, Source, StopReason, TwistCommand
 
 TICK = 0.02
@@ -390,7 +391,9 @@ def test_normal_motion_passes_almost_unchanged(make_cell):
     start, due = cell.now, 0
     while cell.now < start + 4.6:
         if due <= 32 and cell.now >= start + due * step - 1e-9:
-            stream.push(ActionChunk(start + due * step, step, plan[due : due + 8], 1), cell.now)
+            stream.push(
+                ActionChunk(start + due * step, step, plan[due : due + 8], 1, MAGMA), cell.now
+            )
             due += 2
         twist = cell.run(TICK, policy=stream.sample(cell.now).twist)[0].twist
         travelled += TICK * twist

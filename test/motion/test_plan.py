@@ -10,9 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.integrate import trapezoid
+from scipy.spatial.transform import Rotation
 
 from magma_ros.motion import ChunkError, Plan
-from magma_ros.types import ActionChunk
+from magma_ros.motion.steps import displacements, joint_targets, openings
+from magma_ros.spaces import (
+    MAGMA,
+    POSE_UNITS,
+    ROTATION_VECTOR,
+    ActionSpace,
+    Dimension,
+    SpaceKind,
+    ee_delta,
+    gripper,
+)
+from magma_ros.types import ActionChunk, Pose
 
 PERIOD = 0.1
 actions = arrays(
@@ -21,7 +33,7 @@ actions = arrays(
 
 
 def plan_of(rows: object, period: float = PERIOD) -> Plan:
-    return Plan(ActionChunk(0.0, period, np.asarray(rows, dtype=float), 1))
+    return Plan(ActionChunk(0.0, period, np.asarray(rows, dtype=float), 1, MAGMA))
 
 
 @settings(max_examples=50, deadline=None)
@@ -82,6 +94,48 @@ def test_gripper_holds_for_its_step_and_stays_in_range():
 )
 def test_malformed_chunk_is_refused_with_one_sentence(rows, period, stamp, says):
     with pytest.raises(ChunkError) as error:
-        Plan(ActionChunk(stamp, period, rows, 1))
+        Plan(ActionChunk(stamp, period, rows, 1, MAGMA))
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+POSES = ActionSpace(
+    SpaceKind.EE_POSE,
+    tuple(
+        Dimension(name, unit) for name, unit in POSE_UNITS.items() if name not in ROTATION_VECTOR
+    ),
+)
+
+
+def test_poses_are_reached_at_the_ends_of_their_steps():
+    turned = Rotation.from_euler("z", [[0.4], [0.9]])
+    start = Pose(0.0, np.array([0.4, 0.0, 0.2]), Rotation.from_euler("z", 0.1).as_quat())
+    rows = np.hstack([[[0.5, 0.0, 0.2], [0.5, 0.1, 0.2]], turned.as_quat()])
+    moved = displacements(ActionChunk(0.0, PERIOD, rows, 1, POSES), start)
+    np.testing.assert_allclose(moved[:, :3], [[0.1, 0, 0], [0, 0.1, 0]], atol=1e-12)
+    np.testing.assert_allclose(moved[:, 3:], [[0, 0, 0.3], [0, 0, 0.5]], atol=1e-12)
+
+
+def test_poses_lead_nowhere_from_an_unknown_place():
+    with pytest.raises(ChunkError, match="is its pose published"):
+        Plan(ActionChunk(0.0, PERIOD, np.zeros((1, 7)), 1, POSES))
+    with pytest.raises(ChunkError, match="no orientation"):
+        Plan(ActionChunk(0.0, PERIOD, np.zeros((1, 7)), 1, POSES), Pose(0.0, np.zeros(3)))
+
+
+def test_a_part_of_the_columns_moves_a_part_of_the_arm():
+    plan = Plan(ActionChunk(0.0, PERIOD, np.full((2, 3), 0.01), 1, ee_delta(("dz", "dx", "dyaw"))))
+    np.testing.assert_allclose(plan.velocity(0.1), [0.1, 0.0, 0.1, 0.0, 0.0, 0.1])
+    assert plan.gripper(0.0) is None
+
+
+def test_joints_and_end_effectors_are_not_taken_for_each_other():
+    arm = tuple(Dimension(f"j{n}", "rad") for n in range(2))
+    joints = ActionSpace(SpaceKind.JOINT_DELTA, (arm[0], gripper(), arm[1]))
+    chunk = ActionChunk(0.0, PERIOD, np.array([[0.1, 1.0, 0.2], [0.1, 0.0, -0.2]]), 1, joints)
+    np.testing.assert_allclose(joint_targets(chunk, np.ones(2)), [[1.1, 1.2], [1.2, 1.0]])
+    np.testing.assert_allclose(openings(chunk), [[1.0], [0.0]])
+    with pytest.raises(ChunkError, match="leads joints"):
+        Plan(chunk)
+    with pytest.raises(ChunkError, match="leads an end effector"):
+        joint_targets(ActionChunk(0.0, PERIOD, np.zeros((1, 7)), 1, MAGMA), np.ones(2))

@@ -14,6 +14,7 @@ from magma_ros.motion import (
     StreamConfigError,
     StreamState,
 )
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk
 
 STEP = 0.1
@@ -24,7 +25,7 @@ def chunk(stamp, velocity=0.2, steps=8, gripper=1.0, axis=0):
     rows = np.zeros((steps, 7))
     rows[:, axis] = velocity * STEP
     rows[:, 6] = gripper
-    return ActionChunk(stamp, STEP, rows, 1)
+    return ActionChunk(stamp, STEP, rows, 1, MAGMA)
 
 
 class Player:
@@ -74,7 +75,9 @@ def test_late_chunk_is_entered_at_the_step_that_was_reached():
     rows = np.zeros((8, 7))
     rows[:, 0] = 0.02
     rows[3:, 6] = 1.0  # the gripper opens at the fourth step
-    player.stream.push(ActionChunk(0.2, STEP, rows, 1), player.now)  # 0.3 s were played since
+    player.stream.push(
+        ActionChunk(0.2, STEP, rows, 1, MAGMA), player.now
+    )  # 0.3 s were played since
     assert player.run(TICK).gripper == 1.0
 
 

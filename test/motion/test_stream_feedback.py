@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from magma_ros.guard.limits import Limits, Motion, Ramp
 from magma_ros.motion import ChunkStream, StreamConfig
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk
 
 FRANKA = Limits(
@@ -93,7 +94,7 @@ def seek(robot, goal, latency, seconds=4.0, eagerness=1.0):
                 longest = PLANNED_SPEED * STEP
                 row[:3] = step * min(1.0, longest / max(np.linalg.norm(step), 1e-12))
                 at = at + row[:3]
-            due.append((robot.now + latency, ActionChunk(robot.now, STEP, rows, 1)))
+            due.append((robot.now + latency, ActionChunk(robot.now, STEP, rows, 1, MAGMA)))
         while due and due[0][0] <= robot.now + 1e-9:
             robot.stream.push(due.pop(0)[1], robot.now)
         robot.tick()
@@ -152,7 +153,7 @@ def test_limits_other_than_the_guards_overshoot():
 def straight(stamp, speed, steps=40):
     rows = np.zeros((steps, 7))
     rows[:, 0] = speed * STEP
-    return ActionChunk(stamp, STEP, rows, 1)
+    return ActionChunk(stamp, STEP, rows, 1, MAGMA)
 
 
 def half_between(begin, end):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from magma_ros.motion import ChunkError, ChunkStream, StreamConfig, StreamState
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk
 
 CONFIG = StreamConfig()
@@ -37,7 +38,7 @@ def random_chunk(stamp: float, steps: int, seed: int) -> ActionChunk:
     rows = np.concatenate(
         [rng.uniform(-limits, limits, (steps, 6)), rng.uniform(0, 1, (steps, 1))], axis=1
     )
-    return ActionChunk(stamp, STEP, rows, 1)
+    return ActionChunk(stamp, STEP, rows, 1, MAGMA)
 
 
 def play(stream: ChunkStream, plan, waits):
@@ -98,7 +99,7 @@ def test_replanning_the_same_smooth_path_is_followed(latency, every, seed):
         times = stamp + STEP * np.arange(9)
         rows = np.zeros((8, 7))
         rows[:, :3] = np.diff([path(t) for t in times], axis=0)
-        return ActionChunk(stamp, STEP, rows, 1)
+        return ActionChunk(stamp, STEP, rows, 1, MAGMA)
 
     # The first chunk was there in time: what follows tests the seams, not the start.
     stream, now, position, due = ChunkStream(CONFIG), 0.0, np.zeros(3), []
@@ -144,7 +145,7 @@ class Traffic(RuleBasedStateMachine):
         """A chunk is made, of steps up to ``reach`` times what is usual; it may get lost."""
         rows = random_chunk(0.0, steps, seed).actions
         rows[:, :6] *= reach
-        self.chunks.append(ActionChunk(self.now - latency, period, rows, 1))
+        self.chunks.append(ActionChunk(self.now - latency, period, rows, 1, MAGMA))
         if not lost:
             self.deliver(self.chunks[-1])
 
@@ -160,7 +161,7 @@ class Traffic(RuleBasedStateMachine):
         rows = self.chunks[-1].actions.copy()
         rows[-1, 2] = np.inf
         with pytest.raises(ChunkError):
-            self.stream.push(ActionChunk(self.now, STEP, rows, 1), self.now)
+            self.stream.push(ActionChunk(self.now, STEP, rows, 1, MAGMA), self.now)
 
     @rule(waits=st.lists(st.floats(0.0, 0.5), min_size=1, max_size=10))
     def go_on(self, waits):
@@ -220,7 +221,7 @@ def test_a_chunk_is_entered_at_the_step_reached_by_what_was_really_played(plan):
             continue
         rows = np.zeros((steps, 7))
         rows[:, 6] = np.arange(steps) / 10.0
-        chunk = ActionChunk(seen * CONFIG.period, STEP, rows, 1)
+        chunk = ActionChunk(seen * CONFIG.period, STEP, rows, 1, MAGMA)
         answer = stream.push(chunk, tick * CONFIG.period)
         if not answer.accepted:
             continue

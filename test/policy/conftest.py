@@ -24,6 +24,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from magma_ros.policy import contract as c
 from magma_ros.policy import manifest as m
 from magma_ros.policy import stages as s
+from magma_ros.policy.action_contract import ActionContract
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import Observation
 
@@ -169,7 +170,7 @@ def build_bundle(folder: Path, point: c.PointContract | None = None) -> None:
         description="Random weights.",
         licence="Apache-2.0",
         created=date(2026, 1, 2),
-        action=c.ActionContract(
+        action=ActionContract(
             chunk_length=K,
             step_period=0.1,
             frame="base",

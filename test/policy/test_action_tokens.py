@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from magma_ros.policy.action_contract import ActionContract
 from magma_ros.policy.action_statistics import (
     OWN,
     StatisticsError,
@@ -16,7 +17,6 @@ from magma_ros.policy.action_statistics import (
     shipped_statistics,
 )
 from magma_ros.policy.action_tokens import ActionCodec, ActionTokenError
-from magma_ros.policy.contract import ActionContract
 
 CODEC = ActionCodec()
 

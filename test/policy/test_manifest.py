@@ -5,8 +5,10 @@
 import numpy as np
 import pytest
 
+from magma_ros.policy.action_contract import ActionContract
 from magma_ros.policy.contract import BundleError
 from magma_ros.policy.manifest import MANIFEST, read_manifest, write_manifest
+from magma_ros.spaces import MAGMA
 from magma_ros.types import MagmaError
 
 
@@ -54,6 +56,34 @@ def test_unnormalising_maps_the_range_to_the_quantiles_and_spares_the_gripper(bu
     np.testing.assert_allclose(action.unnormalise(np.full(7, 0.25))[6], 0.25)
 
 
+JOINTS = [
+    {"name": "shoulder", "unit": "rad", "low": -1.0, "high": 2.0},
+    {"name": "rail", "unit": "m"},
+    {"name": "hand", "open": -1.0, "closed": 1.0},
+]
+
+
+def test_plain_units_pass_through_within_the_dimensions_limits(bundle, edit_manifest):
+    edit_manifest(lambda c: c["action"].update(BARE, kind="joint_position", dims=JOINTS))
+    with pytest.raises(BundleError, match=r"action of stage think_1 is float32 \[1, 4, 7\], not"):
+        read_manifest(bundle)
+    action = ActionContract(**BARE, kind="joint_position", dims=JOINTS, **STEPS)
+    assert action.ranges == (3.0, 1.0, 2.0)
+    np.testing.assert_allclose(action.unnormalise(np.array([-4.0, -4.0, 0.5])), [-1.0, -4.0, 0.5])
+    np.testing.assert_allclose(action.in_network_units(np.full(3, 1.5)), [1.0, 3.0, 1.5])
+
+
+def test_names_that_tell_everything_stand_alone_in_the_yaml():
+    action = ActionContract(**BARE, kind="joint_position", dims=["gripper", *JOINTS], **STEPS)
+    assert action.model_dump()["dims"] == ["gripper", *JOINTS]
+    assert ActionContract(**BARE, **STEPS).model_dump()["dims"] == list(MAGMA.names)
+    assert ActionContract(**BARE, **STEPS).space == MAGMA
+
+
+BARE = {"q01": (), "q99": (), "mask": (), "bins": None}
+STEPS = {"chunk_length": 4, "step_period": 0.1}
+
+
 def _stage(index, **changes):
     return lambda c: c["stages"][index].update(changes)
 
@@ -67,8 +97,34 @@ CONTRADICTIONS = {
     "no schema version": (lambda c: c.pop("schema_version"), "schema_version None"),
     "missing field": (lambda c: c.pop("licence"), "licence: field required"),
     "unknown field": (lambda c: c["action"].update(bin=3), "unknown field action.bin"),
-    "too few dimensions": (lambda c: c["action"]["dims"].pop(), "dx, dy, dz"),
-    "short quantiles": (lambda c: c["action"]["q01"].pop(), "action.q01: 7 entries"),
+    "too few dimensions": (
+        lambda c: c["action"]["dims"].pop(),
+        "q01 needs 6 entries, one a",
+    ),
+    "short quantiles": (lambda c: c["action"]["q01"].pop(), "action: q01 needs 7 entries"),
+    "unknown dimension": (
+        lambda c: c["action"]["dims"].__setitem__(0, "sideways"),
+        "ee_delta has no dimension sideways",
+    ),
+    "dimension twice": (
+        lambda c: c["action"]["dims"].__setitem__(0, "dy"),
+        "two dimensions dy",
+    ),
+    "unknown kind of action": (lambda c: c["action"].update(kind="torque"), "action.kind"),
+    "joints without units": (lambda c: c["action"].update(kind="joint_position"), "joint dx"),
+    "empty limits": (
+        lambda c: c["action"]["dims"].__setitem__(0, {"name": "dx", "low": 1.0, "high": 1.0}),
+        "limits of dx are empty",
+    ),
+    "half a gripper": (
+        lambda c: c["action"]["dims"].__setitem__(6, {"name": "gripper", "open": 1.0}),
+        "both its open and its closed value",
+    ),
+    "range without quantiles": (lambda c: c["action"].update(q01=[]), "q01 needs 7 entries"),
+    "bins without a range": (
+        lambda c: c["action"].update(q01=[], q99=[], mask=[]),
+        "bins divide a normalised range",
+    ),
     "empty range": (lambda c: c["action"]["q01"].__setitem__(2, 0.03), "below q99 for dz"),
     "scaled gripper": (lambda c: c["action"]["mask"].__setitem__(6, True), "gripper"),
     "infinite range": (lambda c: c["action"]["q99"].__setitem__(0, float("inf")), "finite number"),

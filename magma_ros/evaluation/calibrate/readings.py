@@ -30,7 +30,7 @@ from magma_ros.gate.handover import Provisional
 from magma_ros.gate.interface import Gate, Memoryless
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
-from magma_ros.policy.contract import ActionContract
+from magma_ros.policy.action_contract import ActionContract
 from magma_ros.policy.manifest import Manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import ActionChunk, Budget, ExitReading, MonotonicClock, Observation, Verdict
@@ -149,8 +149,7 @@ class ShadowActor:
 
 def yardstick_for(contract: ActionContract, steps: int) -> Yardstick:
     """The measure of deviations for a policy of which ``steps`` steps are executed at a time."""
-    ranges = zip(contract.q01, contract.q99, contract.mask, strict=True)
-    return Yardstick(tuple(high - low if scaled else 1.0 for low, high, scaled in ranges), steps)
+    return Yardstick(contract.ranges, steps)
 
 
 def exit_costs(manifest: Manifest) -> tuple[float, ...]:

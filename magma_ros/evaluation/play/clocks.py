@@ -23,7 +23,8 @@ from magma_ros.evaluation.computers.modelled import ModelledComputer, ModelledTh
 from magma_ros.evaluation.play.episode import Episode
 from magma_ros.evaluation.world import INSTANT
 from magma_ros.motion import ChunkStream, StreamConfig, StreamState
-from magma_ros.types import GRIPPER, ActionChunk, Clock, FloatArray, MonotonicClock
+from magma_ros.motion.steps import displacements, openings
+from magma_ros.types import ActionChunk, Clock, FloatArray, MonotonicClock
 
 TICK = 0.02
 """Period of the command stream [s]."""
@@ -165,22 +166,23 @@ class ModelledClock:
         WallClock(thinker, time).play(episode, pace)
 
 
-_STILL: tuple[FloatArray, float | None] = (np.zeros(GRIPPER), None)
+_STILL: tuple[FloatArray, float | None] = (np.zeros(6), None)
 
 
 def _execute(chunk: ActionChunk | None, steps: int, episode: Episode) -> None:
     """Let the arm follow the first steps of a chunk, or hold still for as long."""
     period = episode.step_period
-    for step in range(steps):
-        twist, gripper = _STILL if chunk is None else _command(chunk.actions[step], period)
+    commands = [_STILL] * steps if chunk is None else _commands(chunk, period)
+    for twist, gripper in commands[:steps]:
         episode.follow(twist, gripper, episode.time + period)
         if episode.over:
             return
 
 
-def _command(action: FloatArray, period: float) -> tuple[FloatArray, float | None]:
-    """One step of a chunk as the twist and the gripper target that carry it out."""
-    return action[:GRIPPER] / period, float(action[GRIPPER])
+def _commands(chunk: ActionChunk, period: float) -> list[tuple[FloatArray, float | None]]:
+    """The steps of a chunk as the twists and the gripper targets that carry them out."""
+    grippers = [float(opening[0]) if len(opening) else None for opening in openings(chunk)]
+    return list(zip(displacements(chunk) / period, grippers, strict=True))
 
 
 CLOCKS: dict[str, type[WorldClock]] = {

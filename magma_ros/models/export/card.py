@@ -91,7 +91,7 @@ def _contract(manifest: Manifest) -> str:
     ranges = [
         (name, f"{low:.4g}", f"{high:.4g}", "yes" if scaled else "passes through")
         for name, low, high, scaled in zip(
-            action.dims, action.q01, action.q99, action.mask, strict=True
+            action.space.names, action.q01, action.q99, action.mask, strict=True
         )
     ]
     return (

@@ -27,7 +27,8 @@ from magma_ros.models.network.graphs import StageGraph, run_stages, tensor_spec
 from magma_ros.models.network.normalisation import NORMALISED
 from magma_ros.models.training.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.training.rollout import observation_contract
-from magma_ros.policy.contract import ActionContract, TraceContract
+from magma_ros.policy.action_contract import ActionContract
+from magma_ros.policy.contract import TraceContract
 from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_manifest
 from magma_ros.policy.runtime import StagedPolicy

@@ -43,9 +43,9 @@ from magma_ros.models.magma.operations import ACTION_TOKENS, layer_flops, pass_f
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
 from magma_ros.models.magma.words import TOKENIZER, read_words
+from magma_ros.policy.action_contract import ActionContract
 from magma_ros.policy.action_statistics import ActionStatistics, find_statistics
 from magma_ros.policy.contract import (
-    ActionContract,
     CameraContract,
     ObservationContract,
     TensorSpec,

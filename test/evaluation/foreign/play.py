@@ -19,6 +19,7 @@ from magma_ros.evaluation.report.evaluation import write_report
 from magma_ros.evaluation.report.replay import Pictures
 from magma_ros.evaluation.world import Scene
 from magma_ros.policy.manifest import read_manifest
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Reason, Verdict
 
 
@@ -33,7 +34,7 @@ class Guide:
     def act(self, observation, deadline, provisional=None):
         way = np.array([*observation.proprioception[:2], 0.0])
         step = np.concatenate([0.3 * way, np.zeros(3), [1.0]])
-        chunk = ActionChunk(observation.stamp, 0.1, np.tile(step, (4, 1)), 1)
+        chunk = ActionChunk(observation.stamp, 0.1, np.tile(step, (4, 1)), 1, MAGMA)
         return Verdict(chunk, Reason.DEEPEST, 1, (), math.inf)
 
     def acted(self, chunk):
