@@ -32,6 +32,8 @@ EXTRAS = {
     # In place of onnxruntime, which is to be uninstalled: see docs/gpu.md.
     "gpu": ["onnxruntime-gpu[cuda,cudnn]>=1.23"],
     "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
+    # Its version decides its scenes and experts. gymnasium's MuJoCo part forgets packaging.
+    "metaworld": ["metaworld==3.1.1", "mujoco==3.3.0", "packaging", "matplotlib>=3.8"],
     "train": [
         "torch>=2.9",
         "transformers>=5",

@@ -26,7 +26,7 @@ def run_evaluation(
     *,
     suite: str = "tabletop,moving",
     tasks: str = "",
-    episodes: int = 50,
+    episodes: int | None = None,
     seed: int = 1000,
     split: Literal["seen", "shift"] = "seen",
     clock: Literal["ideal", "modelled", "wall"] = "ideal",
@@ -54,7 +54,7 @@ def run_evaluation(
         suite: Task suites, separated by commas: names, or package.module:attribute for one from
             another package.
         tasks: Which of their tasks, separated by commas; all by default.
-        episodes: Episodes a task.
+        episodes: Episodes a task; by default as the suite lays down, or 50.
         seed: Seed of the first episode; the others follow. The same seeds give the same result.
         split: Variation of scene and instruction.
         clock: ideal waits for the policy (the upper bound); wall does not, and modelled does not
@@ -64,7 +64,7 @@ def run_evaluation(
         depth: Act at this exit always, instead of the gate.
         per_exit: Play everything at each exit in turn, instead of the gate.
         execute: Steps of a chunk to execute before the next is planned; by default as the suite
-            defines: 2 where the world is still, 1 where it moves.
+            defines: 2 on tabletop, 1 on moving, as many as make 0.1 s on metaworld.
         deadline: Time from observation to action, under a clock that does not wait [s].
         hardware: Modelled computer: a name of config/hardware, or a file.
         load: What else it is busy with: steady, bursts, thermal or co-running.
@@ -87,15 +87,16 @@ def run_evaluation(
     from magma_ros.evaluation.report.evaluation import write_report
     from magma_ros.evaluation.report.exits import report_tables
     from magma_ros.evaluation.report.replay import Pictures
+    from magma_ros.evaluation.suites import extras_of, trials_of
 
-    require("sim")
+    require(*extras_of(names(suite)))
     if per_exit and depth is not None:
         raise MagmaError("--per-exit plays every exit, so --depth has nothing to choose")
     spec = EvaluationSpec(
         suites=names(suite),
         tasks=names(tasks),
         split=split,
-        episodes=episodes,
+        episodes=trials_of(names(suite)) if episodes is None else episodes,
         seed=seed,
         clock=clock,
         conditions=Conditions(hardware, load, costs, slowness),

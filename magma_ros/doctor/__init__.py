@@ -53,6 +53,7 @@ EXTRAS = {
     "perception": Extra(("open3d",), "obstacles and marks from depth"),
     "data": Extra(("pyarrow",), "looking into demonstrations"),
     "sim": Extra(("pybullet", "gymnasium", "matplotlib"), "the simulated robot, evaluation"),
+    "metaworld": Extra(("metaworld", "mujoco", "matplotlib"), "the benchmark Meta-World"),
     "train": Extra(("torch", "transformers", "onnx", "pyarrow"), "training and export"),
 }
 """Every extra by its name."""

@@ -10,14 +10,18 @@ is, ``package.module:attribute``, on the command line too; the attribute is a
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, cast
 
 from magma_ros.evaluation.error import EvaluationError
-from magma_ros.evaluation.world import Suite
+from magma_ros.evaluation.world import Benchmark, NeedsExtra, Suite
 
-BUILT_IN = "magma_ros.sim.benchmark:suites"
-"""Where the suites of this package are: a function that returns them by name."""
+BUILT_IN = ("magma_ros.sim.benchmark:suites", "magma_ros.metaworld.benchmark:suites")
+"""Where the suites of this package are: functions that return them by name."""
+
+TRIALS = 50
+"""Episodes a task, where no suite lays down another number."""
 
 
 def suite_names() -> tuple[str, ...]:
@@ -46,9 +50,29 @@ def find_suite(name: str) -> Suite:
     return suites[name]
 
 
+def extras_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The extras that suites of this package need, without repetition.
+
+    Raises:
+        EvaluationError: There is no such suite.
+    """
+    found = [suite.extra for suite in map(find_suite, names) if isinstance(suite, NeedsExtra)]
+    return tuple(dict.fromkeys(found))
+
+
+def trials_of(names: Iterable[str]) -> int:
+    """Episodes a task: the fewest that one of the suites lays down, or :data:`TRIALS`.
+
+    Raises:
+        EvaluationError: There is no such suite.
+    """
+    laid = [suite.trials for suite in map(find_suite, names) if isinstance(suite, Benchmark)]
+    return min(laid, default=TRIALS)
+
+
 @cache
 def _built_in() -> dict[str, Suite]:
-    return dict(_imported(BUILT_IN)())
+    return {name: suite for place in BUILT_IN for name, suite in _imported(place)().items()}
 
 
 def _imported(place: str) -> Any:

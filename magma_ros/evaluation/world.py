@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
+from magma_ros.motion import StreamConfig
 from magma_ros.types import DepthView, FloatArray, ImageArray, Observation, Pose, RobotDescription
 
 INSTANT = 1e-6
@@ -111,8 +112,11 @@ class SwapsInstruction(Protocol):
         """The instruction that names the other object."""
         ...
 
-    def swapped_done(self) -> bool:
-        """Whether the task has been done to that other object in this episode."""
+    def swapped_done(self) -> bool | None:
+        """Whether the task has been done to that other object in this episode.
+
+        None where the world cannot tell; then it must not be done to the scene's own object.
+        """
         ...
 
 
@@ -235,12 +239,12 @@ class Suite(Protocol):
 
     @property
     def step_period(self) -> float:
-        """Duration of one step of an action chunk [s]; a policy must have the same."""
+        """Duration of one step of an action chunk [s]; that of a policy is a multiple of it."""
         ...
 
     @property
     def execute(self) -> int:
-        """Steps of a chunk to execute before the next observation, unless told otherwise."""
+        """Of these steps, how many to execute before the next observation by default."""
         ...
 
     @property
@@ -262,4 +266,39 @@ class Suite(Protocol):
 
     def make_world(self) -> World:
         """A world for episodes of this suite; nothing heavy is loaded before its reset."""
+        ...
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """A suite whose tasks and trials others have laid down, so that results can be compared."""
+
+    @property
+    def trials(self) -> int:
+        """Episodes a task, unless told otherwise."""
+        ...
+
+    @property
+    def tiers(self) -> Mapping[str, Collection[str]]:
+        """Its tasks by how hard they are; the average quoted is the mean of the tiers' means."""
+        ...
+
+
+@runtime_checkable
+class OwnStream(Protocol):
+    """A suite whose robot takes commands at another rate, or within other limits, than an arm."""
+
+    @property
+    def stream(self) -> StreamConfig:
+        """How its commands are streamed while the policy thinks."""
+        ...
+
+
+@runtime_checkable
+class NeedsExtra(Protocol):
+    """A suite of this package that an extra of it is needed for."""
+
+    @property
+    def extra(self) -> str:
+        """Name of the extra."""
         ...

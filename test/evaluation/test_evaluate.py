@@ -218,9 +218,10 @@ def test_what_the_bundle_does_not_have_is_refused(spec, pristine, change, told):
         evaluate(replace(spec, **change), pristine)
 
 
-def test_a_bundle_of_another_step_period_is_refused(spec, edited):
-    folder = edited(lambda content: content["action"].update(step_period=0.2))
-    with pytest.raises(BundleError, match=r"steps of 0.2 s"):
+@pytest.mark.parametrize("period", [0.15, 0.04])
+def test_a_bundle_whose_step_is_no_multiple_of_the_suites_is_refused(spec, edited, period):
+    folder = edited(lambda content: content["action"].update(step_period=period))
+    with pytest.raises(BundleError, match=f"steps of {period} s"):
         evaluate(spec, folder)
 
 
@@ -330,6 +331,12 @@ def test_where_the_world_moves_the_policy_looks_more_often():
     spec = EvaluationSpec(("tabletop", "moving"))
     assert pace_of(spec, "moving").execute < pace_of(spec, "tabletop").execute
     assert pace_of(replace(spec, execute=3), "moving").execute == 3
+
+
+def test_longer_steps_are_fewer_to_the_next_observation():
+    spec = EvaluationSpec(("tabletop",))
+    assert pace_of(spec, "tabletop", 0.2).execute == pace_of(spec, "tabletop").execute / 2
+    assert pace_of(spec, "tabletop", 1.0).execute == 1
 
 
 def test_several_suites_are_added_up_one_by_one(handmade):

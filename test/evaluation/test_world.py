@@ -12,7 +12,7 @@ import pytest
 
 from magma_ros.evaluation.error import EvaluationError
 from magma_ros.evaluation.play.spec import EvaluationSpec
-from magma_ros.evaluation.suites import find_suite, suite_names
+from magma_ros.evaluation.suites import find_suite
 from magma_ros.evaluation.world import (
     Demonstrates,
     ExplainsFailure,
@@ -21,6 +21,7 @@ from magma_ros.evaluation.world import (
     SwapsInstruction,
     World,
 )
+from magma_ros.sim.benchmark import suites
 
 HERE = Path(__file__).resolve().parent
 FOREIGN = HERE / "foreign"
@@ -76,7 +77,10 @@ def test_pictures_are_refused_where_there_are_none(foreign):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("kitchen", r"no suite 'kitchen'; known: moving, obstacles, tabletop; one of"),
+        (
+            "kitchen",
+            r"'kitchen'; known: metaworld, metaworld-part, moving, obstacles, tabletop; one of",
+        ),
         ("nowhere.at.all:suite", r"cannot import the suite nowhere.at.all:suite: No module"),
         ("json:suite", r"cannot import the suite json:suite: .*no attribute 'suite'"),
         (":suite", r"cannot import the suite :suite"),
@@ -88,7 +92,7 @@ def test_a_suite_that_cannot_be_found_is_named(name, sentence):
 
 
 def test_the_simulation_offers_all_that_an_evaluation_can_use():
-    for name in suite_names():
+    for name in suites():
         suite = find_suite(name)
         world = suite.make_world()
         try:

@@ -34,7 +34,7 @@ class RecordedEpisode(_Recorded):
     control: ControlName
     seed: NonNegativeInt
     success: bool
-    swapped_success: bool
+    swapped_success: bool | None
     chunks: NonNegativeInt
     depth: NonNegativeInt
     flops: NonNegativeInt
@@ -48,7 +48,7 @@ class RecordedEpisode(_Recorded):
     @property
     def followed(self) -> bool:
         """Whether the task was done to the object in the policy's instruction."""
-        return self.swapped_success if self.control == "swapped" else self.success
+        return bool(self.swapped_success) if self.control == "swapped" else self.success
 
 
 class RecordedSpec(_Recorded):

@@ -16,7 +16,8 @@ class EpisodeResult:
     Attributes:
         scene: Which one.
         success: Whether the task was done to the object that the scene's own instruction names.
-        swapped_success: Whether it was done to the object that the swapped instruction names.
+        swapped_success: Whether it was done to the object that the swapped instruction names; None
+            if the world cannot tell.
         failure: Why the first of these is not so; None if it is, or the world cannot tell.
         duration: Simulated time until the task was done or the time was up [s].
         closest: Least distance of the tool from what it must reach [m]; None if the world cannot
@@ -41,7 +42,7 @@ class EpisodeResult:
 
     scene: Scene
     success: bool
-    swapped_success: bool
+    swapped_success: bool | None
     failure: FailureReason | None
     duration: float
     closest: float | None

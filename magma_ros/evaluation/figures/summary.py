@@ -36,7 +36,8 @@ class Summary:
         episodes: How many.
         successes: Of these, done to the object that the scene's own instruction names.
         interval: 95 % Wilson interval of the success rate.
-        swapped_successes: Done to the object that the swapped instruction names.
+        swapped_successes: Done to the object that the swapped instruction names; None where a world
+            cannot tell.
         completion_time: Mean simulated time of the successes [s].
         jerk: Mean over episodes of the root mean square jerk of the tool path [m/s^3].
         decisions: Observations that the policy judged.
@@ -55,7 +56,7 @@ class Summary:
     episodes: int
     successes: int
     interval: tuple[float, float]
-    swapped_successes: int
+    swapped_successes: int | None
     completion_time: float | None
     jerk: float
     decisions: int
@@ -98,23 +99,25 @@ class Honesty:
     Attributes:
         blind: Success with black cameras, as a share of the normal success.
         kept: Rate of serving the original object though another one was named.
-        followed: Rate of serving the one named instead, as a share of the normal success.
+        followed: Rate of serving the one named instead, as a share of the normal success; None
+            where the world cannot tell.
     """
 
     blind: float
     kept: float
-    followed: float
+    followed: float | None
 
     @property
     def passed(self) -> bool:
-        """Whether all three are within their limits."""
-        seeing = self.blind <= BLIND_LIMIT
-        return seeing and self.kept <= KEPT_LIMIT and self.followed >= FOLLOWED_LEAST
+        """Whether all that are known are within their limits."""
+        following = self.followed is None or self.followed >= FOLLOWED_LEAST
+        return self.blind <= BLIND_LIMIT and self.kept <= KEPT_LIMIT and following
 
 
 def summarise(results: Sequence[EpisodeResult], manifest: Manifest) -> Summary:
     """Add up one or more episodes that a policy played."""
     done = [result for result in results if result.success]
+    served = [result.swapped_success for result in results]
     decisions = sum(result.decisions for result in results)
     flops = sum(result.flops for result in results)
     full_flops = sum(stage.flops for stage in manifest.stages)
@@ -124,7 +127,7 @@ def summarise(results: Sequence[EpisodeResult], manifest: Manifest) -> Summary:
         episodes=len(results),
         successes=len(done),
         interval=wilson_interval(len(done), len(results)),
-        swapped_successes=sum(result.swapped_success for result in results),
+        swapped_successes=None if None in served else sum(map(bool, served)),
         completion_time=ratio(sum(result.duration for result in done), len(done)),
         jerk=sum(result.jerk for result in results) / len(results),
         decisions=decisions,
@@ -156,8 +159,9 @@ def judge_honesty(normal: Summary, blackout: Summary, swapped: Summary) -> Hones
     """Judge by the two controls; None where the policy never succeeds."""
     if not normal.successes:
         return None
+    served = swapped.swapped_successes
     return Honesty(
         blind=blackout.success / normal.success,
         kept=swapped.success,
-        followed=swapped.swapped_successes / swapped.episodes / normal.success,
+        followed=None if served is None else served / swapped.episodes / normal.success,
     )

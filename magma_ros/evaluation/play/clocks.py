@@ -7,7 +7,8 @@
 - ``modelled``: it goes on for as long as the policy would need on another computer, described by a
   hardware profile. Stages really run, but the time they take is drawn by seed.
 - ``wall``: it goes on. Physics follows the wall clock while the policy runs in a process of its
-  own, and actions reach the arm through the same 50 Hz stream as on a robot. A late action is late.
+  own, and actions reach the arm through the same stream as on a robot, at 50 Hz unless the suite
+  has a rate of its own. A late action is late.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from magma_ros.motion import ChunkStream, StreamConfig, StreamState
 from magma_ros.motion.steps import displacements, openings
 from magma_ros.types import ActionChunk, Clock, FloatArray, MonotonicClock
 
-TICK = 0.02
-"""Period of the command stream [s]."""
+TICK = StreamConfig().period
+"""Period of the command stream [s], unless the suite has its own."""
 
 LEAD = TICK - INSTANT
 """How long before a deadline the answer in hand is acted on [s]: at the last tick before it."""
@@ -106,12 +107,13 @@ class WallClock:
         self._clock = clock or MonotonicClock()
 
     def play(self, episode: Episode, pace: Pace) -> None:
-        """Stream commands at 50 Hz; observe when it is time and the policy is free.
+        """Stream commands at a steady rate; observe when it is time and the policy is free.
 
         Deadlines count from the tick, not from the physics step nearest to it.
         """
         self._thinker.reset()
-        stream = ChunkStream(StreamConfig(period=TICK))
+        tick = episode.stream.period
+        stream = ChunkStream(episode.stream)
         began = self._clock.now()
         next_observation = 0.0
         flowing = False
@@ -120,17 +122,17 @@ class WallClock:
             self._take_decision(episode, stream)
             if not self._thinker.busy and episode.time > next_observation - INSTANT:
                 next_observation = episode.time + pace.execute * episode.step_period
-                deadline = began + ticks * TICK + pace.deadline
+                deadline = began + ticks * tick + pace.deadline
                 self._thinker.offer(episode.observe(), deadline)
             sample = stream.sample(episode.time)
             episode.stalls += flowing and sample.state is not StreamState.PLAYING
             flowing = sample.state is StreamState.PLAYING
             ticks += 1
-            sent = episode.follow(sample.twist, sample.gripper, ticks * TICK)
+            sent = episode.follow(sample.twist, sample.gripper, ticks * tick)
             if sent is not None:
                 stream.note_sent(sent, episode.time)
             episode.lag = max(episode.lag, self._clock.now() - began - episode.time)
-            self._clock.sleep_until(began + ticks * TICK)
+            self._clock.sleep_until(began + ticks * tick)
 
     def _take_decision(self, episode: Episode, stream: ChunkStream) -> None:
         """Take what the thinker has decided, if it has."""
@@ -162,7 +164,8 @@ class ModelledClock:
         """Play an episode from its beginning to its end; the computer starts anew with it."""
         self._computer.begin(episode.scene, pace.execute * episode.step_period)
         time = SimulatedTime()
-        thinker = ModelledThinker(self._actor, self._computer, time, LEAD)
+        lead = episode.stream.period - INSTANT
+        thinker = ModelledThinker(self._actor, self._computer, time, lead)
         WallClock(thinker, time).play(episode, pace)
 
 

@@ -23,9 +23,11 @@ from magma_ros.evaluation.world import (
     CountsContacts,
     ExplainsFailure,
     KnowsMarks,
+    OwnStream,
     Scene,
     SwapsInstruction,
 )
+from magma_ros.motion import StreamConfig
 from magma_ros.types import FloatArray, Observation, Reason, Trace, Verdict
 
 
@@ -37,11 +39,13 @@ class Episode:
 
     Args:
         scene: Which episode to play.
+        step_period: Duration of one step of the policy's chunks [s]; the suite's by default.
 
     Attributes:
         scene: The same.
         world: Where it is played.
-        step_period: Duration of one step of an action chunk [s].
+        step_period: The same.
+        stream: How commands are streamed where the world does not wait.
         stalls: As in :class:`~magma_ros.evaluation.figures.results.EpisodeResult`; counted by the
             clock.
         lag: As there; measured by the clock.
@@ -51,10 +55,11 @@ class Episode:
         MagmaError: The world has no such task or split, or its simulator is not installed.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, step_period: float | None = None) -> None:
         suite = find_suite(scene.suite)
         self.scene = scene
-        self.step_period = suite.step_period
+        self.step_period = step_period or suite.step_period
+        self.stream = suite.stream if isinstance(suite, OwnStream) else StreamConfig()
         self.stalls = 0
         self.lag = 0.0
         self.world = suite.make_world()
@@ -144,7 +149,7 @@ class Episode:
         return EpisodeResult(
             scene=self.scene,
             success=world.done(),
-            swapped_success=self._swaps is not None and self._swaps.swapped_done(),
+            swapped_success=self._swaps.swapped_done() if self._swaps is not None else False,
             failure=None if explains is None else explains.failure(),
             duration=self.time,
             closest=closest,
@@ -166,7 +171,8 @@ class Episode:
     def _served(self) -> bool:
         """Whether the task is done to the object in the policy's instruction."""
         if self.scene.control is Control.SWAPPED and self._swaps is not None:
-            return self._swaps.swapped_done()
+            served = self._swaps.swapped_done()
+            return self.world.done() if served is None else served
         return self.world.done()
 
     def _follow_marks(self) -> TruePaths | None:

@@ -23,6 +23,7 @@ from magma_ros.evaluation.computers.modelled import ModelledComputer
 from magma_ros.evaluation.error import EvaluationError
 from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.figures.summary import Honesty, Summary, judge_honesty, summarise
+from magma_ros.evaluation.figures.tiers import Tiers, by_tier
 from magma_ros.evaluation.play.actors import ActorProcess, PolicyActor
 from magma_ros.evaluation.play.clocks import (
     CLOCKS,
@@ -37,7 +38,7 @@ from magma_ros.evaluation.play.episode import Episode
 from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
 from magma_ros.evaluation.suites import find_suite
-from magma_ros.evaluation.world import Control, Scene
+from magma_ros.evaluation.world import Benchmark, Control, Scene
 from magma_ros.gate.gates import make_gate
 from magma_ros.policy.contract import BundleError
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
@@ -48,6 +49,9 @@ FORMAT = "magma-evaluation/1"
 
 DECIMALS = 6
 """Places that are kept in JSON."""
+
+WHOLE = 1e-6
+"""How far a multiple may be from a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,14 @@ class Evaluation:
         ]
         return summarise(chosen, self.manifest)
 
+    def tiers(self, suite: str, control: Control = Control.NONE) -> Tiers | None:
+        """Success by tier; None where the suite has none."""
+        own = find_suite(suite)
+        if not isinstance(own, Benchmark):
+            return None
+        tasks = [task for place, task in self.spec.chosen if place == suite]
+        return by_tier(own.tiers, {task: self.summary(control, task=task) for task in tasks})
+
     def honesty(self, task: str) -> Honesty | None:
         """The controls of a task; None where it is never done at all."""
         return judge_honesty(*(self.summary(control, task=task) for control in Control))
@@ -125,11 +137,14 @@ class Evaluation:
         return rounded
 
     def _sums(self, control: Control) -> dict[str, Any]:
-        """By task, by suite, and of all."""
+        """By task, by suite, of all, and by tier where there are tiers."""
+        tiers = {suite: self.tiers(suite, control) for suite in self.suites}
+        told = {suite: asdict(found) for suite, found in tiers.items() if found is not None}
         return {
             "tasks": {task: _row(self.summary(control, task=task)) for task in self.tasks},
             "suites": {suite: _row(self.summary(control, suite=suite)) for suite in self.suites},
             "overall": _row(self.summary(control)),
+            **({"tiers": told} if told else {}),
         }
 
 
@@ -178,12 +193,13 @@ def require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
     """
     contract = manifest.action
     for suite in spec.suites:
-        if contract.step_period != (period := find_suite(suite).step_period):
+        steps = contract.step_period / (period := find_suite(suite).step_period)
+        if round(steps) < 1 or abs(steps - round(steps)) > WHOLE:
             raise BundleError(
                 f"{manifest.name} acts in steps of {contract.step_period:g} s, but suite {suite} "
                 f"in steps of {period:g} s"
             )
-    longest = max(pace_of(spec, suite).execute for suite in spec.suites)
+    longest = max(pace_of(spec, suite, contract.step_period).execute for suite in spec.suites)
     if longest > contract.chunk_length:
         raise EvaluationError(
             f"{manifest.name} plans {contract.chunk_length} steps ahead, so execute cannot be "
@@ -196,8 +212,9 @@ def require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
 
 def play_scene(spec: EvaluationSpec, bundle: Path, scene: Scene) -> EpisodeResult:
     """Play one scene in this process."""
-    with Episode(scene) as episode:
-        start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite))
+    step = step_of(bundle)
+    with Episode(scene, step) as episode:
+        start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite, step))
         return episode.result()
 
 
@@ -223,9 +240,23 @@ def _rehearsed(load: Callable[[int], PolicyActor]) -> PolicyActor:
     return actor
 
 
-def pace_of(spec: EvaluationSpec, suite: str) -> Pace:
-    """When the policy must decide in the tasks of a suite."""
-    return Pace(spec.execute or find_suite(suite).execute, spec.deadline)
+@lru_cache(maxsize=1)
+def step_of(bundle: Path) -> float:
+    """Duration of one step of a policy's chunks [s]."""
+    return read_manifest(bundle).action.step_period
+
+
+def pace_of(spec: EvaluationSpec, suite: str, step_period: float | None = None) -> Pace:
+    """When the policy must decide in the tasks of a suite.
+
+    Args:
+        spec: What is evaluated.
+        suite: Name of the suite.
+        step_period: Duration of one step of the policy's chunks [s]; the suite's by default.
+    """
+    own = find_suite(suite)
+    steps = (step_period or own.step_period) / own.step_period
+    return Pace(spec.execute or max(1, round(own.execute / steps)), spec.deadline)
 
 
 def _row(summary: Summary) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from magma_ros.evaluation.error import EvaluationError
 from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.play.clocks import CLOCKS
 from magma_ros.evaluation.play.episode import Episode
-from magma_ros.evaluation.play.evaluate import Evaluation, pace_of, start_clock
+from magma_ros.evaluation.play.evaluate import Evaluation, pace_of, start_clock, step_of
 from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
 from magma_ros.evaluation.report.run import (
@@ -88,15 +88,20 @@ class FilmedEpisode(Episode):
         scene: Which one.
         size: Width and height of the pictures [px].
         moments: Simulated times of the pictures [s]; None for one after every command.
+        step_period: As for the episode.
 
     Attributes:
         run: What is kept.
     """
 
     def __init__(
-        self, scene: Scene, size: tuple[int, int], moments: Sequence[float] | None = None
+        self,
+        scene: Scene,
+        size: tuple[int, int],
+        moments: Sequence[float] | None = None,
+        step_period: float | None = None,
     ) -> None:
-        super().__init__(scene)
+        super().__init__(scene, step_period)
         self.run = RunRecord(scene.task, scene.seed)
         self._size = size
         self._moments = None if moments is None else np.array(moments)
@@ -210,8 +215,9 @@ def _shown(evaluation: Evaluation) -> list[EpisodeResult]:
 
 def _clip(spec: EvaluationSpec, bundle: Path, folder: Path, scene: Scene) -> Path:
     path = folder / f"{scene.suite}-{scene.task}-{scene.seed}.gif"
-    with FilmedEpisode(scene, CLIP_SIZE) as episode, whole(path) as draft:
-        start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite))
+    step = step_of(bundle)
+    with FilmedEpisode(scene, CLIP_SIZE, step_period=step) as episode, whole(path) as draft:
+        start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite, step))
         write_clip(captioned_frames(episode.run), draft, rate=1.0 / episode.step_period)
     return path
 
@@ -222,8 +228,9 @@ def _strip(spec: EvaluationSpec, bundle: Path, result: EpisodeResult) -> ImageAr
 
     scene, failure = result.scene, result.failure
     moments = (0.0, result.closest_at or 0.0, result.duration)
-    with FilmedEpisode(scene, STRIP_SIZE, moments) as episode:
-        start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite))
+    step = step_of(bundle)
+    with FilmedEpisode(scene, STRIP_SIZE, moments, step) as episode:
+        start_clock(spec, bundle).play(episode, pace_of(spec, scene.suite, step))
     times = np.array([time for time, _ in episode.run.frames])
     width, height = STRIP_SIZE
     strip = Image.new("RGB", (MOMENTS * width, CAPTION + height), "white")

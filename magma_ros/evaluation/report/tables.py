@@ -64,8 +64,8 @@ class Grid:
 
 
 def evaluation_tables(evaluation: Evaluation) -> tuple[Grid, ...]:
-    """Success and cost, why thinking and episodes ended; traces and controls where there are."""
-    tables = [_success_table(evaluation), _endings_table(evaluation)]
+    """Success and cost, endings; tiers, traces and controls where there are."""
+    tables = [_success_table(evaluation), *_tier_tables(evaluation), _endings_table(evaluation)]
     if evaluation.summary().trace_errors:
         tables.append(_traces_table(evaluation))
     if evaluation.spec.controls:
@@ -105,6 +105,29 @@ def _success_table(evaluation: Evaluation) -> Grid:
     )
 
 
+def _tier_tables(evaluation: Evaluation) -> Iterator[Grid]:
+    """Success by tier of every suite that has tiers."""
+    for suite in evaluation.suites:
+        if (tiers := evaluation.tiers(suite)) is None:
+            continue
+        overall = evaluation.summary(suite=suite)
+        rows = [
+            (tier, str(mean.tasks), str(mean.episodes), tenths(mean.success), spread(mean.interval))
+            for tier, mean in {**tiers.means, "average of the tiers": tiers.average}.items()
+        ]
+        tasks, episodes = str(tiers.average.tasks), str(overall.episodes)
+        whole = tenths(overall.success), spread(overall.interval)
+        rows.append(("average of the episodes", tasks, episodes, *whole))
+        partly = f" {tiers.missing} tasks were not played." if tiers.missing else ""
+        yield Grid(
+            f"Tiers of {suite}",
+            ("tier", "tasks", "episodes", "success", "95 % interval"),
+            rows,
+            "Within a tier every task counts the same, and so does every tier in their average, "
+            f"which is the figure that is published; square-and-add intervals.{partly}",
+        )
+
+
 def _endings_table(evaluation: Evaluation) -> Grid:
     rows = [
         (task, _counts(row.reasons), _counts(row.failures))
@@ -137,7 +160,8 @@ def _controls_table(evaluation: Evaluation) -> Grid:
     for control in evaluation.spec.variants:
         for task, row in _rows(evaluation, control):
             swapped = control is Control.SWAPPED
-            served = share(row.swapped_successes, row.episodes) if swapped else ""
+            named = row.swapped_successes if swapped else None
+            served = "" if named is None else share(named, row.episodes)
             done = share(row.successes, row.episodes)
             rows.append((control.value, task, done, percentages(row.interval), served))
     return Grid(
@@ -199,6 +223,17 @@ def percentages(interval: tuple[float, float]) -> str:
     """An interval of shares in percent."""
     low, high = interval
     return f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
+def tenths(part: float) -> str:
+    """A share in percent, to a tenth."""
+    return f"{100 * part:.1f} %"
+
+
+def spread(interval: tuple[float, float]) -> str:
+    """An interval of shares in percent, to a tenth."""
+    low, high = interval
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def number(value: float | None, places: int) -> str:

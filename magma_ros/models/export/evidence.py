@@ -47,7 +47,7 @@ class Evidence:
                 condition += "" if control is Control.NONE else f", {control.value}"
                 summary = evaluation.summary(control, task=task)
                 rates[f"{condition}/{task}"] = summary.success
-                if control is Control.SWAPPED:
+                if control is Control.SWAPPED and summary.swapped_successes is not None:
                     served = summary.swapped_successes / summary.episodes
                     rates[f"{condition}, which is served/{task}"] = served
         return rates
