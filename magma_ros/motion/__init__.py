@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Action chunks become one smooth command stream: splice, blend, interpolate, decelerate."""
 
+from magma_ros.motion.joint_stream import JointSample, JointStream
 from magma_ros.motion.plan import Plan
 from magma_ros.motion.steps import ChunkError
 from magma_ros.motion.stream import (
@@ -15,6 +16,8 @@ from magma_ros.motion.stream import (
 __all__ = [
     "ChunkError",
     "ChunkStream",
+    "JointSample",
+    "JointStream",
     "Plan",
     "StreamConfig",
     "StreamConfigError",

@@ -38,9 +38,8 @@ from magma_ros.motion.history import History, Progress
 from magma_ros.motion.plan import Plan
 from magma_ros.types import ActionChunk, Answer, FloatArray, MagmaError, Pose
 
-_PURSUIT = 4.0
+PURSUIT = 4.0
 """Pursuit rate times fade time: (1 + 4) exp(-4) = 9 % of an offset is left after the fade."""
-
 
 _MODERATION = 0.75
 """Share of the acceleration that braking in time counts on; with the rest the guard catches up."""
@@ -146,13 +145,15 @@ class ChunkStream:
         self._config = config or StreamConfig()
         self._restart(-math.inf)
 
-    def push(self, chunk: ActionChunk, now: float, pose: Pose | None = None) -> Answer:
+    def push(
+        self, chunk: ActionChunk, now: float, anchor: Pose | FloatArray | None = None
+    ) -> Answer:
         """Offer a chunk at ``now`` [s].
 
         Args:
             chunk: The chunk, of an end effector.
             now: The present [s].
-            pose: Where the end effector was at the chunk's observation, for a chunk of poses.
+            anchor: Where the end effector was at the chunk's observation, for a chunk of poses.
 
         Returns:
             Whether the chunk is played from here on, and why it is or is not.
@@ -160,7 +161,7 @@ class ChunkStream:
         Raises:
             ChunkError: The chunk is malformed; the stream goes on as if it had not come.
         """
-        plan = Plan(chunk, pose)
+        plan = Plan(chunk, anchor if isinstance(anchor, Pose) else None)
         self._advance(now)
         if chunk.stamp > now + self._config.future_tolerance:
             ahead = chunk.stamp - now
@@ -196,7 +197,7 @@ class ChunkStream:
                 wanted = self._pursue(self._plan)
                 self._gripper = self._plan.gripper(self._plan_time)
             else:
-                wanted = self._release * _ease_out((now - self._ended) / self._config.stop_time)
+                wanted = self._release * ease_out((now - self._ended) / self._config.stop_time)
             self._velocity = self._bounded(wanted, elapsed)
         self._sampled = now
         return StreamSample(self._velocity.copy(), self._gripper, self._state())
@@ -254,7 +255,7 @@ class ChunkStream:
     def _pursue(self, plan: Plan) -> FloatArray:
         """The velocity that follows the plan and closes what is left of the offset."""
         period = self._config.period
-        pole = math.exp(-_PURSUIT * period / self._fade)
+        pole = math.exp(-PURSUIT * period / self._fade)
         offset = self._origin + plan.displacement(self._plan_time) - self._progress.travelled
         lag = plan.velocity(self._plan_time - 0.5 * period) - self._velocity
         # The command is held for a period, so it aims at the middle of it.
@@ -317,7 +318,7 @@ def _shortened(vector: FloatArray, longest: float) -> FloatArray:
     return vector if norm <= longest else longest / norm * vector
 
 
-def _ease_out(part: float) -> float:
+def ease_out(part: float) -> float:
     """1 at 0, 0 from 1 on, with level ends (the cubic smoothstep, reversed)."""
     part = min(max(part, 0.0), 1.0)
     return 1.0 - part * part * (3.0 - 2.0 * part)
