@@ -155,7 +155,8 @@ def bundle_tables(summary: BundleSummary) -> list[Table]:
     cameras = ", ".join(f"{c.name} {c.width} x {c.height}" for c in observation.cameras)
     contract.add_row("cameras", cameras)
     contract.add_row("proprioception", ", ".join(observation.proprioception))
-    contract.add_row("instruction", f"at most {observation.max_tokens} tokens")
+    told = observation.max_tokens
+    contract.add_row("instruction", "none" if told is None else f"at most {told} tokens")
     if (point := observation.point) is not None:
         contract.add_row("point", f"of a mark on {point.camera}")
     chunk = f"{action.chunk_length} steps of {action.step_period:g} s in {action.frame}"

@@ -99,6 +99,8 @@ class Observation:
         point: Where what the instruction names by a mark was seen when it was given, or None
             where it names none: column and row on the :data:`TRACE_GRID` grid, 0 at the left and
             upper edge of the image.
+        anchor: Where the robot was then, for actions that start from there: the end effector's
+            pose, or (N,) positions of the action space's joints [rad or m].
     """
 
     stamp: float
@@ -107,6 +109,7 @@ class Observation:
     fields: tuple[str, ...]
     instruction: str
     point: tuple[float, float] | None = None
+    anchor: Pose | FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from magma_ros.types import MagmaError, Pose
+from magma_ros.types import FloatArray, MagmaError, Pose
 
 Value = TypeVar("Value")
 
@@ -61,6 +61,17 @@ class History(Generic[Value]):
         """Forget all values."""
         self._samples.clear()
 
+    def rate(self, distance: Callable[[Value, Value], float]) -> float:
+        """How fast the value changed up to the newest one [1/s]; ``inf`` while that is not known.
+
+        Args:
+            distance: How far apart two values are.
+        """
+        if len(self._samples) < 2:
+            return math.inf
+        (start, before), (end, after) = self._samples[-2:]
+        return distance(before, after) / (end - start)
+
     def at(self, stamp: float, slop: float, longest_gap: float) -> Value:
         """The value at ``stamp`` [s], interpolated between its neighbours.
 
@@ -93,6 +104,11 @@ class History(Generic[Value]):
 def between_numbers(before: float, after: float, share: float) -> float:
     """Linear interpolation."""
     return (1.0 - share) * before + share * after
+
+
+def between_arrays(before: FloatArray, after: FloatArray, share: float) -> FloatArray:
+    """Linear interpolation."""
+    return np.asarray((1.0 - share) * before + share * after)
 
 
 def between_poses(before: Pose, after: Pose, share: float) -> Pose:

@@ -8,24 +8,19 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from magma_ros.agent.history import History, NotKnownError, between_numbers, between_poses
+from magma_ros.agent.history import NotKnownError
+from magma_ros.agent.measured import GRIPPER, POSE, Measured, joint_input
 from magma_ros.agent.picture import Picture, Pictures
 from magma_ros.agent.pointing import MarkedPoint, Pointing
 from magma_ros.agent.repetition import Repetition
 from magma_ros.agent.stamps import StampCheck
+from magma_ros.spaces import ActionSpace
 from magma_ros.types import FloatArray, MagmaError, Observation, Pose
 
-POSE_FIELDS = ("ee_x", "ee_y", "ee_z", "ee_sin_yaw", "ee_cos_yaw")
-"""Proprioception taken from the end effector's pose: position [m], sine and cosine of its yaw."""
-
-GRIPPER_FIELD = "gripper_opening"
-"""Proprioception taken from the gripper's joint: 1 = open, 0 = closed."""
-
-INSTRUCTION, POINT, POSE, GRIPPER = "instruction", "instruction_point", "ee_pose", "gripper"
+INSTRUCTION, POINT = "instruction", "instruction_point"
 SYNCHRONY = "synchronisation"
-"""Inputs, and what else may keep an observation from being made; see :func:`camera_input`, too."""
+"""Inputs, and what else may keep an observation from being made; besides, there are those of
+:func:`camera_input` and of :meth:`~magma_ros.agent.measured.Measured.newest`."""
 
 PLACE_SLOP = 0.01
 """How far from a picture a pose may be that tells where the arm was then [s]."""
@@ -43,10 +38,6 @@ class NotReadyError(MagmaError):
     """An observation cannot be made yet; the text names what is missing or too old."""
 
 
-class UnknownFieldError(MagmaError):
-    """A policy wants proprioception that nothing measures."""
-
-
 class ObservationBuffer:
     """The newest images and the robot's state of the last moments, each by its stamp.
 
@@ -54,6 +45,7 @@ class ObservationBuffer:
 
     Attributes:
         instruction: The task in plain language; set by :meth:`tell`.
+        measured: The robot's state.
     """
 
     def __init__(
@@ -64,6 +56,8 @@ class ObservationBuffer:
         max_age: float,
         sync_slop: float,
         point_camera: str | None = None,
+        space: ActionSpace | None = None,
+        instructed: bool = True,
     ) -> None:
         """Start empty.
 
@@ -75,19 +69,16 @@ class ObservationBuffer:
                 far from them the state where it cannot be interpolated.
             point_camera: Camera in whose image the place of a mark is wanted, or None if no
                 instruction may name a mark.
+            space: The policy's action space, some of which start from where the robot is.
+            instructed: Whether the policy must be told what to do.
 
         Raises:
             UnknownFieldError: Nothing measures one of ``fields``.
         """
-        known = (*POSE_FIELDS, GRIPPER_FIELD)
-        if unknown := [name for name in fields if name not in known]:
-            raise UnknownFieldError(
-                f"the policy wants {', '.join(unknown)}, which nothing here measures; "
-                f"there are {', '.join(known)}"
-            )
         self.instruction = ""
+        self.measured = Measured(fields, space, max_age=max_age, slop=sync_slop)
+        self._instructed = instructed
         self._sizes = dict(cameras)
-        self._fields = tuple(fields)
         self._max_age = max_age
         self._slop = sync_slop
         self._stamps = {name: StampCheck(f"camera {name!r}", max_age) for name in cameras}
@@ -96,11 +87,6 @@ class ObservationBuffer:
         }
         self._newest_set: dict[str, Picture] = {}
         self._repetitions: dict[str, Repetition] = {name: Repetition() for name in cameras}
-        self._gripper_stamps = StampCheck("the gripper's joint state", max_age)
-        # Long enough for the oldest usable image, and the value before it.
-        span = 2.0 * max_age + sync_slop
-        self._poses: History[Pose] = History(POSE, span, between_poses)
-        self._gripper: History[float] = History("the gripper's opening", span, between_numbers)
         self._refused: dict[str, str] = {}
         self._point_camera = point_camera
         self._pointing = Pointing(point_camera)
@@ -132,7 +118,7 @@ class ObservationBuffer:
 
     def add_pose(self, pose: Pose) -> None:
         """Take in the pose of the end effector in the base frame, its stamp checked already."""
-        self._poses.add(pose.stamp, pose)
+        self.measured.add_pose(pose)
         self._refused.pop(POSE, None)
 
     def add_gripper(self, stamp: float, opening: float, now: float) -> None:
@@ -141,9 +127,17 @@ class ObservationBuffer:
         Raises:
             StampError: It is not of now, or older than one before.
         """
-        if self._gripper_stamps.accept(stamp, now):
-            self._gripper.add(stamp, opening)
+        if self.measured.add_gripper(stamp, opening, now):
             self._refused.pop(GRIPPER, None)
+
+    def add_joint(self, joint: str, stamp: float, values: FloatArray, now: float) -> None:
+        """Take in position, velocity and effort of one of the joints that are needed.
+
+        Raises:
+            StampError: It is not of now, or older than one before.
+        """
+        if self.measured.add_joint(joint, stamp, values, now):
+            self._refused.pop(joint_input(joint), None)
 
     def explain(self, name: str, why: str) -> None:
         """Note why the newest message of an input cannot be used, in case no other comes."""
@@ -159,15 +153,9 @@ class ObservationBuffer:
             kept.clear()
         self._newest_set = {}
         self._repetitions = {name: Repetition() for name in self._sizes}
-        self._poses.clear()
-        self._gripper.clear()
+        self.measured.clear()
         self._pointing.clear()
         self._refused.clear()
-
-    @property
-    def pose(self) -> Pose | None:
-        """The newest pose of the end effector."""
-        return self._poses.latest
 
     @property
     def point(self) -> tuple[float, float] | None:
@@ -176,8 +164,14 @@ class ObservationBuffer:
 
     @property
     def newest_stamp(self) -> float:
-        """Time of the newest images that belong together [s]; ``-inf`` before the first."""
-        return min((p.stamp for p in self._newest_set.values()), default=-math.inf)
+        """Time of the newest images that belong together [s]; ``-inf`` before the first.
+
+        Of a policy without cameras it is that up to which all of the state is known.
+        """
+        if self._sizes:
+            return min((p.stamp for p in self._newest_set.values()), default=-math.inf)
+        newest = self.measured.newest().values()
+        return min((stamp for _, stamp in newest), default=-math.inf)
 
     def observe(self, now: float) -> Observation:
         """The newest observation at ``now`` [s].
@@ -191,10 +185,11 @@ class ObservationBuffer:
         return Observation(
             stamp=stamp,
             images=Pictures(self._newest_set, self._sizes),
-            proprioception=self._proprioception(stamp),
-            fields=self._fields,
+            proprioception=self.measured.at(stamp),
+            fields=self.measured.fields,
             instruction=self.instruction,
             point=self.point,
+            anchor=self.measured.anchor(stamp),
         )
 
     def problems(self, now: float) -> dict[str, str]:
@@ -208,7 +203,8 @@ class ObservationBuffer:
             found[SYNCHRONY] = self._apart()
             return found
         try:
-            self._proprioception(self.newest_stamp)
+            self.measured.at(self.newest_stamp)
+            self.measured.anchor(self.newest_stamp)
         except NotKnownError as error:
             found[SYNCHRONY] = str(error)
         return found
@@ -216,17 +212,15 @@ class ObservationBuffer:
     def missing(self, now: float) -> dict[str, str]:
         """What a policy must be given and is not at ``now`` [s], with a sentence each."""
         found: dict[str, str] = {}
-        if not self.instruction:
+        if self._instructed and not self.instruction:
             found[INSTRUCTION] = "waiting for an instruction on the topic 'instruction'"
         for camera in self._sizes:
             newest = self._pictures[camera][-1].stamp if self._pictures[camera] else -math.inf
             self._judge(found, camera_input(camera), f"camera {camera!r}", newest, now)
             if frozen := self._repetitions[camera].why(camera, self._place):
                 found.setdefault(camera_input(camera), frozen)
-        if self._needs_pose:
-            self._judge(found, POSE, POSE, self._poses.newest, now)
-        if GRIPPER_FIELD in self._fields:
-            self._judge(found, GRIPPER, "the gripper's opening", self._gripper.newest, now)
+        for name, (what, newest) in self.measured.newest().items():
+            self._judge(found, name, what, newest, now)
         return found
 
     def ages(self, now: float) -> dict[str, float]:
@@ -235,8 +229,7 @@ class ObservationBuffer:
             camera_input(camera): kept[-1].stamp if kept else -math.inf
             for camera, kept in self._pictures.items()
         }
-        newest |= {POSE: self._poses.newest} if self._needs_pose else {}
-        newest |= {GRIPPER: self._gripper.newest} if GRIPPER_FIELD in self._fields else {}
+        newest |= {name: stamp for name, (_, stamp) in self.measured.newest().items()}
         return {name: now - stamp for name, stamp in newest.items()}
 
     @property
@@ -244,10 +237,6 @@ class ObservationBuffer:
         """Frame of the camera in whose image the place of a mark is wanted."""
         source = None if self._point_camera is None else self._newest_set.get(self._point_camera)
         return "" if source is None else source.frame_id
-
-    @property
-    def _needs_pose(self) -> bool:
-        return any(name in POSE_FIELDS for name in self._fields)
 
     def _judge(
         self, found: dict[str, str], name: str, what: str, newest: float, now: float
@@ -267,7 +256,7 @@ class ObservationBuffer:
     def _place(self, stamp: float) -> FloatArray | None:
         """Where the end effector was at ``stamp`` [s], or None if no pose is near it."""
         try:
-            return self._poses.at(stamp, PLACE_SLOP, self._max_age).position
+            return self.measured.position(stamp, PLACE_SLOP)
         except NotKnownError:
             return None
 
@@ -302,18 +291,3 @@ class ObservationBuffer:
             f"the images of the cameras {', '.join(self._sizes)} are taken {min(spreads):.2f} s "
             f"apart at best, and sync_slop is {self._slop:g} s; trigger them together or raise it"
         )
-
-    def _proprioception(self, stamp: float) -> FloatArray:
-        state: dict[str, float] = {}
-        if self._needs_pose:
-            state |= _pose_fields(self._poses.at(stamp, self._slop, self._max_age))
-        if GRIPPER_FIELD in self._fields:
-            state[GRIPPER_FIELD] = self._gripper.at(stamp, self._slop, self._max_age)
-        return np.array([state[name] for name in self._fields], np.float32)
-
-
-def _pose_fields(pose: Pose) -> dict[str, float]:
-    x, y, z, w = (float(v) for v in pose.quaternion)
-    yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-    values = (*map(float, pose.position), math.sin(yaw), math.cos(yaw))
-    return dict(zip(POSE_FIELDS, values, strict=True))

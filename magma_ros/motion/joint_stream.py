@@ -58,6 +58,10 @@ class JointStream:
         future_tolerance: How far a chunk's stamp may lie ahead of now [s].
     """
 
+    _now: float  # last time anything happened [s]
+    _newest: float  # stamp of the newest observation followed or cleared away [s]
+    _legs: list[_Leg]  # the last one is played; of the others, what was played is still asked for
+
     def __init__(
         self, *, fade_steps: float = 4.0, stop_time: float = 0.3, future_tolerance: float = 0.1
     ) -> None:
@@ -141,7 +145,7 @@ class JointStream:
 
     def _restart(self, now: float) -> None:
         self._now = self._newest = now
-        self._legs: list[_Leg] = []
+        self._legs = []
 
     def _see(self, now: float) -> None:
         if now < self._now:
@@ -211,4 +215,5 @@ class _Leg:
     def openings_at(self, now: float) -> FloatArray:
         """Openings (G,) of the step at ``now`` [s]."""
         step = int((self._consumed + now - self._entered) / self._period)
-        return self._openings[min(max(step, 0), len(self._openings) - 1)]
+        row: FloatArray = self._openings[min(max(step, 0), len(self._openings) - 1)]
+        return row

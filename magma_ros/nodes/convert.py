@@ -237,6 +237,20 @@ def joint_command_to_message(
     return JointTrajectory(header=Header(stamp=stamp), joint_names=list(names), points=[point])
 
 
+def joint_from_message(message: JointState, joint: str) -> FloatArray | None:
+    """Position, velocity and effort (3,) of one joint, nan for what is not finite or not there.
+
+    Returns:
+        None if the message does not name the joint.
+    """
+    if joint not in message.name:
+        return None
+    index = message.name.index(joint)
+    lists = (message.position, message.velocity, message.effort)
+    values = np.array([each[index] if index < len(each) else np.nan for each in lists])
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def joint_states_message(
     names: Sequence[str], positions: FloatArray, velocities: FloatArray, stamp: Time
 ) -> JointState:

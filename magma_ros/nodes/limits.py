@@ -44,6 +44,12 @@ LIMIT_SETTINGS: tuple[Setting, ...] = (
 )
 """Bounds on the commanded motion, for the command stream and the guard alike."""
 
+JOINT_NAMES = Setting(
+    "joints.names",
+    [""],
+    "Joints that the robot's controller takes targets of; empty for a robot led by twists.",
+)
+
 WORKSPACE_SETTINGS: tuple[Setting, ...] = (
     Setting("workspace.lower", list[float], "Least x, y, z of the end effector [m]."),
     Setting("workspace.upper", list[float], "Greatest x, y, z of the end effector [m]."),
@@ -112,6 +118,7 @@ ROBOT_SETTINGS: tuple[Setting, ...] = (
     BASE_FRAME,
     SERVO_CHECK,
     *POSE_SETTINGS,
+    JOINT_NAMES,
     *LIMIT_SETTINGS,
     *WORKSPACE_SETTINGS,
     *BODY_SETTINGS,

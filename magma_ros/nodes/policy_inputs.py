@@ -17,15 +17,9 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Ra
 from std_msgs.msg import String
 
 from magma_ros.agent.circumstances import CircumstanceError, Circumstances
+from magma_ros.agent.measured import GRIPPER, POSE, joint_input
 from magma_ros.agent.meter import Meter
-from magma_ros.agent.observation import (
-    GRIPPER,
-    INSTRUCTION,
-    POINT,
-    POSE,
-    ObservationBuffer,
-    camera_input,
-)
+from magma_ros.agent.observation import INSTRUCTION, POINT, ObservationBuffer, camera_input
 from magma_ros.agent.picture import Picture, Pictures
 from magma_ros.agent.stamps import StampCheck, StampError
 from magma_ros.agent.watch import Watch
@@ -38,6 +32,7 @@ from magma_ros.nodes.mark_messages import point_from_message
 from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
 from magma_ros.policy.contract import ObservationContract
+from magma_ros.spaces import ActionSpace
 from magma_ros.types import MonotonicClock, Observation, Pose
 
 WATCH_PERIOD = 0.25
@@ -63,7 +58,8 @@ class PolicyInputs:
         self,
         node: ManagedNode,
         contract: ObservationContract,
-        on_picture: Callable[[], None],
+        space: ActionSpace,
+        on_news: Callable[[], None],
         on_told: Callable[[], None],
     ) -> None:
         """Subscribe.
@@ -71,7 +67,8 @@ class PolicyInputs:
         Args:
             node: Node to subscribe with, whose parameters are used.
             contract: What the policy must be given.
-            on_picture: Called when a picture came, so that there may be a newer observation.
+            space: What its actions mean, some of which start from where the robot is.
+            on_news: Called when there may be a newer observation.
             on_told: Called when something else is to be done, or it at another place.
 
         Raises:
@@ -81,7 +78,8 @@ class PolicyInputs:
         self.circumstances = Circumstances(clearance_required=settings["clearance_required"])
         self._node = node
         self._monotonic = MonotonicClock()
-        self._on_picture = on_picture
+        self._on_news = on_news
+        self._blind = not contract.cameras
         self._on_told = on_told
         self._gripper = GripperJoint.from_settings(settings)
         self._buffer = ObservationBuffer(
@@ -90,6 +88,8 @@ class PolicyInputs:
             max_age=settings["max_age"],
             sync_slop=settings["sync_slop"],
             point_camera=None if contract.point is None else contract.point.camera,
+            space=space,
+            instructed=contract.max_tokens is not None,
         )
         self._clearance_stamps = StampCheck(CLEARANCE, settings["max_age"])
         self._battery_heard = math.inf  # never; it is optional
@@ -125,7 +125,12 @@ class PolicyInputs:
     @property
     def pose(self) -> Pose | None:
         """The newest pose of the end effector."""
-        return self._buffer.pose
+        return self._buffer.measured.pose
+
+    @property
+    def speed(self) -> float:
+        """Measured speed of the end effector [m/s]; ``inf`` while nobody tells its pose."""
+        return self._buffer.measured.speed
 
     def observe(self, now: float) -> Observation:
         """The newest observation at ``now`` [s].
@@ -208,13 +213,33 @@ class PolicyInputs:
         except (convert.MessageError, StampError) as error:
             self._refuse(camera_input(camera), _about(f"camera {camera!r}", error))
             return
-        self._on_picture()
+        self._on_news()
 
     def _on_pose(self, pose: Pose) -> None:
         self._meters[POSE].note(self._monotonic.now())
         self._buffer.add_pose(pose)
+        if self._blind:
+            self._on_news()
 
     def _on_joints(self, message: JointState) -> None:
+        self._note_gripper(message)
+        stamp = convert.seconds(message.header.stamp)
+        for joint in self._buffer.measured.joints:
+            if (values := convert.joint_from_message(message, joint)) is None:
+                continue  # arm and gripper often have a publisher each
+            self._meters[joint_input(joint)].note(self._monotonic.now())
+            if math.isnan(values[0]):
+                why = f"joint_states give no finite position of {joint!r}; check the arm's driver"
+                self._refuse(joint_input(joint), why)
+                continue
+            try:
+                self._buffer.add_joint(joint, stamp, values, self._now())
+            except StampError as error:
+                self._refuse(joint_input(joint), str(error))
+        if self._blind:
+            self._on_news()
+
+    def _note_gripper(self, message: JointState) -> None:
         joint = self._gripper.joint
         self._meters[GRIPPER].note(self._monotonic.now())
         if joint not in message.name:

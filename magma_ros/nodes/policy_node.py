@@ -8,9 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import TwistStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.timer import Timer
 
@@ -25,11 +23,12 @@ from magma_ros.gate.handover import Provisional
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
-from magma_ros.motion import ChunkError, ChunkStream, StreamConfig
-from magma_ros.nodes import convert, names, qos
+from magma_ros.motion import ChunkError
+from magma_ros.nodes import convert, names
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
 from magma_ros.nodes.policy_inputs import PolicyInputs
+from magma_ros.nodes.policy_lead import lead_of
 from magma_ros.nodes.policy_outputs import PolicyOutputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
 from magma_ros.nodes.subscriptions import subscribe_latched
@@ -39,11 +38,11 @@ from magma_ros.share import find_bundle
 from magma_ros.types import (
     ActionChunk,
     Budget,
+    FloatArray,
     Mode,
     MonotonicClock,
     Observation,
     Reason,
-    Source,
     Trace,
     Verdict,
 )
@@ -85,7 +84,8 @@ class PolicyNode(ManagedNode):
             tool_frame=self.settings["ee_frame"],
         )
         self._measure()
-        self._stream = ChunkStream(self._stream_config())
+        space = self._policy.manifest.action.space
+        self._lead = lead_of(self, space, self._on_sent)
         self._fine_clock = InterpolatedClock()
         self._following: ActionChunk | None = None  # what the robot is led by
         self._mode = Mode.HOLD  # until the guard reports another
@@ -99,9 +99,8 @@ class PolicyNode(ManagedNode):
         self._planned_for: tuple[str, tuple[float, float] | None] = ("", None)
         self._pace = Pace()
         contract = self._policy.manifest.observation
-        self._inputs = PolicyInputs(self, contract, self._on_image, self._on_told)
+        self._inputs = PolicyInputs(self, contract, space, self._on_news, self._on_told)
         subscribe_latched(self, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
-        self.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_sent, qos.STATE)
         name = self._policy.manifest.name
         self._outputs = PolicyOutputs(self, self.settings["base_frame"], name)
 
@@ -135,7 +134,7 @@ class PolicyNode(ManagedNode):
         )
 
     def stop(self) -> None:
-        """End planning, then leave a zero twist behind: the last command is a safe one."""
+        """End planning, then leave a last command behind that is a safe one."""
         for timer in self._activities:
             self.destroy_timer(timer)
         self._activities = []
@@ -146,7 +145,7 @@ class PolicyNode(ManagedNode):
         else:
             self.get_logger().error("a stage of the policy hangs and is not waited for")
         self._forget_plans()
-        self._outputs.twist(np.zeros(6), self.get_clock().now().to_msg())
+        self._lead.rest(self.get_clock().now().to_msg())
 
     def _every(self, period: float, act: Callable[[], object]) -> Timer:
         """A timer that no clock of a simulation can slow down or stop."""
@@ -154,7 +153,7 @@ class PolicyNode(ManagedNode):
 
     def _forget_plans(self) -> None:
         """Be led by no plan, and hold nothing that happened so far against the next ones."""
-        self._stream.clear()
+        self._lead.stream.clear()
         self._following = None
         self._doubt.clear()
         self._health.clear()
@@ -163,13 +162,6 @@ class PolicyNode(ManagedNode):
         """Let the inputs go."""
         if hasattr(self, "_inputs"):
             self._inputs.close()
-
-    def _stream_config(self) -> StreamConfig:
-        """The robot's limits, which are the guard's too."""
-        kinds = ("speed", "acceleration", "jerk")
-        bounds = [f"{part}_{kind}" for part in ("linear", "angular") for kind in kinds]
-        limits = {name: self.settings[f"limits.{name}"] for name in bounds}
-        return StreamConfig(period=1.0 / self.settings["command_rate"], **limits)
 
     def _measure(self) -> None:
         """Let the forecasts learn how fast this machine is, before the first plan needs them."""
@@ -181,13 +173,13 @@ class PolicyNode(ManagedNode):
 
     # Inputs
 
-    def _on_image(self) -> None:
+    def _on_news(self) -> None:
         if self.working:
             self._plan()
 
     def _on_told(self) -> None:
         """Be led no further by a plan to do something else, nor by one being made."""
-        self._stream.clear()
+        self._lead.stream.clear()
         self._following = None
 
     def _on_mode(self, message: DiagnosticStatus) -> None:
@@ -200,15 +192,14 @@ class PolicyNode(ManagedNode):
         self._mode = mode
         self._doubt.clear()
         if mode is not Mode.AUTO:
-            self._stream.clear()
+            self._lead.stream.clear()
             self._following = None
 
-    def _on_sent(self, message: TwistStamped) -> None:
+    def _on_sent(self, twist: FloatArray | None) -> None:
         """Let the stream know what the guard has made of it."""
         self._outputs.guard.note(self._monotonic.now())
-        if self._mode is Mode.AUTO and message.header.frame_id == self.settings["base_frame"]:
-            sent = convert.twist_from_message(message, Source.GUARD)
-            self._stream.note_sent(sent.twist, self._stream_time())
+        if self._mode is Mode.AUTO:
+            self._lead.note_sent(twist, self._stream_time())
 
     # Thinking: on a thread of its own, one observation at a time
 
@@ -296,7 +287,7 @@ class PolicyNode(ManagedNode):
         self._deadline_timer.cancel()
         self._commanded = 0
         if verdict.chunk is not None and self._mode is Mode.AUTO:
-            verdict = self._follow(verdict.chunk, verdict)
+            verdict = self._follow(verdict.chunk, verdict, observation)
         if verdict.trace is not None:
             self._publish_trace(observation, verdict.trace)
         # What counts is when it was acted on, not when thinking ended.
@@ -305,17 +296,18 @@ class PolicyNode(ManagedNode):
         self._health.note(verdict, observation.stamp)
         self._report(observation, verdict)
 
-    def _follow(self, chunk: ActionChunk, verdict: Verdict) -> Verdict:
+    def _follow(self, chunk: ActionChunk, verdict: Verdict, observation: Observation) -> Verdict:
         """Lead the robot by ``chunk``; gives the verdict, or what it becomes if that fails."""
         try:
-            answer = self._stream.push(chunk, self._stream_time())
+            answer = self._lead.stream.push(chunk, self._stream_time(), observation.anchor)
         except ChunkError as error:
             return replace(verdict, chunk=None, depth=0, reason=Reason.FAULT, detail=str(error))
         if answer.accepted:
             self._following = chunk
             self._stream_timer.reset()
             self._commanded = self._stream_commands()  # not a period later
-        if (pose := self._inputs.pose) is not None:
+        pose = self._inputs.pose
+        if pose is not None and not chunk.space.kind.of_joints:
             self._outputs.plan(chunk, pose)
         return verdict
 
@@ -356,10 +348,9 @@ class PolicyNode(ManagedNode):
 
     def _stream_commands(self) -> int:
         """Publish the command of this moment; gives its stamp [ns]."""
-        sample = self._stream.sample(self._stream_time())
-        self._inputs.circumstances.speed = float(np.linalg.norm(sample.twist[:3]))
         stamp = self.get_clock().now()
-        self._outputs.command(sample, stamp.to_msg())
+        speed = self._lead.command(self._stream_time(), stamp.to_msg())
+        self._inputs.circumstances.speed = self._inputs.speed if speed is None else speed
         return int(stamp.nanoseconds)
 
     def _publish_trace(self, observation: Observation, trace: Trace) -> None:

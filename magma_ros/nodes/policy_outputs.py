@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Publishers of the policy node: commands, plans, traces, health and diagnostics."""
+"""Publishers of the policy node: plans, traces, health and diagnostics."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ import time
 from collections import deque
 from dataclasses import asdict
 
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.agent.health import Health
 from magma_ros.agent.meter import Meter
 from magma_ros.agent.picture import Picture
-from magma_ros.motion import StreamSample
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.diagnosis import Diagnosis
-from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
-from magma_ros.types import ActionChunk, FloatArray, Pose, Trace
+from magma_ros.types import ActionChunk, Pose, Trace
 
 LATE_WINDOW = 10
 """Diagnostics, one a second, in which a late plan is still a warning."""
@@ -36,7 +31,7 @@ class PolicyOutputs:
 
     Args:
         node: Node to publish with.
-        base_frame: Frame of twists and paths.
+        base_frame: Frame of paths.
         hardware_id: Name of the policy, for diagnostics.
 
     Attributes:
@@ -49,10 +44,7 @@ class PolicyOutputs:
         self._id = hardware_id
         self._plan_status: DiagnosticStatus | None = None
         self._counts: deque[tuple[int, int]] = deque([(0, 0)], maxlen=LATE_WINDOW + 1)
-        self._joint = GripperJoint.from_settings(node.settings)
         publisher = node.create_publisher
-        self._twist = publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
-        self._gripper = publisher(JointState, names.POLICY_GRIPPER, qos.STATE)
         self._plan = publisher(PathMessage, names.POLICY_PLAN, qos.STATE)
         self._trace = publisher(ImageMarker, names.POLICY_TRACE, qos.EVENTS)
         self._status = publisher(DiagnosticStatus, names.POLICY_STATUS, qos.EVENTS)
@@ -62,18 +54,8 @@ class PolicyOutputs:
         self._ages = Meter()
         self.guard = Meter()
 
-    def command(self, sample: StreamSample, stamp: Time) -> None:
-        """Publish one command of the stream."""
-        self.twist(sample.twist, stamp)
-        if sample.gripper is not None:
-            self._gripper.publish(self._joint.command(sample.gripper, stamp))
-
-    def twist(self, twist: FloatArray, stamp: Time) -> None:
-        """Publish a twist (6,) [m/s, rad/s]."""
-        self._twist.publish(convert.twist_to_message(twist, self._frame, stamp))
-
     def plan(self, chunk: ActionChunk, pose: Pose) -> None:
-        """Publish where a chunk leads from ``pose``."""
+        """Publish where a chunk, of an end effector, leads from ``pose``."""
         self._plan.publish(convert.chunk_to_path(chunk, pose, self._frame))
 
     def trace(self, trace: Trace, picture: Picture) -> None:

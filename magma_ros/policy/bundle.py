@@ -117,12 +117,14 @@ def _require_operators(folder: Path, manifest: Manifest, providers: Sequence[str
         )
 
 
-def open_tokenizer(folder: Path, entry: BundleFile) -> Tokenizer:
+def open_tokenizer(folder: Path, entry: BundleFile | None) -> Tokenizer:
     """Open the tokenizer of the bundle in ``folder``.
 
     Raises:
-        BundleError: The file is missing, altered, or no tokenizer.
+        BundleError: The bundle has none, or the file is missing, altered, or no tokenizer.
     """
+    if entry is None:
+        raise BundleError(f"{folder} has no tokenizer, because its policy is told nothing")
     path = _checked(folder, entry.file, entry.sha256)
     try:
         tokenizer = Tokenizer.from_file(str(path))

@@ -30,6 +30,9 @@ CONFIDENCE_OUTPUTS = ("entropy", "margin")
 EXIT_OUTPUTS = (ACTION_OUTPUT, *CONFIDENCE_OUTPUTS)
 """Outputs of stages with an exit; they are read by the runtime, never by a later stage."""
 
+ATTENTION_MASK = "attention_mask"
+"""Input that is 1 for each token of the instruction and 0 for the padding."""
+
 POINT_INPUT = "point"
 """Input for the place that the instruction names by a mark."""
 
@@ -65,11 +68,20 @@ class Contract(BaseModel):
 
 
 class CameraContract(Contract):
-    """One image the policy takes: the camera's name and the size [px] it was trained on."""
+    """One image the policy takes.
+
+    Attributes:
+        name: Of the camera.
+        height: Height that the policy was trained on [px].
+        width: Width that it was trained on [px].
+        fit: What becomes of an image of another shape: it is stretched, or shrunk as it is and
+            surrounded by black.
+    """
 
     name: Name
     height: PositiveInt
     width: PositiveInt
+    fit: Literal["stretch", "letterbox"] = "stretch"
 
 
 class TensorSpec(Contract):
@@ -125,16 +137,19 @@ class ObservationContract(Contract):
 
     Attributes:
         cameras: The images.
-        proprioception: Names of the measured values, in the order the network takes them.
+        proprioception: Names of the measured values, in the order the network takes them; see
+            :mod:`magma_ros.agent.measured`.
         max_tokens: Length T that an instruction, or the prompt that it becomes a part of, is padded
-            to.
+            to; None where the policy does one thing and is told nothing.
+        attention_mask: Whether it also takes which tokens are none of the padding.
         prompt: The prompt around it, or None if the instruction enters alone.
         point: How it takes the place that an instruction names by a mark, or None if it takes none.
     """
 
-    cameras: Annotated[tuple[CameraContract, ...], Field(min_length=1)]
-    proprioception: tuple[Name, ...]
-    max_tokens: PositiveInt
+    cameras: tuple[CameraContract, ...] = ()
+    proprioception: tuple[Name, ...] = ()
+    max_tokens: PositiveInt | None = None
+    attention_mask: bool = False
     prompt: PromptContract | None = None
     point: PointContract | None = None
 
@@ -142,6 +157,10 @@ class ObservationContract(Contract):
     def _names_are_unique_and_known(self) -> Self:
         reject_duplicates("camera", [camera.name for camera in self.cameras])
         reject_duplicates("proprioception field", self.proprioception)
+        if not self.cameras and not self.proprioception:
+            raise ValueError("the policy takes neither cameras nor proprioception; name some")
+        if self.max_tokens is None and (self.attention_mask or self.prompt is not None):
+            raise ValueError("max_tokens is missing, the number of tokens that the policy takes")
         if self.point is not None:
             require_camera("point", self.point.camera, self.cameras)
         return self
@@ -152,10 +171,13 @@ class ObservationContract(Contract):
             TensorSpec(name=f"image_{c.name}", dtype="uint8", shape=(1, c.height, c.width, 3))
             for c in self.cameras
         )
-        given = [TensorSpec(name="tokens", dtype="int64", shape=(1, self.max_tokens))]
+        given = []
         if width := len(self.proprioception):
-            shape = (1, width)
-            given.insert(0, TensorSpec(name="proprioception", dtype="float32", shape=shape))
+            given.append(TensorSpec(name="proprioception", dtype="float32", shape=(1, width)))
+        if self.max_tokens is not None:
+            words = ("tokens", ATTENTION_MASK)[: 1 + self.attention_mask]
+            shape = (1, self.max_tokens)
+            given += [TensorSpec(name=name, dtype="int64", shape=shape) for name in words]
         if self.point is not None:
             given.append(self.point.tensor())
         return (*images, *given)
@@ -202,11 +224,13 @@ def reject_duplicates(what: str, names: Iterable[str]) -> None:
 
 
 def require_camera(section: str, name: str, cameras: Iterable[CameraContract]) -> None:
-    """Refuse a camera that the policy does not take.
+    """Refuse a camera that the policy does not take, or in whose image places cannot be told.
 
     Raises:
-        ValueError: It is none of ``cameras``.
+        ValueError: It is none of ``cameras``, or not one whose whole image the policy sees.
     """
-    known = [camera.name for camera in cameras]
-    if name not in known:
-        raise ValueError(f"{section}.camera {name} is none of the policy's: {', '.join(known)}")
+    fits = {camera.name: camera.fit for camera in cameras}
+    if name not in fits:
+        raise ValueError(f"{section}.camera {name} is none of the policy's: {', '.join(fits)}")
+    if fits[name] != "stretch":
+        raise ValueError(f"{section}.camera {name} must be stretched: places are shares of it")

@@ -89,7 +89,7 @@ class Manifest(Contract):
         action: What the policy's output means.
         observation: What the policy takes.
         trace: What the exits draw besides, or None if they draw nothing.
-        tokenizer: Turns the instruction into tokens.
+        tokenizer: Turns the instruction into tokens; None where the policy is told nothing.
         decoding: How the tokens of an action are decoded, or None if it is not made of tokens.
         stages: In the order they run; the last one has the deepest exit.
         provenance: Where the weights came from.
@@ -103,7 +103,7 @@ class Manifest(Contract):
     action: ActionContract
     observation: ObservationContract
     trace: TraceContract | None = None
-    tokenizer: BundleFile
+    tokenizer: BundleFile | None = None
     decoding: DecodingContract | None = None
     stages: Annotated[tuple[StageSpec, ...], Field(min_length=1)]
     provenance: Provenance
@@ -117,6 +117,17 @@ class Manifest(Contract):
         """What a stage with an exit outputs for the runtime, the action first."""
         shape = (1, self.action.chunk_length, len(self.action.space))
         return tuple(TensorSpec(name=n, dtype="float32", shape=shape) for n in EXIT_OUTPUTS)
+
+    @model_validator(mode="after")
+    def _instructions_have_a_tokenizer(self) -> Self:
+        told = self.observation.max_tokens is not None
+        if told and self.tokenizer is None:
+            raise ValueError("observation.max_tokens asks for a tokenizer; name its file")
+        if self.tokenizer is not None and not told:
+            raise ValueError("a tokenizer is named, but observation.max_tokens is missing")
+        if self.decoding is not None and not told:
+            raise ValueError("decoding begins after a prompt; state observation.max_tokens")
+        return self
 
     @model_validator(mode="after")
     def _exits_count_up_to_the_last_stage(self) -> Self:
@@ -244,10 +255,14 @@ def _without_absent(content: dict[str, Any]) -> dict[str, Any]:
     graph = {"external": (), "host": False, "passes": 1.0}
     sections: list[tuple[dict[str, Any], dict[str, Any]]] = [
         (content["action"], {"kind": "ee_delta", "tool_frame": None, "statistics": None}),
-        (content["observation"], {"point": None, "prompt": None}),
+        (
+            content["observation"],
+            {"max_tokens": None, "attention_mask": False, "point": None, "prompt": None},
+        ),
+        *((camera, {"fit": "stretch"}) for camera in content["observation"]["cameras"]),
         *((stage, graph) for stage in content["stages"]),
         (content["decoding"]["draft"] if content["decoding"] else {}, graph),
-        (content, {"decoding": None}),
+        (content, {"tokenizer": None, "decoding": None}),
     ]
     for section, fields in sections:
         for name, value in fields.items():

@@ -7,6 +7,8 @@ Normalisation lives inside the graphs, so only layout, size and order are handle
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from tokenizers import Tokenizer
 
 from magma_ros.policy.contract import (
     ANSWER_POSITIONS,
+    ATTENTION_MASK,
     POINT_INPUT,
     CameraContract,
     ObservationContract,
@@ -39,15 +42,18 @@ class Preprocessor:
     def __init__(
         self,
         contract: ObservationContract,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | None = None,
         decoding: DecodingContract | None = None,
     ) -> None:
         self._contract = contract
-        self._tokenizer = tokenizer
+        self._words: Any = tokenizer
         self._decoding = decoding
-        self._special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+        self._special: set[str] = set()
+        if tokenizer is not None:
+            added = tokenizer.get_added_tokens_decoder().values()
+            self._special = {token.content for token in added}
         self._instruction: str | None = None
-        self._tokens = np.full((1, contract.max_tokens), PAD, np.int64)
+        self._tokens = np.full((1, contract.max_tokens or 0), PAD, np.int64)
         self._count = 0
 
     def __call__(self, observation: Observation) -> dict[str, npt.NDArray[np.generic]]:
@@ -64,7 +70,11 @@ class Preprocessor:
         }
         if self._contract.proprioception:
             inputs["proprioception"] = self._proprioception(observation)[np.newaxis]
-        inputs["tokens"] = self.tokens(observation.instruction)
+        if self._contract.max_tokens is not None:
+            inputs["tokens"] = self.tokens(observation.instruction)
+            if self._contract.attention_mask:
+                known = np.arange(self._contract.max_tokens) < self._count
+                inputs[ATTENTION_MASK] = known[np.newaxis].astype(np.int64)
         if self._decoding is not None:
             # The action's first token is read from the last of the prompt.
             first = self._decoding.prompt_start + self._count - 1
@@ -83,7 +93,7 @@ class Preprocessor:
         """
         if instruction != self._instruction:
             ids = self._tokenise(instruction)
-            self._tokens = np.full((1, self._contract.max_tokens), PAD, np.int64)
+            self._tokens = np.full_like(self._tokens, PAD)
             self._tokens[0, : len(ids)] = ids
             self._count = len(ids)
             self._instruction = instruction
@@ -99,7 +109,7 @@ class Preprocessor:
             )
         prompt = self._contract.prompt
         ids = self._alone(instruction) if prompt is None else self._in_prompt(instruction, prompt)
-        if len(ids) > self._contract.max_tokens:
+        if len(ids) > (self._contract.max_tokens or 0):
             raise ObservationError(
                 f"the instruction has {len(ids)} tokens{' with its prompt' if prompt else ''}, but "
                 f"the policy reads only {self._contract.max_tokens}; say it in fewer words"
@@ -107,7 +117,7 @@ class Preprocessor:
         return ids
 
     def _alone(self, instruction: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(instruction).ids
+        ids: list[int] = self._words.encode(instruction).ids
         if all(token in (PAD, UNKNOWN) for token in ids):
             raise ObservationError(
                 f"the policy knows no word of the instruction '{instruction}'; "
@@ -122,10 +132,10 @@ class Preprocessor:
                 f"the instruction holds {taken[0]}, which only the prompt may; leave it out"
             )
         text = prompt.text(instruction)
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return list(self._words.encode(text, add_special_tokens=False).ids)
 
     def _examples(self, count: int = 6) -> str:
-        vocabulary = self._tokenizer.get_vocab().items()
+        vocabulary = self._words.get_vocab().items()
         words = sorted(word for word, token in vocabulary if token not in (PAD, UNKNOWN))
         # Spread over the vocabulary: neighbours in the alphabet make a poor sample.
         return ", ".join(words[:: max(1, len(words) // count)][:count])
@@ -167,7 +177,7 @@ def _point(point: tuple[float, float] | None) -> FloatArray:
 
 
 def _image(observation: Observation, camera: CameraContract) -> ImageArray:
-    """The camera's image at the trained size; a different aspect ratio is stretched."""
+    """The camera's image at the trained size; of another shape, as the contract says."""
     image = observation.images.get(camera.name)
     if image is None:
         given = ", ".join(observation.images) or "none"
@@ -181,8 +191,21 @@ def _image(observation: Observation, camera: CameraContract) -> ImageArray:
         )
     if image.shape[:2] == (camera.height, camera.width):
         return np.ascontiguousarray(image)
+    return _boxed(image, camera) if camera.fit == "letterbox" else _resized(image, camera)
+
+
+def _resized(image: ImageArray, size: CameraContract) -> ImageArray:
     # Averaging over areas keeps small objects that plain sampling would lose.
-    resized: ImageArray = cv2.resize(
-        image, (camera.width, camera.height), interpolation=cv2.INTER_AREA
-    )
+    resized: ImageArray = cv2.resize(image, (size.width, size.height), interpolation=cv2.INTER_AREA)
     return resized
+
+
+def _boxed(image: ImageArray, camera: CameraContract) -> ImageArray:
+    """The whole image in its own proportions, in the middle of a black one."""
+    scale = min(camera.height / image.shape[0], camera.width / image.shape[1])
+    height, width = (max(1, round(scale * side)) for side in image.shape[:2])
+    top, left = (camera.height - height) // 2, (camera.width - width) // 2
+    boxed = np.zeros((camera.height, camera.width, 3), np.uint8)
+    inner = camera.model_copy(update={"height": height, "width": width})
+    boxed[top : top + height, left : left + width] = _resized(image, inner)
+    return boxed

@@ -79,9 +79,10 @@ def verify(folder: Path, others: Mapping[str, Attempt] = MappingProxyType({})) -
     except MagmaError as error:
         return (Check(MANIFEST, str(error)),)
     options = session_options(threads=1)
+    tokenizers = [] if manifest.tokenizer is None else [manifest.tokenizer]
     checks = [
         Check(MANIFEST, None),
-        _check(manifest.tokenizer.file, open_tokenizer, folder, manifest.tokenizer),
+        *(_check(words.file, open_tokenizer, folder, words) for words in tokenizers),
         *(
             _check(graph.file, open_stage, folder, graph, (CPU,), options)
             for graph in graphs(manifest.stages, manifest.decoding)
@@ -129,7 +130,9 @@ def _require_text(path: Path) -> None:
 
 def _strays(folder: Path, manifest: Manifest, others: Mapping[str, Attempt]) -> list[str]:
     """Names of what lies in the folder and belongs to nothing."""
-    known = {MANIFEST, CARD, manifest.tokenizer.file, *others, *COMPANIONS}
+    known = {MANIFEST, CARD, *others, *COMPANIONS}
+    if manifest.tokenizer is not None:
+        known.add(manifest.tokenizer.file)
     for graph in graphs(manifest.stages, manifest.decoding):
         known |= {graph.file, *(entry.file for entry in graph.external)}
     return sorted(path.name for path in folder.iterdir() if path.name not in known)

@@ -63,7 +63,7 @@ class StagedPolicy:
     def __init__(
         self,
         manifest: Manifest,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | None,
         sessions: Mapping[str, ort.InferenceSession],
     ) -> None:
         self.manifest = manifest
@@ -100,7 +100,8 @@ class StagedPolicy:
             manifest.action.space.require_frames(base_frame, tool_frame)
         except SpaceError as error:
             raise BundleError(f"{folder}: {error}") from None
-        tokenizer = open_tokenizer(folder, manifest.tokenizer)
+        words = manifest.tokenizer
+        tokenizer = None if words is None else open_tokenizer(folder, words)
         options = session_options(threads or default_threads())
         usable = execution.choose(providers)
         sessions = open_graphs(folder, manifest, usable, options)

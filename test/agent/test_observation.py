@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from magma_ros.agent.observation import NotReadyError, ObservationBuffer, UnknownFieldError
+from magma_ros.agent.measured import UnknownFieldError
+from magma_ros.agent.observation import NotReadyError, ObservationBuffer
 from magma_ros.agent.picture import Picture, PictureError
 from magma_ros.agent.stamps import StampError
 from magma_ros.sim.simulation import PROPRIOCEPTION, Simulation
+from magma_ros.spaces import ActionSpace, Dimension, SpaceKind
 from magma_ros.types import Pose
 
 SIZES = {"front": (4, 4), "wrist": (4, 4)}
@@ -286,3 +288,54 @@ def test_black_picture_is_no_picture(make):
     assert images["wrist"].max() == 99
     with pytest.raises(PictureError, match="camera 'front': the picture is black"):
         images["front"]
+
+
+def joint_space(*names, kind=SpaceKind.JOINT_POSITION):
+    return ActionSpace(kind, tuple(Dimension(name, "rad") for name in names))
+
+
+def test_joints_are_measured_by_name_and_start_the_actions():
+    fields = ("elbow.velocity", "wrist.position", "elbow.position")
+    space = joint_space("wrist", "elbow")
+    buffer = ObservationBuffer(
+        {}, fields, max_age=0.3, sync_slop=0.05, space=space, instructed=False
+    )
+    for stamp, share in ((10.0, 0.0), (10.1, 1.0)):
+        buffer.add_joint("wrist", stamp, np.array([2.0 + share, 0.0, math.nan]), stamp)
+        assert math.isinf(buffer.newest_stamp) or share
+        buffer.add_joint("elbow", stamp - 0.02, np.array([share, 0.5, math.nan]), stamp)
+    assert buffer.newest_stamp == 10.08  # up to which all of the state is known
+    observation = buffer.observe(10.1)
+    assert observation.proprioception.tolist() == pytest.approx([0.5, 2.8, 1.0])
+    assert observation.anchor.tolist() == pytest.approx([2.8, 1.0])
+    assert not observation.images
+
+
+def test_a_joint_that_is_silent_is_named():
+    buffer = ObservationBuffer(
+        {}, (), max_age=0.3, sync_slop=0.05, space=joint_space("elbow"), instructed=False
+    )
+    with pytest.raises(NotReadyError, match="heard of joint 'elbow' in joint_states yet"):
+        buffer.observe(1.0)
+    buffer.add_joint("elbow", 1.0, np.zeros(3), 1.0)
+    assert buffer.observe(1.1).anchor.tolist() == [0.0]
+    with pytest.raises(NotReadyError, match=r"'elbow' in joint_states has been silent for 0\.50 s"):
+        buffer.observe(1.5)
+    with pytest.raises(StampError, match=r"state of joint 'elbow' is stamped 0\.200 s before"):
+        buffer.add_joint("elbow", 0.8, np.zeros(3), 1.0)
+
+
+def test_the_pose_starts_poses_and_is_told_as_a_turn_without_ambiguity(make):
+    quaternion = Rotation.from_euler("xyz", [0.3, -0.2, 1.0]).as_quat()
+    fields = ("ee_qw", "ee_qx", "ee_rz")
+    space = ActionSpace(SpaceKind.EE_POSE, tuple(Dimension(n, "m") for n in "xyz"))
+    for sign in (1.0, -1.0):
+        buffer = ObservationBuffer(
+            {}, fields, max_age=0.3, sync_slop=0.05, space=space, instructed=False
+        )
+        buffer.add_pose(Pose(1.0, np.zeros(3), sign * quaternion))
+        observation = buffer.observe(1.0)
+        rz = Rotation.from_quat(quaternion).as_rotvec()[2]
+        expected = [abs(quaternion[3]), np.sign(quaternion[3]) * quaternion[0], rz]
+        assert observation.proprioception.tolist() == pytest.approx(expected)
+        assert observation.anchor.stamp == 1.0

@@ -132,5 +132,5 @@ def test_a_clock_that_jumped_back_starts_the_stream_over():
 
 @pytest.mark.parametrize("anchor", [None, np.array([0.0, np.nan]), np.zeros(3)])
 def test_joints_that_nobody_measured_lead_nowhere(anchor):
-    with pytest.raises(ChunkError, match="is not (known|finite)"):
+    with pytest.raises(ChunkError, match=r"is not (known|finite)"):
         JointStream().push(chunk(0.0, ramp(0.0, 0.5)), 0.0, anchor)

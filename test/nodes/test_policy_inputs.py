@@ -25,6 +25,7 @@ from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.policy_inputs import PolicyInputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
 from magma_ros.policy.contract import CameraContract, ObservationContract
+from magma_ros.spaces import MAGMA
 
 CONTRACT = ObservationContract(
     cameras=tuple(CameraContract(name=name, height=8, width=8) for name in ("front", "wrist")),
@@ -45,7 +46,7 @@ class Listener(ManagedNode):
         self.pictures = self.told = 0
 
     def setup(self) -> None:
-        self.inputs = PolicyInputs(self, CONTRACT, self.count, self.hear)
+        self.inputs = PolicyInputs(self, CONTRACT, MAGMA, self.count, self.hear)
 
     def count(self) -> None:
         self.pictures += 1

@@ -128,7 +128,23 @@ CONTRADICTIONS = {
     "empty range": (lambda c: c["action"]["q01"].__setitem__(2, 0.03), "below q99 for dz"),
     "scaled gripper": (lambda c: c["action"]["mask"].__setitem__(6, True), "gripper"),
     "infinite range": (lambda c: c["action"]["q99"].__setitem__(0, float("inf")), "finite number"),
-    "no camera": (lambda c: c["observation"]["cameras"].clear(), "observation.cameras"),
+    "no senses": (
+        lambda c: c["observation"].update(cameras=[], proprioception=[]),
+        "takes neither cameras nor proprioception",
+    ),
+    "no tokenizer": (lambda c: c.pop("tokenizer"), "asks for a tokenizer"),
+    "no words for the tokenizer": (
+        lambda c: c["observation"].pop("max_tokens"),
+        "observation.max_tokens is missing",
+    ),
+    "mask of no words": (
+        lambda c: c["observation"].update(max_tokens=None, attention_mask=True),
+        "max_tokens is missing",
+    ),
+    "trace on a boxed camera": (
+        lambda c: c["observation"]["cameras"][0].update(fit="letterbox"),
+        "trace.camera front must be stretched",
+    ),
     "camera twice": (
         lambda c: c["observation"]["cameras"][1].update(name="front"),
         "camera front appears twice",

@@ -149,3 +149,35 @@ def test_state_that_is_not_finite_is_refused_but_only_where_it_is_used(
     used = replace(observation, proprioception=np.array([0.9, value, 0.2, 0.1]))
     with pytest.raises(ObservationError, match="not finite in ee_y"):
         preprocess(used)
+
+
+def test_a_letterboxed_image_keeps_its_proportions_between_black_bars(pristine_bundle, observation):
+    contract = read_manifest(pristine_bundle).observation
+    front, *others = contract.cameras
+    boxed = front.model_copy(update={"fit": "letterbox", "height": 12, "width": 16})
+    alone = contract.model_copy(update={"cameras": (boxed, *others), "max_tokens": None})
+    wide = np.full((20, 80, 3), 200, np.uint8)
+    shown = replace(observation, images={**observation.images, "front": wide})
+    image = Preprocessor(alone)(shown)["image_front"][0]
+    assert image.shape == (12, 16, 3)
+    assert (image[4:8] == 200).all()
+    assert not image[:4].any()
+    assert not image[8:].any()
+
+
+def test_a_policy_that_does_one_thing_is_told_nothing(pristine_bundle, observation):
+    contract = read_manifest(pristine_bundle).observation
+    mute = contract.model_copy(update={"max_tokens": None})
+    assert "tokens" not in Preprocessor(mute)(replace(observation, instruction=""))
+
+
+def test_the_attention_mask_tells_words_from_padding(pristine_bundle, observation):
+    manifest = read_manifest(pristine_bundle)
+    contract = manifest.observation.model_copy(update={"attention_mask": True})
+    assert [t.name for t in contract.tensors()][-2:] == ["tokens", "attention_mask"]
+    tokenizer = open_tokenizer(pristine_bundle, manifest.tokenizer)
+    preprocess = Preprocessor(contract, tokenizer)
+    for words, count in (("pick the red cube", 4), ("push", 1)):
+        mask = preprocess(replace(observation, instruction=words))["attention_mask"]
+        np.testing.assert_array_equal(mask, [[1] * count + [0] * (8 - count)])
+        assert mask.dtype == np.int64

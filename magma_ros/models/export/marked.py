@@ -152,7 +152,9 @@ def _play(bundle: Path, suite: str, task: str, seed: int, condition: Condition) 
     policy, execute = loaded(bundle), load_suite(suite).execute
     with closing(Simulation(task, suite=suite, seed=seed)) as simulation:
         target, other = simulation.target_name, simulation.swapped_target_name
-        told = _instruction(simulation, seed, policy.manifest.observation.max_tokens, condition)
+        told = _instruction(
+            simulation, seed, policy.manifest.observation.max_tokens or 0, condition
+        )
         shown = other if condition is Condition.ELSEWHERE else target
         point = None
         for step in range(0, simulation.task.step_limit, execute):
