@@ -43,7 +43,7 @@ $(VENV)/.demo: $(BIN)/python setup.py constraints.txt
 
 $(VENV)/.test: $(BIN)/python setup.py constraints.txt
 	@$(BIN)/python -m magma_ros.wheels
-	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,metaworld,console,perception,lerobot,train,dev]"
+	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,metaworld,console,perception,kinematics,lerobot,train,dev]"
 	touch $@ $(VENV)/.demo
 
 clean:

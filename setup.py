@@ -25,6 +25,7 @@ CORE = [
 EXTRAS = {
     "console": ["nicegui>=3", "textual>=6", "websockets>=13"],
     "embedded": ["cyclonedds>=11", "mcap>=1.6", "rosbags>=0.11"],
+    "kinematics": ["pin>=3"],
     "lerobot": ["av>=12", "mcap>=1.6", "pyarrow>=16", "rosbags>=0.11"],
     "perception": ["open3d>=0.19"],
     "record": ["mcap>=1.6", "rosbags>=0.11"],

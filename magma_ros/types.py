@@ -376,7 +376,7 @@ class StopReason(Enum):
     PLAN_SILENT = "The policy has made no plan for too long."
     INPUT_SILENT = "The policy lacks a camera, the robot's state or an instruction."
     POLICY_FAULT = "The policy reports a fault."
-    INVALID_COMMAND = "A command was not a finite, sensible twist in the base frame."
+    INVALID_COMMAND = "A command was not one that this robot can sensibly be given."
     HELP_REQUESTED = "The policy is unsure and asks for help."
     OPERATOR_HOLD = "A person asked the arm to hold."
     OPERATOR_STOP = "A person pressed stop."

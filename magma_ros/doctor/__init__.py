@@ -49,6 +49,7 @@ EXTRAS = {
     "console": Extra(("nicegui", "textual", "websockets"), "the operator's console"),
     "embedded": Extra(("cyclonedds", "mcap", "rosbags"), "ROS 2 without a ROS installation"),
     "record": Extra(("mcap", "rosbags"), "recording, and looking after recordings"),
+    "kinematics": Extra(("pinocchio",), "bounds of the tool of a robot commanded by joints"),
     "lerobot": Extra(("av", "mcap", "pyarrow", "rosbags"), "episodes as LeRobot data sets"),
     "perception": Extra(("open3d",), "obstacles and marks from depth"),
     "data": Extra(("pyarrow",), "looking into demonstrations"),

@@ -6,6 +6,8 @@ from magma_ros.guard.config import GuardConfig
 from magma_ros.guard.error import GuardConfigError
 from magma_ros.guard.gripper import GripperCommand
 from magma_ros.guard.guard import Guard, GuardOutput, Latches
+from magma_ros.guard.joint_ramp import JointMotion
+from magma_ros.guard.joints import CommandInterface, JointConfig, JointLimits, Kinematics
 from magma_ros.guard.limits import Limits
 from magma_ros.guard.mismatch import MismatchConfig
 from magma_ros.guard.modes import TRANSITIONS, Request
@@ -18,6 +20,7 @@ __all__ = [
     "TRANSITIONS",
     "Clearance",
     "ClearanceSource",
+    "CommandInterface",
     "DeadMan",
     "GripperCommand",
     "Guard",
@@ -25,6 +28,10 @@ __all__ = [
     "GuardConfigError",
     "GuardOutput",
     "GuardedPoint",
+    "JointConfig",
+    "JointLimits",
+    "JointMotion",
+    "Kinematics",
     "Latches",
     "Limits",
     "MismatchConfig",

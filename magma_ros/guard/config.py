@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 
 from magma_ros.guard.error import GuardConfigError, require_positive
+from magma_ros.guard.joints import JointConfig
 from magma_ros.guard.limits import Limits
 from magma_ros.guard.mismatch import MismatchConfig
 from magma_ros.guard.proximity import Proximity
@@ -50,6 +51,7 @@ class GuardConfig:
         point: A second guarded point, or None.
         tilt: How far the tool may lean, or None for any way.
         mismatch: How far the measured motion may differ from the one sent.
+        joints: How the robot is commanded joint by joint, or None if it takes twists.
 
     Raises:
         GuardConfigError: A setting makes no sense.
@@ -77,6 +79,7 @@ class GuardConfig:
     point: GuardedPoint | None = None
     tilt: TiltCone | None = None
     mismatch: MismatchConfig = field(default_factory=MismatchConfig)
+    joints: JointConfig | None = None
 
     def __post_init__(self) -> None:
         require_positive(

@@ -106,11 +106,18 @@ class Fences:
         rise = max(jerks) if self._turns else jerks[0]
         self._reaction = latest + rise + 0.5 * limits.stop_time(full_speed)
 
-    def approach(self, estimate: Estimate, twist: FloatArray) -> Approach:
+    def approach(
+        self, estimate: Estimate, twist: FloatArray, *, straighten: bool = True
+    ) -> Approach:
         """How much of ``twist`` (6,) to keep.
 
         The speed v allowed towards a bound at distance g solves g = v^2 / (2 a) + v t, with the
         deceleration a and the time t before it takes hold.
+
+        Args:
+            estimate: Where the end effector may be.
+            twist: What is asked for.
+            straighten: Whether components may be left out that cannot be meant.
         """
         rows = self._rows(estimate)
         a, t = rows.deceleration, self._reaction
@@ -119,7 +126,7 @@ class Fences:
         over = speeds > allowed
         if not over.any():
             return Approach(twist, 1.0, "")
-        left_out = over & (speeds <= NEGLIGIBLE * self._pace(rows, twist))
+        left_out = straighten & over & (speeds <= NEGLIGIBLE * self._pace(rows, twist))
         if left_out.any():
             twist = self._without(rows, twist, left_out, speeds - allowed)
             speeds = rows.towards @ twist
@@ -151,6 +158,12 @@ class Fences:
             if (self._gaps(estimate.positions + when * twist[:3], turned) < floor).any():
                 return False
         return True
+
+    def keeps(self, estimate: Estimate, ahead: Estimate) -> bool:
+        """Whether the way along candidates ``ahead`` leads beyond no bound, nor further out."""
+        floor = self._gaps(estimate.positions, estimate.rotations).min(axis=0)
+        gaps = self._gaps(ahead.positions, ahead.rotations)
+        return not bool((gaps < np.minimum(floor, 0.0) - _GRAZE).any())
 
     def _gaps(self, positions: FloatArray, rotations: FloatArray) -> FloatArray:
         """Distance (N, K) of N candidates to the K bounds."""

@@ -4,30 +4,31 @@
 
 An update is a row of small pieces: watchdogs, the driver's newest command, speed limit, proximity,
 the bounds on where the arm may be, and last the ramp, so that acceleration stays bounded whatever
-the others decide. A person's commands pass through the very same row. This is a software stop, not
-a certified safety function.
+the others decide. A person's commands pass through the very same row. All from the speed limit on
+is a drive's, one for robots that take twists and one for those that take joint targets. This is a
+software stop, not a certified safety function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from magma_ros.guard.config import GuardConfig
+from magma_ros.guard.drive import Command, Drive, TwistDrive
 from magma_ros.guard.e_stop import EmergencyStop
-from magma_ros.guard.fences import Fences
 from magma_ros.guard.gripper import GripperCommand, GripperRamp
-from magma_ros.guard.limits import Motion, Ramp
+from magma_ros.guard.joint_drive import JointDrive
+from magma_ros.guard.joint_ramp import JointMotion
 from magma_ros.guard.modes import TRANSITIONS, ModeSwitch, Request
 from magma_ros.guard.obstacles import Obstacles
 from magma_ros.guard.proximity import Clearance
 from magma_ros.guard.sources import PolicyHealth
-from magma_ros.guard.track import Estimate
-from magma_ros.guard.validate import malformation
 from magma_ros.guard.watch import Watch
-from magma_ros.types import Answer, FloatArray, Mode, Pose, Source, StopReason, TwistCommand
+from magma_ros.types import Answer, FloatArray, Mode, Pose, Source, StopReason
 
 DRIVERS: Mapping[Mode, Source] = {Mode.AUTO: Source.POLICY, Mode.TELEOP: Source.TELEOP}
 """Who drives in which mode; in the others nobody does."""
@@ -35,7 +36,7 @@ DRIVERS: Mapping[Mode, Source] = {Mode.AUTO: Source.POLICY, Mode.TELEOP: Source.
 _INACTIVE = "The guard is not active; activate it, then ask again."
 
 _BLOCKED = 0.01
-"""Share of the driver's twist at and below which the arm counts as held by what slows it."""
+"""Share of the driver's command at and below which the arm counts as held by what slows it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,16 +45,18 @@ class GuardOutput:
 
     Attributes:
         twist: (6,) linear [m/s] and angular [rad/s] velocity in the base frame, to be held until
-            the next update.
+            the next update; for a robot that takes joint targets the tool's, as far as known.
         gripper: Target opening (1 = open), or None before one was measured.
         mode: Who drives.
         reason: Why the arm is in HOLD or STOPPED, else None.
-        source: Who the twist comes from; GUARD while it ramps the arm down or keeps it still.
-        scale: Share of the driver's twist that is aimed at, 0..1; 1 when nobody drives, 0 while
+        source: Who the command comes from; GUARD while it ramps the arm down or keeps it still.
+        scale: Share of the driver's command that is aimed at, 0..1; 1 when nobody drives, 0 while
             nothing is heard of a person who does.
         detail: What slows the arm or what went wrong, in one sentence, or empty.
         publish: Whether to send this; not any more after a while at rest without a driver, so
             that others may use the same controller.
+        joints: Where the joints of a robot that takes joint targets are to be by the next update,
+            and how fast; None for other robots, and before the joints were measured.
     """
 
     twist: FloatArray
@@ -64,6 +67,7 @@ class GuardOutput:
     scale: float
     detail: str
     publish: bool = True
+    joints: JointMotion | None = None
 
     @property
     def blocked(self) -> bool:
@@ -101,12 +105,13 @@ class Guard:
         self._config = config
         latches = latches or Latches()
         self._switch, self._e_stop = latches.switch, latches.e_stop
-        self._ramp = Ramp(config.limits)
         self._latest = 2.0 * config.period  # longest time from one update to the next that counts
-        self._fences = Fences(
-            config.limits, config.workspace, config.point, config.tilt, self._latest
-        )
         self._heard = Watch(config, self._e_stop)
+        self._drive: Drive = (
+            TwistDrive(config, self._heard, self._latest)
+            if config.joints is None
+            else JointDrive(config, config.joints, self._heard, self._latest)
+        )
         self._gripper = GripperRamp(config.limits.gripper_speed, config.gripper_timeout)
         self._active = False
         self._forget(0.0)
@@ -120,25 +125,27 @@ class Guard:
         self._active = True
 
     def deactivate(self) -> None:
-        """Cease; the last twist of the caller must be zero."""
+        """Cease; the last command of the caller must be one at rest."""
         self._active = False
         self._switch.start_over()
         self._forget(0.0)
 
     def _forget(self, now: float) -> None:
-        self._motion = Motion()
-        self._command: TwistCommand | None = None  # the driver's newest
+        self._command: Command | None = None  # the driver's newest
+        self._received = now  # when it came
         self._since = now  # when the mode began
-        self._rested = now  # since when the arm has been at rest without a driver
+        # Since when the arm has been at rest without a driver:
+        self._rested = -math.inf if self._drive.quiet else now
         self._bridging = False  # a new driver waits for the arm to be at rest
         self._updated: float | None = None
         self._heard.start(now)
+        self._drive.clear()
         self._gripper.clear()
 
     # Inputs
 
-    def submit(self, command: TwistCommand, now: float, offset: float = 0.0) -> Answer:
-        """Offer a twist at ``now`` [s].
+    def submit(self, command: Command, now: float, offset: float = 0.0) -> Answer:
+        """Offer a twist or joint targets at ``now`` [s].
 
         A malformed one from whoever drives makes the arm hold. One from anybody else only shows
         that its sender is alive.
@@ -146,20 +153,22 @@ class Guard:
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         source = command.source
-        if (
-            wrong := malformation(command, self._config.base_frame, self._config.limits)
-        ) is not None:
-            if source is self._driver:
-                self._change(now, Request.HOLD, StopReason.INVALID_COMMAND, wrong)
-            return Answer(accepted=False, sentence=wrong)
+        if (wrong := self._drive.malformation(command)) is not None:
+            return self.refuse(source, wrong, now)
         if wrong := self._heard.stream(source).take(command, now, offset, self._config.timing):
             return Answer(accepted=False, sentence=wrong)
         if source is not self._driver:
             return Answer(accepted=True, sentence=f"noted, but the {source.value} does not drive")
         if self._bridging:
             return Answer(accepted=True, sentence="noted, but the arm must come to rest first")
-        self._command = command
+        self._command, self._received = command, now
         return Answer(accepted=True, sentence="the arm follows")
+
+    def refuse(self, source: Source, wrong: str, now: float) -> Answer:
+        """A command of ``source`` was no command at all; the arm holds if it drives."""
+        if self._active and source is self._driver:
+            self._change(now, Request.HOLD, StopReason.INVALID_COMMAND, wrong)
+        return Answer(accepted=False, sentence=wrong)
 
     def submit_gripper(self, command: GripperCommand, now: float, offset: float = 0.0) -> Answer:
         """Offer a gripper target; it must be sent again before it expires."""
@@ -203,6 +212,28 @@ class Guard:
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         return self._heard.see(pose, now, offset, driven=self._driver is not None)
+
+    def report_joints(
+        self,
+        names: Sequence[str],
+        positions: Sequence[float],
+        stamp: float,
+        now: float,
+        offset: float = 0.0,
+    ) -> Answer:
+        """Receive where joints were, for a robot that takes joint targets.
+
+        Args:
+            names: Of the joints; joints that are not commanded may be among them.
+            positions: Of each [rad or m].
+            stamp: When, on the clock of the messages [s].
+            now: The time [s].
+            offset: What brings the stamp onto the guard's clock [s].
+        """
+        if not self._active:
+            return Answer(accepted=False, sentence=_INACTIVE)
+        driven = self._driver is not None
+        return self._heard.see_joints(names, positions, stamp, now, offset, driven=driven)
 
     def report_opening(self, opening: float, stamp: float, now: float) -> Answer:
         """Receive the measured opening of the gripper, with its stamp on the guard's clock [s]."""
@@ -267,11 +298,12 @@ class Guard:
 
     def fail(self, now: float, why: str) -> GuardOutput:
         """Stop at once because the guard itself has failed; what to send then."""
-        self._motion = Motion()
-        self._heard.track.lose(now)
+        self._drive.cut()
+        self._drive.lose(now)
         self._change(now, Request.STOP, StopReason.GUARD_FAULT, why)
         return GuardOutput(
             twist=np.zeros(6),
+            joints=self._drive.joints,
             gripper=None,
             mode=self._switch.mode,
             reason=self._switch.reason,
@@ -292,36 +324,36 @@ class Guard:
         """
         elapsed = 0.0 if self._updated is None else max(now - self._updated, 0.0)
         if elapsed > self._config.command_hold:
-            # Nobody knows when the arm gave up the last twist: only a pose from now on shows it.
-            self._heard.track.lose(now)
+            self._drive.lose(now)
         elapsed = min(elapsed, self._latest)
         self._updated = now if until is None else until
         self._watch(now)
-        estimate = self._heard.track.estimate(now)
         command = self._wanted(now)
-        scale, detail = 1.0, self._switch.detail or self._idle_detail(now)
-        twist: FloatArray = np.zeros(6)
-        if command is not None and estimate is not None:
-            twist, scale, detail = self._shaped(command.twist, estimate, now)
-        elif self._driver is Source.TELEOP and (
-            unheard := self._heard.teleop.unheard(now, self._since)
-        ):
-            scale, detail = 0.0, unheard
-        self._motion = self._next(twist, estimate, elapsed, broken=self._cut_off(now))
-        self._heard.track.sent.record(now, self._motion.twist)
-        at_rest = not self._motion.twist.any()
+        shaping = self._drive.step(
+            command,
+            self._received,
+            now,
+            elapsed,
+            person=self._driver is Source.TELEOP,
+            broken=self._switch.halts or self._cut_off(now),
+        )
+        scale, detail = shaping or self._idle(now)
+        at_rest = self._drive.at_rest
         self._bridging = self._bridging and not at_rest
         if self._driver is not None or not at_rest:
             self._rested = now
+        if not (publish := now - self._rested <= self._config.stop_pub_timeout):
+            self._drive.release()
         return GuardOutput(
-            twist=self._motion.twist.copy(),
+            twist=self._drive.twist.copy(),
             gripper=self._gripper.update(now, elapsed, driven=self._follows(now)),
             mode=self._switch.mode,
             reason=self._switch.reason,
             source=Source.GUARD if command is None else command.source,
             scale=scale,
             detail=detail,
-            publish=now - self._rested <= self._config.stop_pub_timeout,
+            publish=publish,
+            joints=self._drive.joints,
         )
 
     @property
@@ -334,8 +366,10 @@ class Guard:
             return Answer(accepted=False, sentence=_INACTIVE)
         after = TRANSITIONS.get((self._switch.mode, request))
         driver = None if after is None else DRIVERS.get(after)
-        if driver is not None and (obstacle := self._heard.obstacle(driver, now)):
-            return Answer(accepted=False, sentence=obstacle)
+        if driver is not None:
+            obstacle = self._drive.obstacle(driver) or self._heard.obstacle(driver, now)
+            if obstacle:
+                return Answer(accepted=False, sentence=obstacle)
         return self._change(now, request, reason)
 
     def _change(
@@ -350,7 +384,7 @@ class Guard:
     def _on_change(self, now: float) -> None:
         """Nothing received before may move the arm in the new mode."""
         self._since, self._command = now, None
-        self._bridging = self._driver is not None and bool(self._motion.twist.any())
+        self._bridging = self._driver is not None and not self._drive.at_rest
         self._gripper.drop()
         self._heard.on_new_driver()
 
@@ -373,41 +407,14 @@ class Guard:
         driving = self._driver is Source.TELEOP and not self._bridging
         return driving and self._heard.teleop.lost(now)
 
-    def _wanted(self, now: float) -> TwistCommand | None:
-        """The twist to follow, or None if the arm is to be still."""
+    def _wanted(self, now: float) -> Command | None:
+        """The command to follow, or None if the arm is to be still."""
         return self._command if self._follows(now) else None
 
-    def _idle_detail(self, now: float) -> str:
-        return self._heard.teleop.waits(now) if self._driver is Source.TELEOP else ""
-
-    def _shaped(
-        self, asked: FloatArray, estimate: Estimate, now: float
-    ) -> tuple[FloatArray, float, str]:
-        """The twist to aim at, the share of ``asked`` that it is, and what demands that."""
-        limits = self._config.limits
-        twist: FloatArray = np.asarray(asked, dtype=np.float64)
-        scale = limits.speed_scale(twist)
-        detail = "slowed to the speed limit" if scale < 1.0 else ""
-        twist = scale * twist
-        twist, share, near = self._heard.clearance.limit(
-            twist,
-            estimate.rotations[0],
-            self._heard.track,
-            now,
-            person=self._driver is Source.TELEOP,
-        )
-        approach = self._fences.approach(estimate, share * twist)
-        detail = approach.detail or near or detail
-        share *= approach.scale
-        return approach.scale * approach.twist, scale * share, detail
-
-    def _next(
-        self, twist: FloatArray, estimate: Estimate | None, elapsed: float, *, broken: bool
-    ) -> Motion:
-        """One ramp step towards ``twist``, or a halt where nothing else is safe."""
-        if self._switch.halts or broken or estimate is None:
-            return self._ramp.halt(self._motion, elapsed)
-        motion = self._ramp.towards(self._motion, twist, elapsed)
-        if not motion.twist.any() or self._fences.permits(estimate, motion.twist):
-            return motion
-        return self._ramp.halt(self._motion, elapsed)
+    def _idle(self, now: float) -> tuple[float, str]:
+        """Scale and detail while no command is followed."""
+        if self._driver is not Source.TELEOP:
+            return 1.0, self._switch.detail
+        if unheard := self._heard.teleop.unheard(now, self._since):
+            return 0.0, unheard
+        return 1.0, self._switch.detail or self._heard.teleop.waits(now)

@@ -102,13 +102,16 @@ def sides(obstacles: Obstacles, since: Motion) -> Sides:
     return Sides(lengths - nearer, np.concatenate([units, np.cross(levers, units)], axis=1))
 
 
-def kept(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArray, float, int]:
+def kept(
+    twist: FloatArray, rows: Sides, allowed: FloatArray, *, straighten: bool = True
+) -> tuple[FloatArray, float, int]:
     """What is left of a ``twist`` (6,) if it may come nearer to each obstacle only so fast.
 
     Args:
         twist: What is asked for.
         rows: The obstacles.
         allowed: (N,) greatest speed towards each [m/s].
+        straighten: Whether components may be left out that cannot be meant.
 
     Returns:
         The twist, without components towards obstacles that are so small beside the rest that they
@@ -117,7 +120,7 @@ def kept(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArra
     """
     pace = math.hypot(*twist[:3])
     scale, index = _share(twist, rows, allowed, pace)
-    if scale == 1.0:
+    if scale == 1.0 or not straighten:
         return twist, scale, index
     straight, left_out = _without_slight(twist, rows, allowed)
     share, at = _share(straight, rows, allowed + 1e-9, pace)

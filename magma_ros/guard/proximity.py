@@ -211,7 +211,14 @@ class ClearanceWatch:
         return self.silence(now)
 
     def limit(
-        self, twist: FloatArray, rotation: FloatArray, track: Track, now: float, *, person: bool
+        self,
+        twist: FloatArray,
+        rotation: FloatArray,
+        track: Track,
+        now: float,
+        *,
+        person: bool,
+        straighten: bool = True,
     ) -> tuple[FloatArray, float, str]:
         """What obstacles leave of ``twist`` (6,).
 
@@ -222,6 +229,7 @@ class ClearanceWatch:
             now: The time [s].
             person: Whether a person drives, who may creep where the direction is not known, and
                 away from the nearest of several obstacles.
+            straighten: Whether components may be left out that cannot be meant.
 
         Returns:
             The twist without what was negligible, the share of it to keep, and why.
@@ -235,18 +243,33 @@ class ClearanceWatch:
         age = max(now - newest.stamp, 0.0)
         if isinstance(newest, Obstacles):
             rows = sides(newest, track.since(newest.stamp, now))
-            left, scale, why = _slowed(twist, rows, self._allowed(rows.gaps, age))
+            allowed = self._allowed(rows.gaps, age)
+            left, scale, why = _slowed(twist, rows, allowed, straighten=straighten)
             out = way_out(left, rows, self._config.creep_speed) if person and scale < 1.0 else 0.0
             return left, max(scale, out), f"{why}; creeping out" if out > scale else why
         distance = np.array([newest.distance])
         allowed = self._allowed(distance, age)
         towards = self._towards(newest, rotation)
         if towards is not None:
-            return _slowed(twist, Sides(distance, np.array([[*towards, 0, 0, 0]])), allowed)
+            rows = Sides(distance, np.array([[*towards, 0, 0, 0]]))
+            return _slowed(twist, rows, allowed, straighten=straighten)
         share = min(float(allowed[0]) / self._arm.speed, 1.0)
         if share >= 1.0:
             return twist, 1.0, ""
         return twist, max(share, self._creeping(twist)) if person else share, _near(distance[0])
+
+    def share(self, now: float) -> tuple[float, str]:
+        """The share of any motion to keep where nobody knows what leads nearer, and why."""
+        newest = self._newest
+        if self.silence(now):
+            creeping = min(1.0, self._config.creep_speed / self._arm.speed)
+            return creeping, "creeping because the clearance sensor has fallen silent"
+        if newest is None or now - newest.stamp > self._config.timeout:
+            return 1.0, ""
+        distance = newest.nearest if isinstance(newest, Obstacles) else newest.distance
+        allowed = self._allowed(np.array([distance]), max(now - newest.stamp, 0.0))
+        share = min(float(allowed[0]) / self._arm.speed, 1.0)
+        return share, _near(distance) if share < 1.0 else ""
 
     def _allowed(self, distances: FloatArray, age: float) -> FloatArray:
         """Greatest speed (N,) towards obstacles that were measured ``age`` [s] ago [m/s]."""
@@ -284,11 +307,13 @@ class ClearanceWatch:
         return ""
 
 
-def _slowed(twist: FloatArray, rows: Sides, allowed: FloatArray) -> tuple[FloatArray, float, str]:
+def _slowed(
+    twist: FloatArray, rows: Sides, allowed: FloatArray, *, straighten: bool
+) -> tuple[FloatArray, float, str]:
     """What is left of a twist where ``allowed`` (N,) is the greatest speed towards each [m/s]."""
     if not len(allowed):
         return twist, 1.0, ""
-    left, scale, index = kept(twist, rows, allowed)
+    left, scale, index = kept(twist, rows, allowed, straighten=straighten)
     if index < 0:
         return left, 1.0, ""
     if scale == 1.0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from magma_ros.guard.validate import Timing, untimeliness
-from magma_ros.types import Source, StopReason, TwistCommand
+from magma_ros.types import JointCommand, Source, StopReason, TwistCommand
 
 
 class DeadMan(Enum):
@@ -50,7 +50,9 @@ class Stream:
     heard: float = -math.inf
     stamp: float = -math.inf
 
-    def take(self, command: TwistCommand, now: float, offset: float, timing: Timing) -> str:
+    def take(
+        self, command: TwistCommand | JointCommand, now: float, offset: float, timing: Timing
+    ) -> str:
         """Take in a well-formed command; what is wrong with its stamp, or empty.
 
         Args:
@@ -102,7 +104,7 @@ class PolicyWatch:
     def trouble(self, now: float) -> tuple[StopReason, str] | None:
         """Why the policy may not drive, or None."""
         if (silence := now - self.stream.heard) > self.twist_timeout:
-            return StopReason.POLICY_SILENT, f"the last policy twist came {_ago(silence)}"
+            return StopReason.POLICY_SILENT, f"the last policy command came {_ago(silence)}"
         if (silence := now - self._told) > self.health_timeout:
             said = f"the policy last told of its health {_ago(silence)}"
             return StopReason.POLICY_SILENT, said

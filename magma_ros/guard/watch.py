@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from magma_ros.guard.config import GuardConfig
 from magma_ros.guard.e_stop import EmergencyStop
+from magma_ros.guard.joint_track import JointTrack
 from magma_ros.guard.mismatch import MotionWatch
 from magma_ros.guard.proximity import Arm, ClearanceWatch
 from magma_ros.guard.sources import PolicyWatch, Stream, TeleopWatch
@@ -34,6 +36,7 @@ class Watch:
         teleop: A person's twists and dead-man.
         clearance: How far obstacles are.
         track: Where the end effector is.
+        joints: Where the joints are, of a robot that takes joint targets; else None.
         foreign: Sentences about nodes that publish where only one may, by whose topics they are.
         misreading: Why the robot's controller would misread commands, in one sentence, or empty.
     """
@@ -52,6 +55,11 @@ class Watch:
         )
         oldest = max(config.state_timeout, config.proximity.timeout)
         self.track = Track(config.response_time, oldest + config.mismatch.window)
+        self.joints = (
+            None
+            if config.joints is None
+            else JointTrack(config.joints, config.response_time, config.state_timeout)
+        )
         self.foreign: Mapping[Source, str] = {}
         self.misreading = ""
         self._arm = MotionWatch(config.mismatch, self.track)
@@ -63,6 +71,8 @@ class Watch:
         self.teleop.clear()
         self.track.clear()
         self.track.lose(now)
+        if self.joints is not None:
+            self.joints.clear()
         self.clearance.start(now)
         self._pose_stamp = -math.inf
         self._e_stop.start(now)
@@ -71,6 +81,8 @@ class Watch:
     def on_new_driver(self) -> None:
         """Compare the arm's motion with what is sent from now on only."""
         self._arm.start()
+        if self.joints is not None:
+            self.joints.start()
 
     def stream(self, source: Source) -> Stream:
         """The twists of the policy or of a person."""
@@ -103,6 +115,39 @@ class Watch:
             self._arm.see(pose)
         return Answer(accepted=True, sentence="the pose is taken")
 
+    def see_joints(
+        self,
+        names: Sequence[str],
+        positions: Sequence[float],
+        stamp: float,
+        now: float,
+        offset: float,
+        *,
+        driven: bool,
+    ) -> Answer:
+        """Take in where joints were, and by their kinematics the end effector; see :meth:`see`."""
+        joints, config = self.joints, self._config.joints
+        if joints is None or config is None:
+            return Answer(accepted=True, sentence="noted, but this robot is commanded by twists")
+        tolerance = self._config.future_tolerance
+        if not (ahead := stamp + offset - now) <= tolerance:
+            wrong = f"the joint states are stamped {ahead:.3f} s in the future; "
+            return Answer(accepted=False, sentence=f"{wrong}synchronise the clocks")
+        if self._pose_stamp + offset > now + tolerance:
+            joints.set_back()
+            self._pose_stamp = -math.inf
+        answer = joints.see(names, positions, stamp + offset, now)
+        if not answer.accepted or joints.seen == -math.inf:
+            return answer
+        self._pose_stamp = max(self._pose_stamp, stamp)
+        if driven:
+            joints.compare()
+        if config.kinematics is not None:
+            position, rotation = config.kinematics.pose(joints.positions)
+            facing = Rotation.from_matrix(rotation).as_quat()
+            self.track.see(Pose(joints.seen, position, facing))
+        return answer
+
     def emergency(self, now: float) -> Trouble | None:
         """Why the arm must be stopped, whoever drives, or None."""
         return self._e_stop.trouble(now, self._config.e_stop_heartbeat)
@@ -123,8 +168,8 @@ class Watch:
             return trouble[0].sentence
         if trouble := self._others(driver):
             return f"{trouble[0].sentence} {trouble[1]}"
-        if now - self.track.seen > self._config.state_timeout:
-            return "The robot reports no fresh pose; start its driver, then ask again."
+        if missing := self._unseen(now):
+            return f"The robot reports {missing}; start its driver, then ask again."
         if driver is Source.TELEOP:
             return ""
         if missing := self.clearance.missing(now):
@@ -139,13 +184,23 @@ class Watch:
         return (StopReason.CONTROLLER_SETTINGS, self.misreading) if self.misreading else None
 
     def _arm_trouble(self, driver: Source, now: float) -> Trouble | None:
-        if (age := now - self.track.seen) > self._config.state_timeout:
-            return StopReason.STATE_SILENT, f"the last pose is {age:.3f} s old"
-        if wrong := self._arm.trouble:
+        if self._unseen(now):
+            seen = self.track.seen if self.joints is None else self.joints.seen
+            what = "pose is" if self.joints is None else "joint positions are"
+            return StopReason.STATE_SILENT, f"the last {what} {now - seen:.3f} s old"
+        if wrong := self._arm.trouble if self.joints is None else self.joints.trouble:
             return StopReason.POSITION_MISMATCH, wrong
         if driver is Source.POLICY and (missing := self.clearance.missing(now)):
             return StopReason.CLEARANCE_SILENT, missing
         return None
+
+    def _unseen(self, now: float) -> str:
+        """What the robot does not report of itself, or empty."""
+        timeout = self._config.state_timeout
+        if self.joints is None:
+            return "no fresh pose" if now - self.track.seen > timeout else ""
+        silent = self.joints.silent(now, timeout)
+        return f"no fresh position of {silent} in joint_states" if silent else ""
 
 
 def _malformed(pose: Pose) -> str:

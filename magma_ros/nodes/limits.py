@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from magma_ros.guard import CommandInterface
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
 from magma_ros.nodes.settings import Setting
 
@@ -114,9 +115,50 @@ SERVO_CHECK = Setting(
     "servo_check", False, "Drive only a MoveIt Servo that reads twists as m/s and rad/s."
 )
 
+JOINT_SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "command_interface",
+        CommandInterface.TWIST.value,
+        "What the robot's controller takes: twist (MoveIt Servo), joint_trajectory (a "
+        "joint_trajectory_controller), forward_position or forward_velocity (a forward command "
+        "controller).",
+        choices=tuple(choice.value for choice in CommandInterface),
+    ),
+    Setting(
+        "joints.names",
+        [""],
+        "Joints that are commanded, in the order of the controller's own parameter joints.",
+    ),
+    Setting("joints.lower", [], "Least position of each [rad or m], [] for the description's."),
+    Setting("joints.upper", [], "Greatest position of each [rad or m], [] for the description's."),
+    Setting("joints.velocity", [], "Greatest speed of each [rad/s or m/s], [] likewise."),
+    Setting("joints.acceleration", [], "Greatest acceleration of each [rad/s^2 or m/s^2]."),
+    Setting("joints.jerk", [], "Greatest jerk of each [rad/s^3 or m/s^3]."),
+    Setting(
+        "joints.tolerance",
+        0.2,
+        "How far a joint may be from where it was sent until HOLD [rad or m].",
+        0.001,
+        10.0,
+    ),
+    Setting(
+        "joints.without_description",
+        False,
+        "Drive a robot without a URDF: workspace, tilt and the tool's speed are then not kept, "
+        "obstacles slow every motion alike, and nobody can teleoperate.",
+    ),
+    Setting(
+        "joints.controller_check",
+        True,
+        "Drive only a controller whose own parameter joints is joints.names.",
+    ),
+)
+"""How a robot is commanded joint by joint."""
+
 ROBOT_SETTINGS: tuple[Setting, ...] = (
     BASE_FRAME,
     SERVO_CHECK,
+    *JOINT_SETTINGS,
     *POSE_SETTINGS,
     JOINT_NAMES,
     *LIMIT_SETTINGS,

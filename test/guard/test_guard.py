@@ -54,7 +54,7 @@ def test_silent_policy_means_zero_twist_within_a_fifth_of_a_second(make_cell, ph
         assert cell.now - last_heard < 0.5
     assert cell.now - last_heard <= 0.2
     assert (cell.out.mode, cell.out.reason) == (Mode.HOLD, StopReason.POLICY_SILENT)
-    assert "the last policy twist came 0.1" in cell.out.detail
+    assert "the last policy command came 0.1" in cell.out.detail
     assert cell.out.source is Source.GUARD
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ import numpy as np
 
 from magma_ros.evaluation.play.guarded import Sight
 from magma_ros.files import yaml_mapping
-from magma_ros.guard import GuardConfig, Limits, Workspace
+from magma_ros.guard import (
+    CommandInterface,
+    GuardConfig,
+    JointConfig,
+    JointLimits,
+    Limits,
+    Workspace,
+)
+from magma_ros.guard.kinematics import UrdfKinematics
 from magma_ros.guard.track import matrix
 from magma_ros.perception.clearance import ClearanceConfig
 from magma_ros.share import share_file
@@ -37,10 +46,30 @@ def robot_config(robot: str = "sim", **changes: Any) -> GuardConfig:
             base_frame=given["base_frame"],
             limits=Limits(**given["limits"]),
             workspace=Workspace(**given["workspace"]),
+            joints=_joints(given),
         )
     except (KeyError, TypeError) as error:
         raise MagmaError(f"{path} does not hold a robot's frame, limits and workspace") from error
     return replace(config, **changes)
+
+
+def _joints(given: Mapping[str, Any]) -> JointConfig | None:
+    """How a robot is commanded joint by joint, or None if it takes twists.
+
+    Raises:
+        KeyError: Its file does not describe it.
+        GuardConfigError: What it holds makes no sense.
+    """
+    interface = CommandInterface(given.get("command_interface", CommandInterface.TWIST.value))
+    if interface is CommandInterface.TWIST:
+        return None
+    body, bounds = given["body"], dict(given["joints"])
+    names = bounds.pop("names")
+    urdf = share_file(body["urdf"]).read_text(encoding="utf-8")
+    base = body.get("base_link") or given["base_frame"]
+    tool = body.get("tool_link") or given["ee_frame"]
+    kinematics = UrdfKinematics(urdf, names, base, tool)
+    return JointConfig(JointLimits.tightened(names, kinematics, **bounds), kinematics, interface)
 
 
 def robot_sight(robot: str = "sim", **changes: Any) -> Sight:
