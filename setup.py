@@ -35,6 +35,7 @@ EXTRAS = {
     "sim": ["pybullet>=3.2.7", "gymnasium>=1.0", "matplotlib>=3.8"],
     # Its version decides its scenes and experts. gymnasium's MuJoCo part forgets packaging.
     "metaworld": ["metaworld==3.1.1", "mujoco==3.3.0", "packaging", "matplotlib>=3.8"],
+    "create": ["onnx>=1.18"],
     "train": [
         "torch>=2.9",
         "transformers>=5",

@@ -153,13 +153,14 @@ def bundle_tables(summary: BundleSummary) -> list[Table]:
     contract = Table("contract", "", title=f"{manifest.name}: {manifest.description}")
     observation, action = manifest.observation, manifest.action
     cameras = ", ".join(f"{c.name} {c.width} x {c.height}" for c in observation.cameras)
-    contract.add_row("cameras", cameras)
-    contract.add_row("proprioception", ", ".join(observation.proprioception))
+    contract.add_row("cameras", cameras or "none")
+    contract.add_row("proprioception", ", ".join(observation.proprioception) or "none")
     told = observation.max_tokens
     contract.add_row("instruction", "none" if told is None else f"at most {told} tokens")
     if (point := observation.point) is not None:
         contract.add_row("point", f"of a mark on {point.camera}")
-    chunk = f"{action.chunk_length} steps of {action.step_period:g} s in {action.frame}"
+    place = "" if action.space.kind.of_joints else f" in {action.frame}"
+    chunk = f"{action.chunk_length} steps of {action.step_period:g} s{place}"
     contract.add_row("action chunk", chunk)
     contract.add_row("action", f"{action.kind}: {', '.join(action.space.names)}")
     if (trace := manifest.trace) is not None:

@@ -1,16 +1,18 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``magma bundle``: look into a policy bundle."""
+"""``magma bundle``: look into a policy bundle, or make one of a policy trained elsewhere."""
 
 from __future__ import annotations
 
 from cyclopts import App
 
 from magma_ros.cli.common import Bundle, JsonFile, console
+from magma_ros.cli.creation import create
 from magma_ros.files import write_json
 from magma_ros.share import find_bundle
 
-bundle_app = App(name="bundle", help="Look into a policy bundle.")
+bundle_app = App(name="bundle", help="Look into a policy bundle, or make one of an ONNX file.")
+bundle_app.command(create)
 
 
 @bundle_app.command

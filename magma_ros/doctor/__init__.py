@@ -55,6 +55,7 @@ EXTRAS = {
     "data": Extra(("pyarrow",), "looking into demonstrations"),
     "sim": Extra(("pybullet", "gymnasium", "matplotlib"), "the simulated robot, evaluation"),
     "metaworld": Extra(("metaworld", "mujoco", "matplotlib"), "the benchmark Meta-World"),
+    "create": Extra(("onnx",), "bundles of policies trained elsewhere"),
     "train": Extra(("torch", "transformers", "onnx", "pyarrow"), "training and export"),
 }
 """Every extra by its name."""

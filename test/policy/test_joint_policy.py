@@ -1,0 +1,122 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A policy trained elsewhere, six joints and nothing else, runs in the policy node over DDS."""
+
+import runpy
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory
+
+from magma_ros.cli.creation import create
+from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.policy_node import PolicyNode
+from magma_ros.share import share_file
+from magma_ros.types import Source
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+POLICIES = Path(__file__).parents[1] / "models" / "foreign_policies.py"
+THEIRS = SimpleNamespace(**runpy.run_path(str(POLICIES)))
+
+
+class Arm:
+    """Joints that go where they are told at once; says that the policy drives."""
+
+    def __init__(self) -> None:
+        self.node = rclpy.create_node("arm")
+        publisher = self.node.create_publisher
+        self._states = publisher(JointState, names.JOINT_STATES, qos.STATE)
+        self._mode = publisher(DiagnosticStatus, names.GUARD_MODE, qos.LATCHED)
+        hear = self.node.create_subscription
+        hear(JointTrajectory, names.POLICY_JOINTS, self._on_command, qos.STATE)
+        self.plans: list[DiagnosticStatus] = []
+        hear(DiagnosticStatus, names.POLICY_STATUS, self.plans.append, qos.EVENTS)
+        self.joints = dict.fromkeys(reversed(THEIRS.JOINTS), 0.0)  # in another order than theirs
+        self.commands = []
+
+    def publish(self) -> None:
+        stamp = self.node.get_clock().now().to_msg()
+        header, at = Header(stamp=stamp), list(self.joints.values())
+        self._states.publish(JointState(header=header, name=list(self.joints), position=at))
+
+    def let(self, mode: str) -> None:
+        status = convert.status_message(DiagnosticStatus.OK, "guard", "", {"mode": mode})
+        self._mode.publish(status)
+
+    def _on_command(self, message: JointTrajectory) -> None:
+        command = convert.joint_command_from_message(message, Source.POLICY)
+        self.commands.append(command)
+        self.joints |= dict(zip(command.names, command.positions.tolist(), strict=True))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Start a policy node for a robot with these joints; spin until a condition holds."""
+    folder = tmp_path / "six"
+    graph = THEIRS.mlp(tmp_path / "policy.onnx", steps=8)
+    kind, dims = "joint_position", ",".join(THEIRS.JOINTS)
+    create(graph, out=folder, name="six", kind=kind, dims=dims, step_period=0.05)
+    made = []
+
+    def start(joints):
+        robot_file = share_file("config", "robots", "sim.yaml")
+        words = ["-p", f"bundle:={folder}", "-p", f"joints.names:=[{','.join(joints)}]"]
+        more = ["-p", "self_test:=0.0", "-p", "deadline:=5.0", "-p", "max_age:=5.0"]
+        rclpy.init(args=["--ros-args", "--params-file", str(robot_file), *words, *more])
+        made.extend((PolicyNode(), Arm(), SingleThreadedExecutor()))
+        made[2].add_node(made[1].node)
+        return made
+
+    def until(condition):
+        deadline = time.monotonic() + 30.0
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            made[1].publish()
+            for _ in range(5):
+                made[2].spin_once(timeout_sec=0.01)
+
+    yield start, until
+    if made:
+        made[0].destroy_node()
+        made[1].node.destroy_node()
+        rclpy.shutdown()
+
+
+def test_joint_targets_lead_an_arm_whose_joints_come_in_another_order(run):
+    start, until = run
+    policy, arm, executor = start([*reversed(THEIRS.JOINTS), "rail"])
+    assert policy.trigger_configure() == policy.trigger_activate() == SUCCESS
+    executor.add_node(policy)
+    until(lambda: len(arm.plans) > 2)
+    assert {plan.level for plan in arm.plans} == {DiagnosticStatus.OK}
+    assert not arm.commands  # nobody has let it drive
+    arm.let("AUTO")
+    until(lambda: min(arm.joints.values()) > 0.25)
+    assert arm.commands[0].names == THEIRS.JOINTS
+    first = arm.commands[0].positions
+    np.testing.assert_allclose(first, 0.0, atol=0.02)  # from where the joints were
+    places = np.array([command.positions for command in arm.commands])
+    assert np.abs(np.diff(places, axis=0)).max() < 0.1
+    arm.let("HOLD")
+    planned = len(arm.plans)
+    until(lambda: len(arm.plans) > planned + 2)
+    told = len(arm.commands)
+    until(lambda: len(arm.plans) > planned + 4)
+    assert len(arm.commands) == told
+    assert policy.trigger_deactivate() == SUCCESS
+
+
+def test_a_robot_without_one_of_the_joints_is_refused(run, capfd):
+    start, _ = run
+    policy, *_ = start(THEIRS.JOINTS[:5])
+    assert policy.trigger_configure() == FAILURE
+    assert "moves the joint joint_6, which the robot's file does not have" in capfd.readouterr().err
