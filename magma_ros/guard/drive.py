@@ -42,8 +42,8 @@ class Drive(Protocol):
     """Moves a robot.
 
     Attributes:
-        quiet: Whether nothing may be sent before somebody has driven: a position that is sent to
-            an arm at rest may move it a little.
+        quiet: Whether nothing is sent before somebody has driven: a position that is sent to an
+            arm at rest may move it a little.
     """
 
     quiet: bool

@@ -70,6 +70,11 @@ class GuardOutput:
     joints: JointMotion | None = None
 
     @property
+    def moving(self) -> bool:
+        """Whether the robot is commanded to move."""
+        return bool(self.twist.any()) if self.joints is None else not self.joints.at_rest
+
+    @property
     def blocked(self) -> bool:
         """Whether the arm is as good as held although its driver wants to move."""
         return self.scale <= _BLOCKED

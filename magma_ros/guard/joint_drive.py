@@ -48,6 +48,8 @@ class JointDrive:
         latest: Longest time from one update to the next that counts [s].
     """
 
+    quiet = True
+
     def __init__(
         self, config: GuardConfig, joints: JointConfig, heard: Watch, latest: float
     ) -> None:
@@ -59,7 +61,6 @@ class JointDrive:
         self._fences = Fences(config.limits, config.workspace, config.point, config.tilt, latest)
         limits = joints.limits
         self._reaction = latest + limits.acceleration / limits.jerk
-        self.quiet = not joints.by_velocity
         self.clear()
 
     @property

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rclpy.node import Node
 
@@ -15,21 +15,23 @@ from magma_ros.types import Source
 LEASE = 10.0
 """Time after which a process that was killed is forgotten by Cyclone DDS [s]."""
 
-OUTPUTS = (names.ROBOT_TWIST, names.ROBOT_GRIPPER)
-"""What only the guard publishes."""
-
 STOPS = (names.E_STOP,)
 """What one node publishes, whoever drives: who sent a message is not known, so that of two, one
 could release what the other has pressed."""
 
 INPUTS: Mapping[Source, tuple[str, ...]] = {
-    Source.POLICY: (names.POLICY_TWIST, names.POLICY_GRIPPER, names.POLICY_HEALTH),
+    Source.POLICY: (
+        names.POLICY_TWIST,
+        names.POLICY_JOINTS,
+        names.POLICY_GRIPPER,
+        names.POLICY_HEALTH,
+    ),
     Source.TELEOP: (names.TELEOP_TWIST, names.TELEOP_GRIPPER, names.TELEOP_ENABLE),
 }
 """What one node publishes for each source."""
 
 
-def foreign_sources(node: Node, clearance: str) -> dict[Source, str]:
+def foreign_sources(node: Node, clearance: str, outputs: Iterable[str]) -> dict[Source, str]:
     """Sentences about topics with more than one publisher where only one may be, by owner.
 
     A process that was killed stays listed until its lease on the network has run out, which takes
@@ -38,9 +40,10 @@ def foreign_sources(node: Node, clearance: str) -> dict[Source, str]:
     Args:
         node: The guard; it publishes its outputs itself.
         clearance: The topic that tells of obstacles, whose publisher the policy relies on.
+        outputs: What only the guard publishes.
     """
     found = {}
-    others = [said for topic in OUTPUTS if (said := crowd(node, topic, own=True))]
+    others = [said for topic in outputs if (said := crowd(node, topic, own=True))]
     if others := others + [said for topic in STOPS if (said := crowd(node, topic))]:
         found[Source.GUARD] = " ".join(others)
     for source, topics in INPUTS.items():

@@ -15,9 +15,17 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
+from trajectory_msgs.msg import JointTrajectory
 
 from magma_ros.agent.interpolated_clock import InterpolatedClock
-from magma_ros.guard import Clearance, GripperCommand, Guard, Obstacles, PolicyHealth
+from magma_ros.guard import (
+    Clearance,
+    CommandInterface,
+    GripperCommand,
+    Guard,
+    Obstacles,
+    PolicyHealth,
+)
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.clearance_input import ClearanceInput
 from magma_ros.nodes.graph_watch import crowd
@@ -25,7 +33,7 @@ from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
-from magma_ros.types import Answer, Pose, Source
+from magma_ros.types import Answer, JointCommand, Pose, Source, TwistCommand
 
 
 class GuardInputs:
@@ -64,28 +72,42 @@ class GuardInputs:
         ):
             subscribe(TwistStamped, twist, partial(self._on_twist, source), qos.STATE)
             subscribe(JointState, opening, partial(self._on_gripper, source), qos.STATE)
+        subscribe(JointTrajectory, names.POLICY_JOINTS, self._on_targets, qos.STATE)
         subscribe(DiagnosticStatus, names.POLICY_HEALTH, self._on_health, qos.STATE)
         subscribe(String, names.POLICY_HELP, self._on_help, qos.EVENTS)
         subscribe(Bool, names.TELEOP_ENABLE, self._on_enable, qos.STATE)
         subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
         subscribe_latched(node, Bool, names.E_STOP, self._on_e_stop)
         subscribe_newest(node, String, [names.INSTRUCTION], on_instruction)
-        timeout = node.settings["state_timeout"]
-        self._pose = PoseInput(node, timeout, self._on_pose, self._refuse)
+        self._pose: PoseInput | None = None
+        if node.settings["command_interface"] == CommandInterface.TWIST.value:
+            timeout = node.settings["state_timeout"]
+            self._pose = PoseInput(node, timeout, self._on_pose, self._refuse)
         self._clearance = ClearanceInput(node, self._on_clearance)
 
     def close(self) -> None:
         """End what does not end with the node's subscriptions."""
-        self._pose.close()
+        if self._pose is not None:
+            self._pose.close()
         self._clearance.close()
 
     def _on_twist(self, source: Source, message: TwistStamped) -> None:
+        self._submit(convert.twist_from_message(message, source), message.header.stamp)
+
+    def _on_targets(self, message: JointTrajectory) -> None:
+        try:
+            command = convert.joint_command_from_message(message, Source.POLICY)
+        except convert.MessageError as error:
+            self._note(self._guard.refuse(Source.POLICY, str(error), time.monotonic()))
+            return
+        self._submit(command, message.header.stamp)
+
+    def _submit(self, command: TwistCommand | JointCommand, stamp: Time) -> None:
         now = time.monotonic()
-        command = convert.twist_from_message(message, source)
         answer = self._guard.submit(command, now, self._offset(now))
         self._note(answer)
-        if answer.accepted and source is Source.POLICY:
-            self.policy_stamp = message.header.stamp
+        if answer.accepted and command.source is Source.POLICY:
+            self.policy_stamp = stamp
 
     def _on_gripper(self, source: Source, message: JointState) -> None:
         opening = self._gripper.asked(message)
@@ -130,6 +152,13 @@ class GuardInputs:
         self._note(self._guard.report_pose(pose, now, self._offset(now)))
 
     def _on_joints(self, message: JointState) -> None:
+        if self._pose is None:
+            now, stamp = time.monotonic(), convert.seconds(message.header.stamp)
+            self._note(
+                self._guard.report_joints(
+                    message.name, message.position, stamp, now, self._offset(now)
+                )
+            )
         if self._gripper.joint not in message.name:
             return  # an arm and its gripper may report on their own
         opening = self._gripper.asked(message)

@@ -8,27 +8,28 @@ import time
 import traceback
 from collections.abc import Callable
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import TwistStamped
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState, TimeReference
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
-from magma_ros.guard import Guard, GuardOutput, Latches
+from magma_ros.guard import CommandInterface, Guard, GuardOutput, Latches
 from magma_ros.guard.servo import ServoSettings, misreading
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.clearance_input import clearance_topic
+from magma_ros.nodes.controller_check import ControllerCheck, joint_controller_check
 from magma_ros.nodes.graph_watch import foreign_sources
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.guard_inputs import GuardInputs
 from magma_ros.nodes.guard_report import GuardReport
 from magma_ros.nodes.guard_settings import GUARD_SETTINGS, guard_config
+from magma_ros.nodes.joint_robot import joint_config
 from magma_ros.nodes.managed_node import ManagedNode, run
-from magma_ros.nodes.servo_check import ServoCheck
-from magma_ros.types import Answer, FloatArray, Mode, Source, StopReason
+from magma_ros.nodes.robot_output import COMMAND_TOPICS, robot_output
+from magma_ros.nodes.servo_check import servo_check
+from magma_ros.types import Answer, Mode, Source, StopReason
 
 LEVELS = {
     Mode.AUTO: DiagnosticStatus.OK,
@@ -39,6 +40,9 @@ LEVELS = {
 
 GRAPH_PERIOD = 0.1
 """Time between two looks at who publishes what [s]."""
+
+REST_TIME = 1.0
+"""Longest time that joints are given to come to rest before the node ceases [s]."""
 
 
 class GuardNode(ManagedNode):
@@ -58,13 +62,14 @@ class GuardNode(ManagedNode):
     def setup(self) -> None:
         """Make the guard and open the topics."""
         self._gripper = GripperJoint.from_settings(self.settings)
-        self._core = Guard(guard_config(self.settings), self._latches)
+        self._interface = CommandInterface(self.settings["command_interface"])
+        self._core = Guard(guard_config(self.settings, joint_config(self)), self._latches)
         self._told: GuardOutput | None = None
         self._refused = ""
         self._foreign: dict[Source, str] = {}
         self._open_outputs()
         self._inputs = GuardInputs(self, self._core, self._gripper, self._on_instruction)
-        self._servo = ServoCheck(self, self._misreading) if self.settings["servo_check"] else None
+        self._controller = self._controller_check()
         for name, act in (
             ("take_over", self._core.take_over),
             ("hand_back", self._core.hand_back),
@@ -89,13 +94,23 @@ class GuardNode(ManagedNode):
         ]
 
     def stop(self) -> None:
-        """Cease, and leave a zero twist behind: the last command is a safe one."""
+        """Cease, and leave a robot at rest behind: the last command is a safe one."""
         for timer in self._activities:
             self.destroy_timer(timer)
+        if self._interface is not CommandInterface.TWIST:
+            self._come_to_rest()
         silent = self._told is not None and not self._told.publish
         self._core.deactivate()
         if not silent:  # else others may be using the controller
-            self._publish_twist(np.zeros(6), self.get_clock().now().to_msg())
+            self._robot.rest(self.get_clock().now().to_msg())
+
+    def _come_to_rest(self) -> None:
+        """Bring joints to rest within their limits, since no controller does so by itself."""
+        deadline = time.monotonic() + REST_TIME
+        self._core.hold(time.monotonic())
+        while self._told is not None and self._told.moving and time.monotonic() < deadline:
+            self._command()
+            time.sleep(1.0 / self.settings["command_rate"])
 
     def teardown(self) -> None:
         """Close what is not a topic."""
@@ -125,14 +140,21 @@ class GuardNode(ManagedNode):
         return response
 
     def _watch_graph(self) -> None:
-        foreign = foreign_sources(self, clearance_topic(self.settings))
+        outputs = (COMMAND_TOPICS[self._interface], names.ROBOT_GRIPPER)
+        foreign = foreign_sources(self, clearance_topic(self.settings), outputs)
         for source, who in foreign.items():
             if self._foreign.get(source) != who:
                 self.get_logger().warning(f"{StopReason.FOREIGN_SOURCE.sentence} {who}")
         self._foreign = foreign
         self._core.report_foreign(foreign)
-        if self._servo is not None:
-            self._core.report_controller(self._servo.look(time.monotonic()))
+        if self._controller is not None:
+            self._core.report_controller(self._controller.look(time.monotonic()))
+
+    def _controller_check(self) -> ControllerCheck | None:
+        if self._interface is CommandInterface.TWIST:
+            return servo_check(self, self._misreading) if self.settings["servo_check"] else None
+        wanted = self.settings["joints.controller_check"]
+        return joint_controller_check(self, self.settings) if wanted else None
 
     def _misreading(self, servo: ServoSettings) -> str:
         period = 1.0 / self.settings["command_rate"]
@@ -142,7 +164,7 @@ class GuardNode(ManagedNode):
 
     def _open_outputs(self) -> None:
         publisher = self.create_publisher
-        self._twist_publisher = publisher(TwistStamped, names.ROBOT_TWIST, qos.STATE)
+        self._robot = robot_output(self)
         self._gripper_publisher = publisher(JointState, names.ROBOT_GRIPPER, qos.STATE)
         self._follows_publisher = publisher(TimeReference, names.GUARD_FOLLOWS, qos.EVENTS)
         self._mode_publisher = publisher(DiagnosticStatus, names.GUARD_MODE, qos.LATCHED)
@@ -167,7 +189,7 @@ class GuardNode(ManagedNode):
         self._tell(output)
 
     def _publish(self, output: GuardOutput, stamp: Time) -> None:
-        self._publish_twist(output.twist, stamp)
+        self._robot.publish(output, stamp)
         assert self._inputs is not None
         if output.source is Source.POLICY and self._inputs.policy_stamp is not None:
             # Which of the policy's commands this one carries on: so that latency can be measured.
@@ -180,10 +202,6 @@ class GuardNode(ManagedNode):
             )
         if output.gripper is not None:
             self._gripper_publisher.publish(self._gripper.command(output.gripper, stamp))
-
-    def _publish_twist(self, twist: FloatArray, stamp: Time) -> None:
-        frame = self.settings["base_frame"]
-        self._twist_publisher.publish(convert.twist_to_message(twist, frame, stamp))
 
     def _tell(self, output: GuardOutput) -> None:
         """Publish the mode when it, its reason, the source, or whether the arm is held changed."""

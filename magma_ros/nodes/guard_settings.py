@@ -11,6 +11,7 @@ from magma_ros.guard import (
     DeadMan,
     GuardConfig,
     GuardedPoint,
+    JointConfig,
     Limits,
     MismatchConfig,
     OnSilence,
@@ -23,6 +24,8 @@ from magma_ros.nodes.guard_report import REPORT_SETTINGS
 from magma_ros.nodes.limits import (
     BASE_FRAME,
     BODY_SETTINGS,
+    DESCRIPTION_SETTINGS,
+    JOINT_SETTINGS,
     LIMIT_SETTINGS,
     POSE_SETTINGS,
     SERVO_CHECK,
@@ -154,6 +157,8 @@ MISMATCH_SETTINGS = (
 GUARD_SETTINGS: tuple[Setting, ...] = (
     BASE_FRAME,
     SERVO_CHECK,
+    *JOINT_SETTINGS,
+    *DESCRIPTION_SETTINGS,
     *POSE_SETTINGS,
     *WORKSPACE_SETTINGS,
     *BODY_SETTINGS,
@@ -167,8 +172,12 @@ GUARD_SETTINGS: tuple[Setting, ...] = (
 )
 
 
-def guard_config(settings: Settings) -> GuardConfig:
+def guard_config(settings: Settings, joints: JointConfig | None = None) -> GuardConfig:
     """The guard's settings from the node's parameters.
+
+    Args:
+        settings: The parameters.
+        joints: How the robot is commanded by joints, or None if it takes twists.
 
     Raises:
         GuardConfigError: Values that are legal alone make no sense together.
@@ -191,6 +200,7 @@ def guard_config(settings: Settings) -> GuardConfig:
         point=_point(settings, workspace),
         tilt=_tilt(settings),
         mismatch=MismatchConfig(**settings.group("mismatch")),
+        joints=joints,
         **times,
     )
 

@@ -48,7 +48,8 @@ LIMIT_SETTINGS: tuple[Setting, ...] = (
 JOINT_NAMES = Setting(
     "joints.names",
     [""],
-    "Joints that the robot's controller takes targets of; empty for a robot led by twists.",
+    "Joints that the robot's controller takes targets of, in the order of its own parameter "
+    "joints; empty for a robot led by twists.",
 )
 
 WORKSPACE_SETTINGS: tuple[Setting, ...] = (
@@ -66,7 +67,7 @@ BODY_SETTINGS: tuple[Setting, ...] = (
 )
 """Further bounds on where a robot may be; these have defaults, because not every robot has them."""
 
-SHAPE_SETTINGS: tuple[Setting, ...] = (
+DESCRIPTION_SETTINGS: tuple[Setting, ...] = (
     Setting(
         "body.urdf",
         "",
@@ -75,6 +76,11 @@ SHAPE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("body.base_link", "", "Its link at base_frame; empty if both have one name."),
     Setting("body.tool_link", "", "Its link between the fingers; empty for ee_frame."),
+)
+"""Where a robot's description is found, and its links."""
+
+SHAPE_SETTINGS: tuple[Setting, ...] = (
+    *DESCRIPTION_SETTINGS,
     Setting(
         "body.guarded_links",
         [""],
@@ -124,11 +130,7 @@ JOINT_SETTINGS: tuple[Setting, ...] = (
         "controller).",
         choices=tuple(choice.value for choice in CommandInterface),
     ),
-    Setting(
-        "joints.names",
-        [""],
-        "Joints that are commanded, in the order of the controller's own parameter joints.",
-    ),
+    JOINT_NAMES,
     Setting("joints.lower", [], "Least position of each [rad or m], [] for the description's."),
     Setting("joints.upper", [], "Greatest position of each [rad or m], [] for the description's."),
     Setting("joints.velocity", [], "Greatest speed of each [rad/s or m/s], [] likewise."),
@@ -160,7 +162,6 @@ ROBOT_SETTINGS: tuple[Setting, ...] = (
     SERVO_CHECK,
     *JOINT_SETTINGS,
     *POSE_SETTINGS,
-    JOINT_NAMES,
     *LIMIT_SETTINGS,
     *WORKSPACE_SETTINGS,
     *BODY_SETTINGS,

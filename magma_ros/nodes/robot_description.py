@@ -41,7 +41,7 @@ class RobotDescription:
         self.problem = ""
         path = str(node.settings["body.urdf"])
         if path:
-            file = _found(path)
+            file = description_file(path)
             on_body(_body(file.read_text(encoding="utf-8"), file.parent, node.settings))
             return
         self.problem = (
@@ -74,7 +74,12 @@ def _body(text: str, folder: Path, settings: Settings) -> Body:
     )
 
 
-def _found(path: str) -> Path:
+def description_file(path: str) -> Path:
+    """The file of a robot description, as it stands or below the package's shared folder.
+
+    Raises:
+        BodyError: There is none.
+    """
     for file in (Path(path).expanduser(), share_directory() / path):
         if file.is_file():
             return file

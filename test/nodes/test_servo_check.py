@@ -9,8 +9,8 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
 from magma_ros.guard.servo import misreading
-from magma_ros.nodes import servo_check
-from magma_ros.nodes.servo_check import ServoCheck
+from magma_ros.nodes import controller_check
+from magma_ros.nodes.servo_check import servo_check
 
 
 class Rig:
@@ -20,7 +20,7 @@ class Rig:
         self.nodes = [self.guard]
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.guard)
-        self.check = ServoCheck(self.guard, lambda s: misreading(s, 0.02, 0.1))
+        self.check = servo_check(self.guard, lambda s: misreading(s, 0.02, 0.1))
 
     def start_servo(self, spinning=True, **parameters):
         servo = rclpy.create_node("servo_node")
@@ -71,7 +71,7 @@ def test_a_servo_in_speed_units_is_right_and_asked_again_later(rig):
     servo.set_parameters(
         [rclpy.parameter.Parameter("moveit_servo.command_in_type", value="unitless")]
     )
-    rig.until("set it to speed_units", ahead=servo_check.PATIENCE + 0.1)
+    rig.until("set it to speed_units", ahead=controller_check.PATIENCE + 0.1)
 
 
 def test_another_node_of_servos_name_is_named(rig):
@@ -82,4 +82,4 @@ def test_another_node_of_servos_name_is_named(rig):
 def test_a_servo_that_does_not_answer_is_named_with_the_middleware(rig):
     rig.start_servo(spinning=False, command_in_type="speed_units")
     rig.until("has not yet said")
-    rig.until("RMW_IMPLEMENTATION=rmw_cyclonedds_cpp", ahead=servo_check.PATIENCE + 0.1)
+    rig.until("RMW_IMPLEMENTATION=rmw_cyclonedds_cpp", ahead=controller_check.PATIENCE + 0.1)
