@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import JsonFile, console
+from magma_ros.cli.common import JsonFile, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import check, write_json
 
@@ -53,6 +54,50 @@ def generate(
     console.print(
         f"demonstrations are in {folder}; magma data inspect {folder} shows what there is"
     )
+    return 0
+
+
+@data_app.command
+def demonstrate(
+    suite: str,
+    *,
+    out: Path,
+    tasks: str = "",
+    episodes: int = 50,
+    rate: int = 20,
+    tail: int = 2,
+    noise: float = 0.0,
+    workers: int = 0,
+) -> int:
+    """Let the expert of any suite do its tasks, and write what it did as a LeRobot data set.
+
+    Only successes are kept. Goes on where it was interrupted; a data set that is there already is
+    looked over.
+
+    Args:
+        suite: Task suite: a name, or package.module:attribute for one from another package.
+        out: Folder of the data set.
+        tasks: Which tasks, separated by commas; all by default.
+        episodes: Successful episodes a task.
+        rate: Rows a second [Hz].
+        tail: Rows recorded after success.
+        noise: Standard deviation of what is added to the expert's displacement along each axis, in
+            each step of the suite [m]; recorded is what the expert meant.
+        workers: Processes; 0 for one a core.
+    """
+    from magma_ros.evaluation.suites import extras_of
+
+    require("lerobot", *extras_of(names(suite)))
+    from magma_ros.models.data.demonstrations import DemonstrationConfig
+    from magma_ros.models.data.demonstrations import demonstrate as run_demonstration
+
+    config = DemonstrationConfig(
+        suite, names(tasks), episodes=episodes, rate=rate, tail=tail, noise=noise
+    )
+    folder = run_demonstration(
+        config, out, workers=workers or os.cpu_count() or 1, console=complaints
+    )
+    console.print(f"demonstrations are in {folder}; name it in a recipe to learn from them")
     return 0
 
 

@@ -143,7 +143,7 @@ def export_episodes(
     out: OutFolder,
     format_: Annotated[Literal["lerobot"], Parameter(name="--format")] = "lerobot",
     rate: float = 10.0,
-    codec: Literal["av1", "h264"] = "av1",
+    codec: Literal["av1", "h264", "h264-444"] = "av1",
     task: str = "",
     trim: Annotated[bool, Parameter(negative="")] = False,
     only_good: Annotated[bool, Parameter(negative="")] = False,
@@ -157,7 +157,7 @@ def export_episodes(
         out: Folder of the data set.
         format_: Layout to write.
         rate: Rows a second [Hz], a whole number.
-        codec: Of the videos.
+        codec: Of the videos; h264-444 keeps colours at full resolution.
         task: Instruction of episodes that have none.
         trim: Leave out the rows before somebody drove first, and after somebody drove last.
         only_good: Leave out what was not labelled good and did not succeed.
@@ -198,7 +198,7 @@ def import_episodes(
     state: str = "",
     action: str = "",
     task: str = "",
-    codec: Literal["av1", "h264"] = "av1",
+    codec: Literal["av1", "h264", "h264-444"] = "av1",
     skip_broken: SkipBroken = False,
     json_file: JsonFile = None,
 ) -> int:
@@ -211,7 +211,7 @@ def import_episodes(
         state: Its feature that is the state, where it has an uncommon name.
         action: Its feature that is the action.
         task: Instruction, where the data set has no list of tasks.
-        codec: Of the videos.
+        codec: Of the videos; h264-444 keeps colours at full resolution.
         skip_broken: Leave out what cannot be used.
         json_file: Also write the result there.
     """

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
 from magma_ros.motion import StreamConfig
+from magma_ros.spaces import ActionSpace
 from magma_ros.types import DepthView, FloatArray, ImageArray, Observation, Pose, RobotDescription
 
 INSTANT = 1e-6
@@ -291,6 +292,16 @@ class OwnStream(Protocol):
     @property
     def stream(self) -> StreamConfig:
         """How its commands are streamed while the policy thinks."""
+        ...
+
+
+@runtime_checkable
+class OwnSpace(Protocol):
+    """A suite whose robot moves in fewer ways than all of Magma's columns."""
+
+    @property
+    def space(self) -> ActionSpace:
+        """Those that it has."""
         ...
 
 

@@ -12,6 +12,7 @@ from magma_ros.metaworld.drawing import CAMERA_PLACE, PART, PROTOCOL, Drawing
 from magma_ros.metaworld.tasks import TASKS, tiers
 from magma_ros.metaworld.world import HORIZON, REACH, SPLITS, STEP, MetaWorld
 from magma_ros.motion import StreamConfig
+from magma_ros.spaces import ee_delta
 
 TRAINING_SEEDS = 1_000_000
 """First seed of the training data."""
@@ -41,6 +42,7 @@ class MetaWorldSuite:
         execute: Of these to execute before the next observation.
         seed_limit: First seed of the training data.
         trials: Episodes a task, as the protocol has them.
+        space: What its actions are.
         stream: How commands are streamed while the policy thinks.
     """
 
@@ -50,6 +52,7 @@ class MetaWorldSuite:
     execute = 8
     seed_limit = TRAINING_SEEDS
     trials = 10
+    space = ee_delta(("dx", "dy", "dz", "gripper"))
     stream = STREAM
 
     def __init__(self, drawing: Drawing) -> None:

@@ -25,6 +25,7 @@ from magma_ros.metaworld import library
 from magma_ros.metaworld.drawing import PART
 from magma_ros.metaworld.library import MetaWorldError, drawing_library
 from magma_ros.metaworld.world import HORIZON, STEP, MetaWorld
+from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Reason, Verdict
 
 SUITE = "metaworld-part"
@@ -139,7 +140,7 @@ class Expert:
         self.instructions.add(observation.instruction)
         self.images.append(observation.images["corner2"])
         action = self.world.expert_action() * np.array([4.0] * 6 + [1.0])
-        chunk = ActionChunk(observation.stamp, POLICY_STEP, np.tile(action, (4, 1)), 1)
+        chunk = ActionChunk(observation.stamp, POLICY_STEP, np.tile(action, (4, 1)), 1, MAGMA)
         return Verdict(chunk, Reason.DEEPEST, 1, (), 0.0)
 
     def offer(self, observation, deadline):

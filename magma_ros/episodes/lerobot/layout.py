@@ -110,8 +110,8 @@ def scalar(dtype: str) -> dict[str, Any]:
     return {"dtype": dtype, "shape": [1], "names": None}
 
 
-def video(height: int, width: int, fps: int, codec: str) -> dict[str, Any]:
-    """The feature of a camera."""
+def video(height: int, width: int, fps: int, codec: str, pixels: str) -> dict[str, Any]:
+    """The feature of a camera; ``pixels`` is the format of its pixels, in FFmpeg's words."""
     return {
         "dtype": "video",
         "shape": [height, width, 3],
@@ -120,7 +120,7 @@ def video(height: int, width: int, fps: int, codec: str) -> dict[str, Any]:
             "video.height": height,
             "video.width": width,
             "video.codec": codec,
-            "video.pix_fmt": "yuv420p",
+            "video.pix_fmt": pixels,
             "video.is_depth_map": False,
             "video.fps": fps,
             "video.channels": 3,

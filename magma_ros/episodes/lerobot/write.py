@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from magma_ros.episodes.episode import Episode
 from magma_ros.episodes.lerobot import layout, statistics
 from magma_ros.episodes.lerobot.layout import LeRobotError
-from magma_ros.episodes.lerobot.video import VideoWriter, usable_codec
+from magma_ros.episodes.lerobot.video import VideoWriter, named, usable_codec
 from magma_ros.files import make_folder
 
 MB = 1 << 20
@@ -59,6 +59,7 @@ class DatasetWriter:
             where this machine cannot encode it.
         robot_type: Name of the robot.
         limits: Sizes of the files.
+        notes: What the info says besides.
 
     Attributes:
         spoilt: Whether an episode failed half-way, so that the data set cannot be finished.
@@ -75,11 +76,13 @@ class DatasetWriter:
         codec: str = "av1",
         robot_type: str = "magma_ros",
         limits: Limits | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> None:
         if folder.exists():
             raise LeRobotError(f"{folder} exists already; name another folder")
         self._folder, self._draft = folder, folder.with_name(f".part-{folder.name}")
         self._codec, self._robot, self._limits = codec, robot_type, limits or Limits()
+        self._notes = dict(notes or {})
         self.spoilt = False
         self._tasks: dict[str, int] = {}
         self._rows: list[dict[str, Any]] = []
@@ -145,7 +148,7 @@ class DatasetWriter:
         found[layout.ACTION] = layout.vector("float32", episode.action_names)
         for camera, (height, width) in sizes.items():
             codec = usable_codec(self._codec, height, width)
-            found[layout.IMAGES + camera] = layout.video(height, width, fps, codec)
+            found[layout.IMAGES + camera] = layout.video(height, width, fps, *named(codec))
         found[layout.SOURCE] = layout.scalar("string")
         found[layout.INTERVENTION] = layout.scalar("bool")
         found[layout.DEPTH] = layout.scalar("int64")
@@ -183,7 +186,7 @@ class DatasetWriter:
             key = layout.IMAGES + camera
             if camera not in self._cameras:
                 self._cameras[camera] = _CameraFile(
-                    self._draft, self._limits, key, self._features[key], self._fps
+                    self._draft, self._limits, key, self._features[key], self._fps, self._codec
                 )
             part, counted = self._cameras[camera].append(episode, camera)
             row |= {f"videos/{key}/{name}": value for name, value in part.items()}
@@ -262,6 +265,7 @@ class DatasetWriter:
             "video_path": layout.VIDEO if self._cameras else None,
             "features": self._features,
             "resampling": dict(self._methods),
+            **self._notes,
         }
         _write_json(info, self._draft / layout.INFO)
 
@@ -303,6 +307,7 @@ class _CameraFile:
     key: str
     feature: dict[str, Any]
     fps: int
+    codec: str
     counted: statistics.Histogram = field(default_factory=statistics.Histogram)
     _place: _Place = field(init=False)
     _writer: VideoWriter | None = None
@@ -342,7 +347,7 @@ class _CameraFile:
         path = self.folder / layout.VIDEO.format(video_key=self.key, **self._place.indices)
         make_folder(path.parent)
         height, width, _ = self.feature["shape"]
-        codec = self.feature["info"]["video.codec"]
+        codec = usable_codec(self.codec, height, width)
         return VideoWriter(path, codec, height, width, self.fps)
 
     def close(self) -> None:
