@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rcl_interfaces.srv import GetParameters
@@ -14,7 +14,7 @@ from rclpy.task import Future
 
 from magma_ros.guard import CommandInterface
 from magma_ros.guard.controller import misordering
-from magma_ros.nodes import names
+from magma_ros.nodes.robot_output import COMMAND_TOPICS
 from magma_ros.nodes.settings import Settings, Value
 
 PATIENCE = 2.0
@@ -97,17 +97,11 @@ class ControllerCheck:
 
 _FORWARD = ("joints", "interface_name")
 
-JOINT_CONTROLLERS: Mapping[CommandInterface, str] = {
-    CommandInterface.JOINT_TRAJECTORY: names.TRAJECTORY_PARAMETERS,
-    CommandInterface.FORWARD_POSITION: names.POSITION_PARAMETERS,
-    CommandInterface.FORWARD_VELOCITY: names.VELOCITY_PARAMETERS,
-}
-
 
 def joint_controller_check(node: Node, settings: Settings) -> ControllerCheck:
     """Checks that the robot's joint controller takes the joints that its file names."""
     interface = CommandInterface(settings["command_interface"])
-    name = JOINT_CONTROLLERS[interface].partition("/")[0]
+    name = COMMAND_TOPICS[interface].rpartition("/")[0]
     commanded = [str(joint) for joint in settings["joints.names"]]
 
     # A node of rclcpp that lacks one of those asked for tells none.
@@ -120,7 +114,7 @@ def joint_controller_check(node: Node, settings: Settings) -> ControllerCheck:
 
     controller = Controller(
         name,
-        JOINT_CONTROLLERS[interface],
+        f"{name}/get_parameters",
         asked,
         "joints.controller_check",
         f"{name} has not yet said which joints it takes.",

@@ -22,8 +22,9 @@ from sensor_msgs.msg import (
     Range,
     TimeReference,
 )
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Float64MultiArray, String
 from tf2_msgs.msg import TFMessage
+from trajectory_msgs.msg import JointTrajectory
 from visualization_msgs.msg import ImageMarker, MarkerArray
 
 from magma_ros.episodes.bag import Topic, profile
@@ -62,6 +63,7 @@ TOPICS = (
     Recorded(names.TF, TFMessage, qos.EVERY_READING),
     Recorded(names.TF_STATIC, TFMessage, qos.LATCHED_BY_MANY),
     Recorded(names.POLICY_TWIST, TwistStamped, qos.EVENTS),
+    Recorded(names.POLICY_JOINTS, JointTrajectory, qos.EVENTS),
     Recorded(names.POLICY_GRIPPER, JointState, qos.EVENTS),
     Recorded(names.POLICY_PLAN, Path, qos.EVENTS),
     Recorded(names.POLICY_TRACE, ImageMarker, qos.EVENTS),
@@ -73,6 +75,9 @@ TOPICS = (
     Recorded(names.TELEOP_ENABLE, Bool, qos.EVERY_READING),
     Recorded(names.E_STOP, Bool, qos.LATCHED),
     Recorded(names.ROBOT_TWIST, TwistStamped, qos.EVENTS),
+    Recorded(names.ROBOT_TRAJECTORY, JointTrajectory, qos.EVENTS),
+    Recorded(names.ROBOT_POSITIONS, Float64MultiArray, qos.EVENTS),
+    Recorded(names.ROBOT_VELOCITIES, Float64MultiArray, qos.EVENTS),
     Recorded(names.ROBOT_GRIPPER, JointState, qos.EVENTS),
     Recorded(names.GUARD_FOLLOWS, TimeReference, qos.EVENTS),
     Recorded(names.GUARD_MODE, DiagnosticStatus, qos.LATCHED),

@@ -22,10 +22,12 @@ from magma_ros.agent.meter import Meter
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.diagnosis import PERIOD, Diagnosis
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS, GripperJoint
+from magma_ros.nodes.limits import JOINT_SETTINGS
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.settings import Setting
 from magma_ros.nodes.sim_cameras import SIM_CAMERA_SETTINGS, SimCameras
 from magma_ros.nodes.sim_expert import SHOW_EXPERT, SimExpert
+from magma_ros.nodes.sim_joints import SimJoints
 from magma_ros.policy.marks import named_marks
 from magma_ros.types import FloatArray, Source
 
@@ -70,6 +72,7 @@ class SimNode(ManagedNode):
         ),
         Setting("base_frame", "base_link", "Frame of poses and twists."),
         Setting("ee_frame", "tool0", "Frame of the end effector."),
+        *JOINT_SETTINGS,
         SHOW_EXPERT,
         *SIM_CAMERA_SETTINGS,
         *GRIPPER_SETTINGS,
@@ -90,7 +93,9 @@ class SimNode(ManagedNode):
         self._gripper = GripperJoint.from_settings(self.settings)
         self._build_scene()
         self._open_outputs()
-        self.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.STATE)
+        self._joints = SimJoints.of(self, self._world)
+        if self._joints is None:
+            self.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.STATE)
         self.create_subscription(JointState, names.ROBOT_GRIPPER, self._on_gripper, qos.STATE)
         self.create_service(Trigger, "~/reset", self._on_reset)
 
@@ -165,6 +170,8 @@ class SimNode(ManagedNode):
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._build_scene()
+        if self._joints is not None:
+            self._joints.restart()
         self._cameras.begin(self._world, self._stamp())
         self._tell_task()
         response.success, response.message = True, "The scene is as its seed makes it."
@@ -185,7 +192,10 @@ class SimNode(ManagedNode):
         self._last_tick = now
         self._ticks.note(now)
         fresh = now - self._twist_time < self.settings["command_timeout"]
-        self._world.command(self._twist if fresh else np.zeros(6), self._opening)
+        if self._joints is None:
+            self._world.command(self._twist if fresh else np.zeros(6), self._opening)
+        elif self._joints.drive(self._world, self._opening, elapsed) and self._moved_at is None:
+            self._moved_at = self._world.time
         self._world.step(elapsed)
         stamp = self._stamp()
         self._publish_state(stamp)

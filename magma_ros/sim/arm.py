@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated arm: follows twists of its tool with the gripper pointing down."""
+"""The simulated arm: follows twists of its tool with the gripper pointing down, or its joints."""
 
 from __future__ import annotations
 
@@ -86,7 +86,19 @@ class Arm:
         self._position = np.clip(wanted, limits.workspace.low, limits.workspace.high)
         self._yaw = float(np.clip(self._yaw + turn * duration, -limits.yaw, limits.yaw))
         self._opening = float(np.clip(opening, 0.0, 1.0))
-        self._drive()
+        self._drive(self._inverse(self._position, self._yaw))
+
+    def follow_joints(self, positions: Vector, opening: float) -> None:
+        """Set the motors towards positions of the arm's joints.
+
+        Args:
+            positions: (N,) in the order of the arm's joints [rad].
+            opening: Gripper, 1 = open, 0 = closed.
+        """
+        self._opening = float(np.clip(opening, 0.0, 1.0))
+        self._drive(positions.tolist())
+        # Where a twist would go on from.
+        self._position, self._yaw = self.tool_position(), self.tool_yaw()
 
     def tool_position(self) -> Vector:
         """Measured tool centre in the base frame, (3,) [m]."""
@@ -143,14 +155,14 @@ class Arm:
         )
         return list(angles[: len(self._arm)])
 
-    def _drive(self) -> None:
-        """Set the motors of arm and fingers to the commanded pose and opening."""
+    def _drive(self, angles: list[float]) -> None:
+        """Set the motors of the arm's joints to ``angles`` [rad], the fingers' to the opening."""
         spec, arms = self.spec, len(self._arm)
         self._bullet.setJointMotorControlArray(
             self.body,
             self._arm,
             self._bullet.POSITION_CONTROL,
-            targetPositions=self._inverse(self._position, self._yaw),
+            targetPositions=angles,
             forces=[ARM_FORCE] * arms,
             positionGains=[spec.position_gain] * arms,
             velocityGains=[spec.velocity_gain] * arms,

@@ -97,6 +97,7 @@ class Simulation:
         self._asked = 0.0
         self._twist = np.zeros(6)
         self._opening = 1.0
+        self._joints: FloatArray | None = None  # where the joints go, in place of a twist
         self._moved_at: float | None = None  # when the first motion was commanded [s]
         self._held_steps = dict.fromkeys(layout.targets, 0)
         self._served: set[str] = set()
@@ -151,10 +152,32 @@ class Simulation:
         values = np.asarray(twist, np.float64)
         if values.shape != (6,) or not np.all(np.isfinite([*values, gripper])):
             raise SimulationError("a command is six finite velocities and a finite gripper target")
-        self._twist = values.copy()
+        self._twist, self._joints = values.copy(), None
         self._opening = float(gripper)
         if self._moved_at is None and values.any():
             self._moved_at = self.time
+
+    def command_joints(self, positions: FloatArray, gripper: float) -> None:
+        """Set where the arm's joints go from now on, in place of a twist.
+
+        Args:
+            positions: (N,) of the arm's joints, the first of ``joint_names`` [rad].
+            gripper: 1 = open, 0 = closed; clipped.
+
+        Raises:
+            SimulationError: The command is not a finite number a joint and one more.
+        """
+        values = np.asarray(positions, np.float64)
+        count = len(self.world.arm.spec.arm_joints)
+        if values.shape != (count,) or not np.all(np.isfinite([*values, gripper])):
+            raise SimulationError(
+                f"a command of joints is {count} finite positions and a finite gripper target"
+            )
+        changed = self._joints is not None and not np.array_equal(values, self._joints)
+        if self._moved_at is None and changed:
+            self._moved_at = self.time
+        self._joints = values.copy()
+        self._opening = float(gripper)
 
     def step(self, duration: float) -> None:
         """Let time go on.
@@ -168,11 +191,17 @@ class Simulation:
             if self._steps % CONTROL_STEPS == 0:
                 if self._moved_at is not None:
                     self.world.go_on(self.time - self._moved_at, CONTROL_STEPS / PHYSICS_RATE)
-                self.world.arm.follow(self._twist, self._opening, CONTROL_STEPS / PHYSICS_RATE)
+                self._move()
             self.world.advance()
             self._steps += 1
             if self._steps % CONTROL_STEPS == 0:
                 self._judge()
+
+    def _move(self) -> None:
+        if self._joints is not None:
+            self.world.arm.follow_joints(self._joints, self._opening)
+        else:
+            self.world.arm.follow(self._twist, self._opening, CONTROL_STEPS / PHYSICS_RATE)
 
     def image(self, camera: str) -> ImageArray:
         """The present image of a camera, (H, W, 3) uint8 RGB.
