@@ -99,6 +99,7 @@ class Observation:
         point: Where what the instruction names by a mark was seen when it was given, or None
             where it names none: column and row on the :data:`TRACE_GRID` grid, 0 at the left and
             upper edge of the image.
+        depths: Depth images by camera name, each (H, W) float32 [m] (REP 118).
         anchor: Where the robot was then, for actions that start from there: the end effector's
             pose, or (N,) positions of the action space's joints [rad or m].
     """
@@ -109,6 +110,7 @@ class Observation:
     fields: tuple[str, ...]
     instruction: str
     point: tuple[float, float] | None = None
+    depths: Mapping[str, DepthArray] = field(default_factory=dict)
     anchor: Pose | FloatArray | None = None
 
 

@@ -184,11 +184,12 @@ class ObservationBuffer:
         stamp = self.newest_stamp
         return Observation(
             stamp=stamp,
-            images=Pictures(self._newest_set, self._sizes),
+            images=self._pictures_of(coloured=True),
             proprioception=self.measured.at(stamp),
             fields=self.measured.fields,
             instruction=self.instruction,
             point=self.point,
+            depths=self._pictures_of(coloured=False),
             anchor=self.measured.anchor(stamp),
         )
 
@@ -231,6 +232,11 @@ class ObservationBuffer:
         }
         newest |= {name: stamp for name, (_, stamp) in self.measured.newest().items()}
         return {name: now - stamp for name, stamp in newest.items()}
+
+    def _pictures_of(self, *, coloured: bool) -> Pictures:
+        """The newest pictures that belong together, or the depth images among them."""
+        chosen = {n: p for n, p in self._newest_set.items() if p.coloured is coloured}
+        return Pictures(chosen, self._sizes)
 
     @property
     def _point_frame(self) -> str:

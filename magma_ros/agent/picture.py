@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,9 @@ class Picture:
         height: Height as sent [px].
         digest: Of the data as sent: a camera that works never sends the same twice, for its noise.
         decode: Gives the pixels, (H, W, 3) uint8 RGB, for a least height and width [px]; a larger
-            picture may be reduced to no less than that, where this makes decoding cheaper.
+            picture may be reduced to no less than that, where this makes decoding cheaper. Of a
+            depth image it gives distances, (H, W) float32 [m].
+        coloured: Whether it is a picture, which is useless when it is black, and no depth image.
     """
 
     stamp: float
@@ -39,9 +42,10 @@ class Picture:
     width: int
     height: int
     digest: int
-    decode: Callable[[int, int], ImageArray]
+    decode: Callable[[int, int], Any]
+    coloured: bool = True
 
-    def pixels(self, height: int | None = None, width: int | None = None) -> ImageArray:
+    def pixels(self, height: int | None = None, width: int | None = None) -> Any:
         """The pixels, at no less than ``height`` and ``width`` [px] or, without them, all.
 
         Raises:
@@ -52,8 +56,8 @@ class Picture:
         return self.decode(least_height, least_width)
 
 
-class Pictures(Mapping[str, ImageArray]):
-    """One picture a camera, decoded by the thread that first asks for it."""
+class Pictures(Mapping[str, Any]):
+    """One picture or depth image a camera, decoded by the thread that first asks for it."""
 
     def __init__(
         self, pictures: Mapping[str, Picture], sizes: Mapping[str, tuple[int, int]]
@@ -61,10 +65,10 @@ class Pictures(Mapping[str, ImageArray]):
         """Hold ``pictures``, to be decoded to no less than ``sizes`` (height, width) [px]."""
         self.sources = dict(pictures)
         self._sizes = dict(sizes)
-        self._decoded: dict[str, ImageArray] = {}
+        self._decoded: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def __getitem__(self, camera: str) -> ImageArray:
+    def __getitem__(self, camera: str) -> Any:
         """The pixels of one camera.
 
         Raises:
@@ -75,7 +79,8 @@ class Pictures(Mapping[str, ImageArray]):
             if camera not in self._decoded:
                 source = self.sources[camera]
                 try:
-                    self._decoded[camera] = _lit(source.pixels(*self._sizes[camera]))
+                    pixels = source.pixels(*self._sizes[camera])
+                    self._decoded[camera] = _lit(pixels) if source.coloured else pixels
                 except PictureError as error:
                     raise PictureError(f"camera {camera!r}: {error}") from error
             return self._decoded[camera]

@@ -12,9 +12,9 @@ from magma_ros.nodes.settings import Setting, SettingError
 CAMERA_TOPICS = Setting(
     "camera_topics",
     "",
-    "Where cameras publish, as name=topic,name=topic; image_raw, image_raw/compressed and "
-    "camera_info lie below the topic. A camera that is not named here publishes below "
-    "camera/<name>.",
+    "Where cameras publish, as name=topic,name=topic; image_raw, image_raw/compressed, "
+    "depth/image_raw and camera_info lie below the topic. A camera that is not named here "
+    "publishes below camera/<name>.",
 )
 """Parameter of every node that subscribes to cameras."""
 
@@ -67,6 +67,10 @@ class CameraTopics:
         """The topic of a camera's pictures, raw or compressed."""
         default = names.camera_topic(camera, compressed=compressed)
         return self._below(camera, default)
+
+    def depth(self, camera: str) -> str:
+        """The topic of a camera's depth images."""
+        return self._below(camera, names.depth_topic(camera))
 
     def info(self, camera: str) -> str:
         """The topic of a camera's calibration."""

@@ -16,7 +16,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from magma_ros.agent.picture import Picture, PictureError
 from magma_ros.nodes.convert import MessageError, seconds
-from magma_ros.types import ImageArray
+from magma_ros.perception.depth import in_metres
+from magma_ros.types import DepthArray, ImageArray
 
 MAX_PIXELS = 2**25
 """Largest picture that is decoded, a little more than 7680 x 4320: a header may promise more memory
@@ -50,6 +51,25 @@ def picture_from_message(message: Image | CompressedImage) -> Picture:
     return _from_raw(message)
 
 
+def depth_picture_from_message(message: Image) -> Picture:
+    """A depth image whose distances [m] are made later, and that was looked over now.
+
+    Raises:
+        MessageError: As for :func:`depth_from_message`.
+    """
+    depth = depth_from_message(message)
+    height, width = depth.shape
+    return Picture(
+        seconds(message.header.stamp),
+        message.header.frame_id,
+        width,
+        height,
+        zlib.crc32(message.data),
+        partial(_distances, depth),
+        coloured=False,
+    )
+
+
 def depth_from_message(message: Image) -> npt.NDArray[np.generic]:
     """A raw depth image (H, W): float32 in metres or uint16 in millimetres (REP 118).
 
@@ -77,6 +97,10 @@ def depth_from_message(message: Image) -> npt.NDArray[np.generic]:
     sent = kind.newbyteorder(">" if message.is_bigendian else "<")
     rows = np.frombuffer(message.data, sent).reshape(height, -1)
     return np.ascontiguousarray(rows[:, :width], kind)
+
+
+def _distances(depth: npt.NDArray[np.generic], _height: int, _width: int) -> DepthArray:
+    return in_metres(depth)
 
 
 def _from_raw(message: Image) -> Picture:

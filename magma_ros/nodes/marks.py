@@ -162,10 +162,11 @@ class Marks:
 
     def _pixels(self, picture: Picture) -> ImageArray | None:
         try:
-            return picture.pixels()
+            pixels: ImageArray = picture.pixels()
         except PictureError as error:
             self._node.get_logger().warning(str(error), throttle_duration_sec=10.0)
             return None
+        return pixels
 
     # What others found: one message a thing, all of one picture with the same stamp
 

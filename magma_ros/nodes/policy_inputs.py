@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -26,12 +26,12 @@ from magma_ros.agent.watch import Watch
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.gripper import GripperJoint
-from magma_ros.nodes.images import picture_from_message
+from magma_ros.nodes.images import depth_picture_from_message, picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_from_message
 from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
-from magma_ros.policy.contract import ObservationContract
+from magma_ros.policy.contract import CameraContract, ObservationContract
 from magma_ros.spaces import ActionSpace
 from magma_ros.types import MonotonicClock, Observation, Pose
 
@@ -98,7 +98,7 @@ class PolicyInputs:
         self._watch = Watch()
         self._timer: Any = None
         self._cameras = [camera_input(camera.name) for camera in contract.cameras]
-        self._subscribe([camera.name for camera in contract.cameras])
+        self._subscribe(contract.cameras)
 
     def start(self) -> None:
         """Begin to watch for silence."""
@@ -188,14 +188,18 @@ class PolicyInputs:
 
     # Subscriptions
 
-    def _subscribe(self, cameras: list[str]) -> None:
+    def _subscribe(self, cameras: Iterable[CameraContract]) -> None:
         subscribe, settings = self._node.create_subscription, self._node.settings
         compressed = settings["transport"] == "compressed"
         topics = CameraTopics(settings[CAMERA_TOPICS.name])
         for camera in cameras:
-            topic = topics.image(camera, compressed=compressed)
-            kind = CompressedImage if compressed else Image
-            subscribe(kind, topic, partial(self._on_image, camera), qos.IMAGES)
+            if camera.kind == "depth":
+                hear = partial(self._on_image, camera.name, depth_picture_from_message)
+                subscribe(Image, topics.depth(camera.name), hear, qos.IMAGES)
+                continue
+            topic = topics.image(camera.name, compressed=compressed)
+            hear = partial(self._on_image, camera.name, picture_from_message)
+            subscribe(CompressedImage if compressed else Image, topic, hear, qos.IMAGES)
         self._pose = PoseInput(
             self._node, settings["max_age"], self._on_pose, partial(self._refuse, POSE)
         )
@@ -206,10 +210,12 @@ class PolicyInputs:
         subscribe_newest(self._node, String, told, self._on_instruction)
         subscribe_latched(self._node, PointStamped, names.INSTRUCTION_POINT, self._on_point)
 
-    def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
+    def _on_image(
+        self, camera: str, look: Callable[[Any], Picture], message: Image | CompressedImage
+    ) -> None:
         self._meters[camera_input(camera)].note(self._monotonic.now())
         try:
-            self._buffer.add_picture(camera, picture_from_message(message), self._now())
+            self._buffer.add_picture(camera, look(message), self._now())
         except (convert.MessageError, StampError) as error:
             self._refuse(camera_input(camera), _about(f"camera {camera!r}", error))
             return

@@ -67,23 +67,6 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class CameraContract(Contract):
-    """One image the policy takes.
-
-    Attributes:
-        name: Of the camera.
-        height: Height that the policy was trained on [px].
-        width: Width that it was trained on [px].
-        fit: What becomes of an image of another shape: it is stretched, or shrunk as it is and
-            surrounded by black.
-    """
-
-    name: Name
-    height: PositiveInt
-    width: PositiveInt
-    fit: Literal["stretch", "letterbox"] = "stretch"
-
-
 class TensorSpec(Contract):
     """Name, dtype and full static shape of one input or output of a stage."""
 
@@ -93,6 +76,38 @@ class TensorSpec(Contract):
 
     def __str__(self) -> str:
         return f"{self.dtype} {list(self.shape)}"
+
+
+class CameraContract(Contract):
+    """One image the policy takes.
+
+    Attributes:
+        name: Of the camera.
+        height: Height that the policy was trained on [px].
+        width: Width that it was trained on [px].
+        fit: What becomes of an image of another shape: it is stretched, or shrunk as it is and
+            surrounded by black.
+        kind: Whether the image has colours, or distances along the optical axis [m], 0 where none
+            was measured.
+    """
+
+    name: Name
+    height: PositiveInt
+    width: PositiveInt
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    kind: Literal["rgb", "depth"] = "rgb"
+
+    @property
+    def input(self) -> str:
+        """Name of the graph input that takes its image."""
+        return f"{'image' if self.kind == 'rgb' else 'depth'}_{self.name}"
+
+    def tensor(self, *frames: int) -> TensorSpec:
+        """That input, with an axis of frames or without."""
+        size = (1, *frames, self.height, self.width)
+        if self.kind == "depth":
+            return TensorSpec(name=self.input, dtype="float32", shape=(*size, 1))
+        return TensorSpec(name=self.input, dtype="uint8", shape=(*size, 3))
 
 
 class PointContract(Contract):
@@ -142,6 +157,8 @@ class ObservationContract(Contract):
         max_tokens: Length T that an instruction, or the prompt that it becomes a part of, is padded
             to; None where the policy does one thing and is told nothing.
         attention_mask: Whether it also takes which tokens are none of the padding.
+        frames: Number of observations T that it takes at once, this one and earlier ones.
+        frame_period: Time from one of them to the next [s].
         prompt: The prompt around it, or None if the instruction enters alone.
         point: How it takes the place that an instruction names by a mark, or None if it takes none.
     """
@@ -150,6 +167,8 @@ class ObservationContract(Contract):
     proprioception: tuple[Name, ...] = ()
     max_tokens: PositiveInt | None = None
     attention_mask: bool = False
+    frames: PositiveInt = 1
+    frame_period: PositiveFloat | None = None
     prompt: PromptContract | None = None
     point: PointContract | None = None
 
@@ -161,19 +180,20 @@ class ObservationContract(Contract):
             raise ValueError("the policy takes neither cameras nor proprioception; name some")
         if self.max_tokens is None and (self.attention_mask or self.prompt is not None):
             raise ValueError("max_tokens is missing, the number of tokens that the policy takes")
+        if (self.frames > 1) != (self.frame_period is not None):
+            raise ValueError("frames and frame_period belong together; give both for a history")
         if self.point is not None:
             require_camera("point", self.point.camera, self.cameras)
         return self
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         """The graph inputs an observation supplies."""
-        images = (
-            TensorSpec(name=f"image_{c.name}", dtype="uint8", shape=(1, c.height, c.width, 3))
-            for c in self.cameras
-        )
+        frames = () if self.frames == 1 else (self.frames,)
+        images = (camera.tensor(*frames) for camera in self.cameras)
         given = []
         if width := len(self.proprioception):
-            given.append(TensorSpec(name="proprioception", dtype="float32", shape=(1, width)))
+            shape: tuple[int, ...] = (1, *frames, width)
+            given.append(TensorSpec(name="proprioception", dtype="float32", shape=shape))
         if self.max_tokens is not None:
             words = ("tokens", ATTENTION_MASK)[: 1 + self.attention_mask]
             shape = (1, self.max_tokens)
@@ -229,7 +249,7 @@ def require_camera(section: str, name: str, cameras: Iterable[CameraContract]) -
     Raises:
         ValueError: It is none of ``cameras``, or not one whose whole image the policy sees.
     """
-    fits = {camera.name: camera.fit for camera in cameras}
+    fits = {camera.name: camera.fit for camera in cameras if camera.kind == "rgb"}
     if name not in fits:
         raise ValueError(f"{section}.camera {name} is none of the policy's: {', '.join(fits)}")
     if fits[name] != "stretch":

@@ -8,12 +8,14 @@ models here and in :mod:`magma_ros.policy.contract` and :mod:`magma_ros.policy.s
 manifest by itself; :mod:`magma_ros.policy.bundle` checks it against the files.
 
 Graph inputs taken from the observation have fixed names: ``image_<camera>`` (1, H, W, 3) uint8 RGB,
-``proprioception`` (1, P) float32 in raw units, ``tokens`` (1, T) int64 and, if the policy takes a
-place in the image, ``point`` (1, 3) float32. Every other input of a stage is the output of an
-earlier one; several stages may take the same input. A stage with an exit also outputs ``action``,
-(1, K, D) float32, and of a policy with several exits ``entropy`` and ``margin`` of the same shape.
-If the manifest has a ``trace``, it may output ``trace``, (1, H, 2, 2) float32, as well. How a
-policy that decodes its actions token by token differs is told in :mod:`magma_ros.policy.stages`.
+``depth_<camera>`` (1, H, W, 1) float32 [m], ``proprioception`` (1, P) float32 in raw units,
+``tokens`` (1, T) int64 and, if the policy takes a place in the image, ``point`` (1, 3) float32.
+Every other input of a stage is the output of an earlier one; several stages may take the same
+input. A policy that takes T frames at once has an axis of them after the first of its images and
+measured values, the oldest first. A stage with an exit also outputs ``action``, (1, K, D) float32,
+and of a policy with several exits ``entropy`` and ``margin`` of the same shape. If the manifest has
+a ``trace``, it may output ``trace``, (1, H, 2, 2) float32, as well. How a policy that decodes its
+actions token by token differs is told in :mod:`magma_ros.policy.stages`.
 """
 
 from __future__ import annotations
@@ -253,13 +255,12 @@ def sha256_of(path: Path) -> str:
 def _without_absent(content: dict[str, Any]) -> dict[str, Any]:
     """A manifest's fields without those that most policies have no use for."""
     graph = {"external": (), "host": False, "passes": 1.0}
+    observation = content["observation"]
+    unasked = {"max_tokens": None, "attention_mask": False, "frames": 1, "frame_period": None}
     sections: list[tuple[dict[str, Any], dict[str, Any]]] = [
         (content["action"], {"kind": "ee_delta", "tool_frame": None, "statistics": None}),
-        (
-            content["observation"],
-            {"max_tokens": None, "attention_mask": False, "point": None, "prompt": None},
-        ),
-        *((camera, {"fit": "stretch"}) for camera in content["observation"]["cameras"]),
+        (observation, {**unasked, "point": None, "prompt": None}),
+        *((camera, {"fit": "stretch", "kind": "rgb"}) for camera in observation["cameras"]),
         *((stage, graph) for stage in content["stages"]),
         (content["decoding"]["draft"] if content["decoding"] else {}, graph),
         (content, {"tokenizer": None, "decoding": None}),

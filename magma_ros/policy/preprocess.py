@@ -22,8 +22,9 @@ from magma_ros.policy.contract import (
     ObservationContract,
     PromptContract,
 )
+from magma_ros.policy.recent import Recent
 from magma_ros.policy.stages import DecodingContract
-from magma_ros.types import TRACE_GRID, FloatArray, ImageArray, MagmaError, Observation
+from magma_ros.types import TRACE_GRID, DepthArray, FloatArray, ImageArray, MagmaError, Observation
 
 PAD, UNKNOWN = 0, 1
 """Token ids every bundle reserves: filling, and a word outside the vocabulary."""
@@ -55,6 +56,7 @@ class Preprocessor:
         self._instruction: str | None = None
         self._tokens = np.full((1, contract.max_tokens or 0), PAD, np.int64)
         self._count = 0
+        self._recent = Recent(contract.frames, contract.frame_period or 1.0)
 
     def __call__(self, observation: Observation) -> dict[str, npt.NDArray[np.generic]]:
         """Graph inputs by name, each with batch size 1.
@@ -64,12 +66,17 @@ class Preprocessor:
         Raises:
             ObservationError: Something is missing, malformed, not finite or not understood.
         """
-        inputs: dict[str, npt.NDArray[np.generic]] = {
-            f"image_{camera.name}": _image(observation, camera)[np.newaxis]
+        sensed: dict[str, npt.NDArray[np.generic]] = {
+            camera.input: (
+                _image(observation, camera) if camera.kind == "rgb" else _depth(observation, camera)
+            )
             for camera in self._contract.cameras
         }
         if self._contract.proprioception:
-            inputs["proprioception"] = self._proprioception(observation)[np.newaxis]
+            sensed["proprioception"] = self._proprioception(observation)
+        if self._contract.frames > 1:
+            sensed = self._recent(observation.stamp, sensed)
+        inputs = {name: values[np.newaxis] for name, values in sensed.items()}
         if self._contract.max_tokens is not None:
             inputs["tokens"] = self.tokens(observation.instruction)
             if self._contract.attention_mask:
@@ -191,21 +198,48 @@ def _image(observation: Observation, camera: CameraContract) -> ImageArray:
         )
     if image.shape[:2] == (camera.height, camera.width):
         return np.ascontiguousarray(image)
-    return _boxed(image, camera) if camera.fit == "letterbox" else _resized(image, camera)
+    height, width, top, left = _place(image, camera)
+    inner = _resized(image, height, width)
+    if inner.shape[:2] == (camera.height, camera.width):
+        return inner
+    boxed = np.zeros((camera.height, camera.width, 3), np.uint8)
+    boxed[top : top + height, left : left + width] = inner
+    return boxed
 
 
-def _resized(image: ImageArray, size: CameraContract) -> ImageArray:
-    # Averaging over areas keeps small objects that plain sampling would lose.
-    resized: ImageArray = cv2.resize(image, (size.width, size.height), interpolation=cv2.INTER_AREA)
-    return resized
+def _depth(observation: Observation, camera: CameraContract) -> DepthArray:
+    """The camera's distances at the trained size, (H, W, 1) [m], 0 where none was measured."""
+    depth = observation.depths.get(camera.name)
+    if depth is None:
+        given = ", ".join(observation.depths) or "none"
+        raise ObservationError(
+            f"there is no depth image from camera {camera.name}, which the policy needs "
+            f"(given: {given})"
+        )
+    if depth.ndim != 2 or depth.dtype != np.float32 or depth.size == 0:
+        raise ObservationError(
+            f"the depth image from camera {camera.name} is {depth.dtype} {list(depth.shape)}, but "
+            "must be float32 [height, width] in metres and not empty"
+        )
+    known = np.where(np.isfinite(depth) & (depth > 0.0), depth, np.float32(0.0))
+    height, width, top, left = _place(known, camera)
+    # Distances of two things must not be mixed: there is nothing between them.
+    inner = cv2.resize(known, (width, height), interpolation=cv2.INTER_NEAREST)
+    whole = np.zeros((camera.height, camera.width, 1), np.float32)
+    whole[top : top + height, left : left + width, 0] = inner
+    return whole
 
 
-def _boxed(image: ImageArray, camera: CameraContract) -> ImageArray:
-    """The whole image in its own proportions, in the middle of a black one."""
+def _place(image: npt.NDArray[np.generic], camera: CameraContract) -> tuple[int, int, int, int]:
+    """Height, width, upper and left edge of an image within the trained size [px]."""
+    if camera.fit == "stretch":
+        return camera.height, camera.width, 0, 0
     scale = min(camera.height / image.shape[0], camera.width / image.shape[1])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
-    top, left = (camera.height - height) // 2, (camera.width - width) // 2
-    boxed = np.zeros((camera.height, camera.width, 3), np.uint8)
-    inner = camera.model_copy(update={"height": height, "width": width})
-    boxed[top : top + height, left : left + width] = _resized(image, inner)
-    return boxed
+    return height, width, (camera.height - height) // 2, (camera.width - width) // 2
+
+
+def _resized(image: ImageArray, height: int, width: int) -> ImageArray:
+    # Averaging over areas keeps small objects that plain sampling would lose.
+    resized: ImageArray = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return resized

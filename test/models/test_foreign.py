@@ -113,6 +113,40 @@ def test_images_states_and_words_are_brought_into_the_form_of_the_training(tmp_p
     np.testing.assert_allclose(reading.chunk.actions, [expected], atol=1e-5)
 
 
+def test_depth_and_a_history_are_fed_as_they_were_trained(tmp_path):
+    nodes = [
+        ("ReduceMax", ["depth"], ["far"], {"axes": [2, 3, 4], "keepdims": 0}),
+        ("Slice", ["states", "first", "last", "axis"], ["x"], {}),
+        ("Squeeze", ["x", "axis"], ["flat"], {}),
+        ("Concat", ["far", "flat"], ["action"], {"axis": 1}),
+    ]
+    weights = {"first": np.array([0]), "last": np.array([1]), "axis": np.array([2])}
+    given = [
+        ("depth", TensorProto.FLOAT, [1, 2, 1, 4, 6]),
+        ("states", TensorProto.FLOAT, [1, 2, 2]),
+    ]
+    graph = THEIRS.save(
+        tmp_path / "p.onnx", nodes, weights, given, [("action", TensorProto.FLOAT, [1, 4])]
+    )
+    answers = Answers(
+        name="deep",
+        kind="joint_delta",
+        dims=[{"name": n, "unit": "rad"} for n in "abcd"],
+        step_period=0.1,
+        fields=("a.position", "b.velocity"),
+        frames=2,
+        frame_period=0.1,
+        inputs={"depth": {"depth": "top", "mean": [1.0], "std": [0.5]}},
+    )
+    create_bundle(graph, answers, tmp_path / "deep", "test")
+    policy = StagedPolicy.load(tmp_path / "deep", threads=1)
+    for stamp, far in ((1.0, 2.0), (1.1, 3.0)):
+        state, fields = np.array([far, 0.0]), policy.manifest.observation.proprioception
+        depths = {"top": np.full((4, 6), far, np.float32)}
+        inference = policy.start(Observation(stamp, {}, state, fields, "", depths=depths))
+    np.testing.assert_allclose(inference.advance().chunk.actions, [[2.0, 4.0, 2.0, 3.0]])
+
+
 def changed(**changes):
     return lambda answers: answers | changes
 

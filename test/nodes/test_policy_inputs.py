@@ -41,12 +41,13 @@ class Listener(ManagedNode):
 
     SETTINGS = POLICY_SETTINGS
 
-    def __init__(self) -> None:
+    def __init__(self, contract=CONTRACT) -> None:
         super().__init__("policy")
+        self._contract = contract
         self.pictures = self.told = 0
 
     def setup(self) -> None:
-        self.inputs = PolicyInputs(self, CONTRACT, MAGMA, self.count, self.hear)
+        self.inputs = PolicyInputs(self, self._contract, MAGMA, self.count, self.hear)
 
     def count(self) -> None:
         self.pictures += 1
@@ -111,12 +112,17 @@ def parameters():
 
 
 @pytest.fixture
-def policy(parameters, request):
+def contract():
+    return CONTRACT
+
+
+@pytest.fixture
+def policy(parameters, contract, request):
     robot = str(request.config.rootpath / "config/robots/sim.yaml")
     given = {"gripper.joint": "finger_joint"} | parameters
     words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
     rclpy.init(args=["--ros-args", "--params-file", robot, *words])
-    node = Listener()
+    node = Listener(contract)
     node.trigger_configure()
     node.trigger_activate()
     yield node
@@ -159,6 +165,27 @@ def test_best_effort_state_and_a_volatile_instruction_make_an_observation(policy
     spin(lambda: ready(policy), robot.publish)
     assert policy.inputs.waiting_for(now(policy)) == ""
     assert policy.inputs.status(now(policy)).level == DiagnosticStatus.OK
+
+
+DEPTH = CameraContract(name="front_depth", height=8, width=8, kind="depth")
+
+
+@pytest.mark.parametrize("contract", [CONTRACT.model_copy(update={"cameras": (DEPTH,)})])
+@pytest.mark.parametrize("parameters", [{"camera_topics": "front_depth=camera/front"}])
+def test_depth_images_are_observed_in_metres(policy, spin):
+    robot = Robot(policy)
+    topic = names.depth_topic("front")
+    depths = policy.create_publisher(Image, topic, qos_profile_sensor_data)
+
+    def publish():
+        depth = np.full((8, 8), 1.25, np.float32)
+        depths.publish(convert.depth_to_message(depth, "optical", robot.stamp()))
+        robot.publish()
+
+    spin(lambda: ready(policy), publish)
+    observation = policy.inputs.observe(now(policy))
+    assert not observation.images
+    np.testing.assert_array_equal(observation.depths["front_depth"], np.full((8, 8), 1.25))
 
 
 def joints_without_gripper(robot):

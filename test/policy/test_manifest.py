@@ -132,6 +132,14 @@ CONTRADICTIONS = {
         lambda c: c["observation"].update(cameras=[], proprioception=[]),
         "takes neither cameras nor proprioception",
     ),
+    "history without a period": (
+        lambda c: c["observation"].update(frames=3),
+        "frames and frame_period belong together",
+    ),
+    "trace on a depth camera": (
+        lambda c: c["observation"]["cameras"][0].update(kind="depth"),
+        "trace.camera front is none of the policy's: wrist",
+    ),
     "no tokenizer": (lambda c: c.pop("tokenizer"), "asks for a tokenizer"),
     "no words for the tokenizer": (
         lambda c: c["observation"].pop("max_tokens"),

@@ -181,3 +181,52 @@ def test_the_attention_mask_tells_words_from_padding(pristine_bundle, observatio
         mask = preprocess(replace(observation, instruction=words))["attention_mask"]
         np.testing.assert_array_equal(mask, [[1] * count + [0] * (8 - count)])
         assert mask.dtype == np.int64
+
+
+def seeing(pristine_bundle, **changes):
+    contract = read_manifest(pristine_bundle).observation
+    front, *others = contract.cameras
+    front = front.model_copy(update=changes)
+    return contract.model_copy(update={"cameras": (front, *others), "max_tokens": None})
+
+
+def test_distances_are_not_mixed_and_unknown_ones_are_zero(pristine_bundle, observation):
+    contract = seeing(pristine_bundle, kind="depth", fit="letterbox", height=4, width=8)
+    depth = np.full((8, 8), 1.5, np.float32)
+    depth[:, 4:] = 3.0
+    depth[0, 0], depth[-1, -1] = np.nan, np.inf
+    shown = replace(observation, depths={"front": depth})
+    seen = Preprocessor(contract)(shown)["depth_front"]
+    promised = contract.cameras[0].tensor()
+    assert (str(seen.dtype), seen.shape) == (promised.dtype, promised.shape)
+    assert seen.shape == (1, 4, 8, 1)
+    assert set(np.unique(seen)) == {0.0, 1.5, 3.0}
+    assert not seen[0, :, :2].any()
+    with pytest.raises(ObservationError, match=r"no depth image from camera front.*given: none"):
+        Preprocessor(contract)(observation)
+    with pytest.raises(ObservationError, match=r"depth image from camera front is float64"):
+        Preprocessor(contract)(replace(shown, depths={"front": depth.astype(float)}))
+
+
+def test_a_history_holds_the_frames_nearest_to_their_moments(pristine_bundle, observation):
+    contract = seeing(pristine_bundle).model_copy(update={"frames": 3, "frame_period": 0.1})
+    preprocess = Preprocessor(contract)
+
+    def told(stamp, value):
+        state = np.full(4, value, np.float32)
+        return preprocess(replace(observation, stamp=stamp, proprioception=state))
+
+    def seen(stamp, value):
+        return told(stamp, value)["proprioception"][0, :, 0].tolist()
+
+    first = told(10.0, 0.0)
+    assert first["image_front"].shape == (1, 3, 12, 16, 3)
+    assert [first[t.name].shape for t in contract.tensors()] == [
+        t.shape for t in contract.tensors()
+    ]
+    assert seen(10.05, 0.5) == [0.0, 0.0, 0.5]
+    assert seen(10.12, 1.0) == [0.0, 0.0, 1.0]
+    assert seen(10.2, 2.0) == [0.0, 1.0, 2.0]
+    # After a pause nothing old stands for what was missed, nor after a clock has jumped back.
+    assert seen(11.0, 3.0) == [3.0, 3.0, 3.0]
+    assert seen(1.0, 4.0) == [4.0, 4.0, 4.0]

@@ -102,8 +102,8 @@ def _observation(
     cameras, fields, tokens = [], [], None
     for port in given:
         role = roles[port.name]
-        if role.camera is not None:
-            cameras.append(_camera(port, role))
+        if role.camera is not None or role.depth is not None:
+            cameras.append(_camera(port, role, answers.frames))
         fields += [name for name in role.fields or () if name not in fields]
         if role.fields is not None:
             _require_width(port, role)
@@ -123,20 +123,30 @@ def _observation(
         cameras=tuple(cameras),
         proprioception=tuple(fields),
         max_tokens=tokens,
+        frames=answers.frames,
+        frame_period=answers.frame_period,
         attention_mask=any(role.mask for role in roles.values()),
         prompt=prompt,
     )
 
 
-def _camera(port: Port, role: InputAnswer) -> CameraContract:
-    if not is_image(port):
-        raise ForeignError(f"the input {port} is no image of three colours")
-    height, width = port.shape[1:3] if port.shape[3] == 3 else port.shape[2:]
+def _camera(port: Port, role: InputAnswer, frames: int) -> CameraContract:
+    colours = 1 if role.camera is None else 3
+    if not is_image(port, frames, colours):
+        what = "depth image" if role.camera is None else "image of three colours"
+        raise ForeignError(f"the input {port} is no {what}{'' if frames == 1 else ' with frames'}")
+    height, width = port.shape[-3:-1] if port.shape[-1] == colours else port.shape[-2:]
     if height is None or width is None:
         raise ForeignError(
             f"the input {port} takes images of any size; export the graph for a fixed one"
         )
-    return CameraContract(name=role.camera or "", height=height, width=width, fit=role.fit)
+    return CameraContract(
+        name=role.camera or role.depth or "",
+        height=height,
+        width=width,
+        fit=role.fit,
+        kind="depth" if role.camera is None else "rgb",
+    )
 
 
 def _require_width(port: Port, role: InputAnswer) -> None:
@@ -206,6 +216,8 @@ def _fed(
         if role.camera is not None:
             image = known[f"image_{role.camera}"]
             adapter.image(port, image, UNITS[role.levels], role.scaling)
+        elif role.depth is not None:
+            adapter.depth(port, known[f"depth_{role.depth}"], role.scaling)
         elif role.fields is not None:
             columns = [observation.proprioception.index(name) for name in role.fields]
             adapter.values(port, known["proprioception"], columns, role.scaling)

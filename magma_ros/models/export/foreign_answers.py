@@ -17,10 +17,11 @@ from magma_ros.policy.contract import Contract, Name, Text
 
 
 class InputAnswer(Contract):
-    """What one input of the graph is; one of camera, fields, tokens, mask and value.
+    """What one input of the graph is; one of camera, depth, fields, tokens, mask and value.
 
     Attributes:
         camera: Name of a camera, whose image it takes.
+        depth: Name of a depth camera, whose distances it takes [m].
         fields: Measured values that it takes, in order.
         tokens: Whether it takes the instruction's tokens.
         mask: Whether it takes which of the tokens are no padding.
@@ -32,6 +33,7 @@ class InputAnswer(Contract):
     """
 
     camera: Name | None = None
+    depth: Name | None = None
     fields: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     tokens: bool = False
     mask: bool = False
@@ -43,9 +45,16 @@ class InputAnswer(Contract):
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
-        told = [self.camera, self.fields, self.tokens or None, self.mask or None, self.value]
+        told = [
+            self.camera,
+            self.depth,
+            self.fields,
+            self.tokens or None,
+            self.mask or None,
+            self.value,
+        ]
         if sum(answer is not None for answer in told) != 1:
-            raise ValueError("an input is one of camera, fields, tokens, mask and value")
+            raise ValueError("an input is one of camera, depth, fields, tokens, mask and value")
         if bool(self.mean) != bool(self.std):
             raise ValueError("mean and std belong together")
         return self
@@ -74,6 +83,8 @@ class Answers(Contract):
         output: The output that is the action; needed where there are several.
         columns: Which columns of it are those of the action; the first ones by default.
         steps: Steps of the plan to use; all by default.
+        frames: Number of observations that the graph takes at once, along an axis after the first.
+        frame_period: Time from one to the next [s].
         fields: Measured values of an input that is not described by itself.
         inputs: What the graph's inputs are, by name; those that the shapes tell may be left out.
         tokenizer: File of a tokenizer of Hugging Face's library.
@@ -95,6 +106,8 @@ class Answers(Contract):
     output: str | None = None
     columns: tuple[Annotated[int, Field(ge=0)], ...] = ()
     steps: PositiveInt | None = None
+    frames: PositiveInt = 1
+    frame_period: PositiveFloat | None = None
     fields: tuple[Name, ...] = ()
     inputs: Mapping[str, InputAnswer] = Field(default_factory=dict)
     tokenizer: Path | None = None
@@ -130,8 +143,8 @@ def role_of(port: Port, answers: Answers, given: list[Port]) -> InputAnswer:
         )
     if (answer := answers.inputs.get(port.name)) is not None:
         return answer
-    images = [each for each in given if is_image(each)]
-    if is_image(port):
+    images = [each for each in given if is_image(each, answers.frames)]
+    if is_image(port, answers.frames):
         short = port.name.rpartition(".")[2].rpartition("/")[2]
         return InputAnswer(camera=short if len(images) > 1 or short != "images" else "front")
     if port.dtype in (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL):
@@ -139,16 +152,18 @@ def role_of(port: Port, answers: Answers, given: list[Port]) -> InputAnswer:
     plain = [
         each
         for each in given
-        if each.dtype in FLOATS and not is_image(each) and each.name not in answers.inputs
+        if each.dtype in FLOATS and each not in images and each.name not in answers.inputs
     ]
     if port.dtype in FLOATS and answers.fields and plain == [port]:
         return InputAnswer(fields=answers.fields)
     raise ForeignError(
         f"the input {port} may be anything; say under inputs whether it is a camera, measured "
-        "values (fields), tokens, a mask, or always one value"
+        "values (fields), depth, tokens, a mask, or always one value"
     )
 
 
-def is_image(port: Port) -> bool:
-    """Whether an input has the shape of one image of three colours."""
-    return len(port.shape) == 4 and 3 in (port.shape[1], port.shape[3])
+def is_image(port: Port, frames: int, colours: int = 3) -> bool:
+    """Whether an input has the shape of one image with so many colours, or of its frames."""
+    if len(port.shape) != 4 + (frames > 1):
+        return False
+    return colours in (port.shape[-3], port.shape[-1])

@@ -108,7 +108,7 @@ class Adapter:
     def image(
         self, port: Port, given: TensorSpec, unit: tuple[float, float], scaling: Scaling | None
     ) -> None:
-        """Feed a camera's image (1, H, W, 3) uint8.
+        """Feed a camera's image (1, H, W, 3) uint8, or its frames (1, T, H, W, 3).
 
         Args:
             port: Where to.
@@ -125,17 +125,20 @@ class Adapter:
             if low:
                 value = self._op("Add", value, self._number(low))
             value = self._scaled(value, scaling)
-        if port.shape[-1] != 3:
-            value = self._op("Transpose", value, perm=[0, 3, 1, 2])
-        self._feed(port, value)
+        self._feed(port, self._ordered(port, value, given))
+
+    def depth(self, port: Port, given: TensorSpec, scaling: Scaling | None) -> None:
+        """Feed a depth image (1, H, W, 1) float32 [m]."""
+        value = self._scaled(self._take(given), scaling)
+        self._feed(port, self._ordered(port, value, given))
 
     def values(
         self, port: Port, given: TensorSpec, columns: Sequence[int], scaling: Scaling | None
     ) -> None:
-        """Feed some columns of the measured values (1, P) float32."""
+        """Feed some columns of the measured values (1, P) float32, or of their frames."""
         value = self._take(given)
-        if tuple(columns) != tuple(range(given.shape[1])):
-            value = self._op("Gather", value, self._whole(columns), axis=1)
+        if tuple(columns) != tuple(range(given.shape[-1])):
+            value = self._op("Gather", value, self._whole(columns), axis=-1)
         self._feed(port, self._scaled(value, scaling))
 
     def passed(self, port: Port, given: TensorSpec) -> None:
@@ -199,6 +202,13 @@ class Adapter:
         shape = self._whole([-1 if size is None else size for size in (1, *port.shape[1:])])
         value = self._op("Reshape", value, shape)
         self._nodes.append(helper.make_node("Identity", [value], [wanted.name]))
+
+    def _ordered(self, port: Port, value: str, given: TensorSpec) -> str:
+        """The axes of an image as an input has them: its colours last, or before its rows."""
+        if port.shape[-1] == given.shape[-1]:
+            return value
+        *before, rows, columns, colours = range(len(given.shape))
+        return self._op("Transpose", value, perm=[*before, colours, rows, columns])
 
     def _scaled(self, value: str, scaling: Scaling | None) -> str:
         if scaling is None:
