@@ -10,7 +10,7 @@ from typing import Any
 
 from magma_ros.metaworld.drawing import CAMERA_PLACE, PART, PROTOCOL, Drawing
 from magma_ros.metaworld.tasks import TASKS, tiers
-from magma_ros.metaworld.world import HORIZON, REACH, SPLITS, STEP, MetaWorld
+from magma_ros.metaworld.world import HORIZON, REACH, SPLITS, STEP, Failure, MetaWorld
 from magma_ros.motion import StreamConfig
 from magma_ros.spaces import ee_delta
 
@@ -73,9 +73,9 @@ class MetaWorldSuite:
         del task
         return HORIZON * STEP
 
-    def failures(self) -> tuple[()]:
-        """No reasons: Meta-World tells success alone."""
-        return ()
+    def failures(self) -> tuple[Failure, ...]:
+        """All reasons for which an episode can fail."""
+        return tuple(Failure)
 
     def definition(self) -> Any:
         """Tasks, words, camera, drawing, horizon."""

@@ -10,11 +10,13 @@ itself takes numpy's global one, of which the same seed gives the same layout in
 from __future__ import annotations
 
 import copy
+import math
 import sys
 import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -50,6 +52,22 @@ OBJECT: Final = slice(4, 7)
 """Where the observation of an expert has the first object's place; its goal comes last."""
 
 
+NEAR: Final = 0.06
+"""Distance of hand and object within which the hand has reached it [m]."""
+
+
+class Failure(Enum):
+    """Why an episode is no success; Meta-World itself tells no more than that it is none."""
+
+    NOT_REACHED = "The hand never came within 6 cm of the object."
+    NOT_DONE = "The hand reached the object, but the task was not done in time."
+
+    @property
+    def sentence(self) -> str:
+        """The reason as a sentence."""
+        return self.value
+
+
 class MetaWorld:
     """Plays scenes of Meta-World, one at a time.
 
@@ -82,6 +100,8 @@ class MetaWorld:
         self._action = np.array([0.0, 0.0, 0.0, -1.0])
         self._steps, self._asked = 0, 0.0
         self._done = False
+        self._closest = math.inf, 0.0
+        self._note()
 
     @property
     def time(self) -> float:
@@ -124,10 +144,22 @@ class MetaWorld:
         self._steps += 1
         self._asked = max(self._asked, (self._steps - 0.5) * STEP)
         self._done |= bool(info["success"])
+        self._note()
 
     def done(self) -> bool:
         """Whether the task has been done at any step since the reset."""
         return self._done
+
+    @property
+    def closest(self) -> tuple[float, float]:
+        """Least distance of hand and object so far [m], and when that was [s]."""
+        return self._closest
+
+    def failure(self) -> Failure | None:
+        """Why the episode would be no success if it ended now; None when it is one."""
+        if self._done:
+            return None
+        return Failure.NOT_DONE if self._closest[0] < NEAR else Failure.NOT_REACHED
 
     def tool_position(self) -> FloatArray:
         """Place of the hand, (3,) [m]."""
@@ -195,6 +227,11 @@ class MetaWorld:
         if self._environment is None:
             raise MetaWorldError("reset the world before it is used")
         return self._environment
+
+    def _note(self) -> None:
+        """Keep how near the hand came."""
+        distance = float(np.linalg.norm(self._state[:3] - self._state[OBJECT]))
+        self._closest = min(self._closest, (distance, self.time))
 
     def _draw(self, drawing: Drawing) -> ImageArray:
         environment = self._running

@@ -14,6 +14,7 @@ from magma_ros.evaluation.world import (
     Benchmark,
     Control,
     Demonstrates,
+    ExplainsFailure,
     KnowsMarks,
     OwnStream,
     Pictured,
@@ -24,7 +25,7 @@ from magma_ros.evaluation.world import (
 from magma_ros.metaworld import library
 from magma_ros.metaworld.drawing import PART
 from magma_ros.metaworld.library import MetaWorldError, drawing_library
-from magma_ros.metaworld.world import HORIZON, STEP, MetaWorld
+from magma_ros.metaworld.world import HORIZON, STEP, Failure, MetaWorld
 from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Reason, Verdict
 
@@ -122,6 +123,20 @@ def test_success_at_any_step_counts(play):
     assert when < HORIZON * STEP
 
 
+def test_a_failure_says_whether_the_object_was_reached(play):
+    world = play("push", 2)
+    assert world.failure() is Failure.NOT_REACHED
+    first, _ = world.closest
+    while world.closest[0] > 0.05:
+        world.act(world.expert())
+    assert world.closest[0] < first
+    assert world.closest[1] == world.time
+    assert world.failure() is Failure.NOT_DONE
+    while not world.done():
+        world.act(world.expert())
+    assert world.failure() is None
+
+
 class Expert:
     """Plans four steps of 0.05 s, each the expert's present action."""
 
@@ -198,7 +213,7 @@ def test_controls_take_the_picture_or_the_words(control):
 
 
 def test_the_world_offers_what_an_evaluation_can_use(play):
-    for protocol in (World, SwapsInstruction, KnowsMarks, Pictured, Demonstrates):
+    for protocol in (World, SwapsInstruction, ExplainsFailure, KnowsMarks, Pictured, Demonstrates):
         assert isinstance(play(), protocol)
     suite = find_suite("metaworld")
     assert isinstance(suite, Benchmark)
