@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -97,3 +100,37 @@ def test_frames_of_whichever_robot_fit_every_robot():
     MAGMA.require_frames("base_link", "tool0")
     ee_delta(frame="base_link", tool_frame="tool0").require_frames("base_link", "tool0")
     space(*SIX, frame="nowhere").require_frames("base_link", "tool0")
+
+
+ROOT = Path(__file__).parents[1] / "magma_ros"
+
+OWN = (
+    "spaces.py",
+    "types.py",  # where they are named
+    "tables.py",  # what Magma's tokens and demonstrations of twists come to
+    "policy/action_statistics.py",  # Magma's own statistics
+    "evaluation/world.py",  # worlds whose arm is moved by displacements, and their experts
+    "evaluation/bench/wall.py",
+    "nodes/sim_expert.py",
+    "episodes/episode.py",  # what a robot that takes twists was sent
+    "sim/",
+    "metaworld/",
+    "models/",  # what Magma's network and the demonstrations of twists are made of
+)
+"""Code of ``ee_delta`` itself: only there may anything be made of Magma's seven columns."""
+
+SEVEN = re.compile(
+    r"\bACTION_DIMS\b|types import[^)]*\bGRIPPER\b|\b[A-Z], 7\)|\(7,\)|\[\.\.\., 6\]"
+)
+QUATERNIONS = ("episodes/tracks.py", "episodes/frames.py")
+"""Files in which seven columns are a position and a quaternion."""
+
+
+def test_nothing_outside_its_own_code_counts_on_magmas_seven_columns():
+    found = []
+    for path in ROOT.rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith(OWN) and name not in QUATERNIONS:
+            found += [f"{name}: {match[0]}" for match in SEVEN.finditer(path.read_text("utf-8"))]
+    assert not found
+    assert SEVEN.search((ROOT / "sim" / "envs.py").read_text("utf-8"))  # the pattern finds some

@@ -149,6 +149,13 @@ class Measured:
         """
         return self._poses.at(stamp, slop, self._max_age).position
 
+    @property
+    def places(self) -> FloatArray | None:
+        """(N,) newest positions of the action space's joints, or None before all were measured."""
+        newest = [self._joints[joint].latest for joint in self._anchored]
+        known = [values[0] for values in newest if values is not None]
+        return np.array(known) if known and len(known) == len(newest) else None
+
     def at(self, stamp: float) -> FloatArray:
         """The values of :attr:`fields` at ``stamp`` [s], float32.
 

@@ -33,7 +33,7 @@ from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
 from magma_ros.policy.contract import CameraContract, ObservationContract
 from magma_ros.spaces import ActionSpace
-from magma_ros.types import MonotonicClock, Observation, Pose
+from magma_ros.types import FloatArray, MonotonicClock, Observation, Pose
 
 WATCH_PERIOD = 0.25
 """Time between two looks for what is missing [s]."""
@@ -126,6 +126,11 @@ class PolicyInputs:
     def pose(self) -> Pose | None:
         """The newest pose of the end effector."""
         return self._buffer.measured.pose
+
+    @property
+    def joints(self) -> FloatArray | None:
+        """(N,) newest positions of the action space's joints, or None before all were measured."""
+        return self._buffer.measured.places
 
     @property
     def speed(self) -> float:

@@ -66,13 +66,22 @@ class Lead(Protocol):
         ...
 
 
-def lead_of(node: ManagedNode, space: ActionSpace, heard: Heard) -> Lead:
+def lead_of(
+    node: ManagedNode,
+    space: ActionSpace,
+    heard: Heard,
+    *,
+    measured: Callable[[], FloatArray | None],
+    driving: Callable[[], bool],
+) -> Lead:
     """What leads a robot by actions of ``space``.
 
     Args:
         node: The policy's, with the robot's parameters.
         space: What the actions mean.
         heard: To be told of what the guard sends.
+        measured: Tells where the space's joints are, (N,) [rad or m], if that is known.
+        driving: Tells whether the policy drives, by what the guard has said.
 
     Raises:
         SpaceError: The robot has no such joints, or not as many grippers.
@@ -83,7 +92,9 @@ def lead_of(node: ManagedNode, space: ActionSpace, heard: Heard) -> Lead:
             f"the policy moves the grippers {named}, but a robot's file has one; declare the "
             "others as joints of the action space, and name them in joints.names"
         )
-    return JointLead(node, space, heard) if space.kind.of_joints else TwistLead(node, heard)
+    if space.kind.of_joints:
+        return JointLead(node, space, heard, measured=measured, driving=driving)
+    return TwistLead(node, heard)
 
 
 class _GripperOutput:
@@ -150,24 +161,44 @@ class TwistLead:
 class JointLead:
     """Leads joints by targets, each a trajectory of one point that is to be reached at once.
 
+    Without a plan the joints are to stay where they are: while somebody else drives, where they are
+    measured at each moment, and then where they were when the policy began to drive.
+
     Args:
         node: The policy's; ``joints.names`` are those that the robot's controller takes.
         space: What the actions mean.
         heard: As for :func:`lead_of`.
+        measured: Likewise.
+        driving: Likewise.
 
     Attributes:
         stream: What is played.
 
     Raises:
-        SpaceError: The robot's file lacks a joint of ``space``.
+        SpaceError: The joints of the robot's file are not those of ``space``.
     """
 
-    def __init__(self, node: ManagedNode, space: ActionSpace, heard: Heard) -> None:
-        space.require_joints([name for name in node.settings["joints.names"] if name])
+    def __init__(
+        self,
+        node: ManagedNode,
+        space: ActionSpace,
+        heard: Heard,
+        *,
+        measured: Callable[[], FloatArray | None],
+        driving: Callable[[], bool],
+    ) -> None:
+        known = [name for name in node.settings["joints.names"] if name]
+        space.require_joints(known)
+        if more := [name for name in known if name not in space.joints]:
+            raise SpaceError(
+                f"the robot's file has the joint {more[0]}, which the policy does not move; "
+                "name in joints.names those alone that it is to move"
+            )
         self._joints = space.joints
+        self._measured, self._driving = measured, driving
         self._stream = JointStream()
         self.stream: Stream = self._stream
-        self._last: FloatArray | None = None
+        self._last: FloatArray | None = None  # where the joints are to be
         self._publisher = node.create_publisher(JointTrajectory, names.POLICY_JOINTS, qos.STATE)
         self._gripper = _GripperOutput(node) if space.grippers else None
         self._heard = heard
@@ -176,10 +207,13 @@ class JointLead:
     def command(self, now: float, stamp: Time) -> None:
         """Publish the command of this moment; see :class:`Lead`."""
         sample = self._stream.sample(now)
-        self._last = sample.positions
-        if sample.positions is None:
+        if sample.positions is not None:
+            self._last = sample.positions
+        elif not self._driving() or self._last is None:
+            self._last = self._measured()
+        if self._last is None:
             return
-        self._publish(sample.positions, stamp, sample.velocities)
+        self._publish(self._last, stamp, sample.velocities)
         if self._gripper is not None and sample.openings is not None:
             self._gripper.publish(float(sample.openings[0]), stamp)
 

@@ -85,7 +85,13 @@ class PolicyNode(ManagedNode):
         )
         self._measure()
         space = self._policy.manifest.action.space
-        self._lead = lead_of(self, space, self._on_sent)
+        self._lead = lead_of(
+            self,
+            space,
+            self._on_sent,
+            measured=lambda: self._inputs.joints,
+            driving=lambda: self._mode is Mode.AUTO,
+        )
         self._fine_clock = InterpolatedClock()
         self._following: ActionChunk | None = None  # what the robot is led by
         self._mode = Mode.HOLD  # until the guard reports another
