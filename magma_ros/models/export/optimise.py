@@ -196,27 +196,31 @@ class Tower(nn.Module):
         self.sizes = [count for count in channels for _ in ("scale", "shift")]
         self.norm, self.projector = tower.norm, tower.projector
         self.position, self.grounding = tower.position, tower.grounding
-        self.point = tower.point
+        self.point, self.fine = tower.point, tower.fine
 
     def forward(
         self, image: Tensor, instruction: Tensor, point: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """What :meth:`VisionTower.forward` gives."""
-        features = image
-        if self.films is None:
-            for step in self.steps:
-                features = step(features)
-        else:
+        given = None
+        if self.films is not None:
             given = self.films(instruction)[:, None, None].split(self.sizes, dim=-1)
-            for step, scale, shift in zip(self.steps, given[::2], given[1::2], strict=True):
-                features = step(features) * scale + shift
+        features = early = image
+        for index, step in enumerate(self.steps):
+            features = step(features)
+            if given is not None:
+                features = features * given[2 * index] + given[2 * index + 1]
+            early = features if index + 1 == self.fine else early
         tokens = self.projector(self.norm(features.flatten(1, 2))) + self.position
         near = None
         if self.point is not None:
             tokens, near = self.point(tokens, point)
         if self.grounding is None:
             return tokens, None
-        grounded, heat = self.grounding(tokens, instruction, near)
+        if self.fine is None:
+            grounded, heat = self.grounding(tokens, instruction, near)
+        else:
+            grounded, heat = self.grounding(early.flatten(1, 2), tokens, instruction)
         return torch.cat([tokens, grounded], dim=1), heat
 
 

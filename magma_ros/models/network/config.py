@@ -42,6 +42,8 @@ class ViewConfig(Strict):
         depths: ConvNeXt blocks per stage.
         channels: Channels per stage; every stage after the first halves the resolution.
         patch: Side of the stem's patches [px].
+        fine: Stage, from 1, at whose resolution the grounding draws its heat maps; None for that
+            of the tokens.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ViewConfig(Strict):
     depths: tuple[Positive, ...]
     channels: tuple[Positive, ...]
     patch: Positive = 4
+    fine: Positive | None = None
 
     @property
     def stride(self) -> int:
@@ -62,8 +65,18 @@ class ViewConfig(Strict):
         """Rows and columns of vision tokens."""
         return self.height // self.stride, self.width // self.stride
 
+    @property
+    def heat_grid(self) -> tuple[int, int]:
+        """Rows and columns of the grounding's heat maps."""
+        if self.fine is None:
+            return self.grid
+        stride = self.patch * 2 ** (self.fine - 1)
+        return self.height // stride, self.width // stride
+
     @model_validator(mode="after")
     def _fits(self) -> ViewConfig:
+        if self.fine is not None and self.fine >= len(self.depths):
+            raise ValueError(f"view {self.name} has fine maps at a stage before the last, or none")
         if len(self.depths) != len(self.channels):
             raise ValueError(f"view {self.name} needs as many depths as channels")
         if self.height % self.stride or self.width % self.stride:
@@ -145,6 +158,8 @@ class NetworkConfig(PolicyConfig):
         layer_scale: Initial ConvNeXt layer scale.
         modulation: Whether the instruction modulates every vision stage (FiLM).
         grounding: Tokens per view that locate the objects of the instruction; 0 for none.
+        places: View whose heat maps are turned into places in space, which become a token; its
+            first three maps are those of target, goal and hand. None for no such token.
         stages: Looks and thinks, in order.
     """
 
@@ -156,6 +171,7 @@ class NetworkConfig(PolicyConfig):
     layer_scale: float = Field(default=0.1, gt=0.0)
     modulation: bool = True
     grounding: Annotated[int, Field(ge=0)] = 2
+    places: str | None = None
     stages: tuple[LookConfig | ThinkConfig, ...] = Field(min_length=2)
 
     def view(self, name: str) -> ViewConfig:
@@ -198,6 +214,21 @@ class NetworkConfig(PolicyConfig):
         for name, section in (("trace", self.trace), ("point", self.point)):
             if section is not None and section.camera not in sizes:
                 raise ValueError(f"{name} reads camera {section.camera}, which is not given")
+        return self
+
+    @model_validator(mode="after")
+    def _finds_what_it_places(self) -> NetworkConfig:
+        for view in self.views:
+            marked = self.point is not None and self.point.camera == view.camera
+            if view.fine is not None and (marked or not self.grounding):
+                raise ValueError(f"view {view.name}: fine maps need grounding, and take no point")
+        if self.places is None:
+            return self
+        first = self.stages[0]
+        if not (isinstance(first, LookConfig) and self.places in first.look):
+            raise ValueError("places must name a view of the first look")
+        if self.grounding < 3:
+            raise ValueError("places need grounding of 3 or more: target, goal and hand")
         return self
 
 

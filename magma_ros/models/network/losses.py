@@ -34,8 +34,8 @@ class Labels(NamedTuple):
         actions: (B, K, 7) normalised actions.
         valid: (B, K) whether the element is a label.
         positions: (B, 6) target and goal relative to the end effector [m]; nan if not known.
-        pixels: By camera name, (B, 2, 2) column and row of target and goal, 0 to 1 across the
-            image; outside of that where they are not in view.
+        pixels: By camera name, (B, 2 or 3, 2) column and row of target, goal and perhaps the hand,
+            0 to 1 across the image; outside of that where they are not in view.
         traces: (B, H, 2, 2) where gripper and target will be, column and row, 0 to 1 across the
             image of the network's traces.
         traced: (B, H) whether that is known.
@@ -94,21 +94,23 @@ def policy_losses(
     located = labels.positions.isfinite().all(dim=-1)
     placed = labels.positions.nan_to_num()
     surprises, errors, positions, traces, lessons = [], [], [], [], []
+    read = [exit_output.positions for exit_output in output.exits]
+    for found in read if output.places is None else [*read, output.places]:
+        away = (found.float() - placed / POSITION_UNIT).abs().mean(dim=-1)
+        positions.append((away * located).sum() / located.sum().clamp_min(1))
     for exit_output in output.exits:
         logits = exit_output.logits.float()
         log_share = functional.log_softmax(logits, dim=-1)
         surprises.append((_cross_entropy(wanted, log_share) * share).sum())
         distance = (decode(logits).action - labels.actions).abs().mean(dim=-1)
         errors.append((distance * share).sum())
-        away = (exit_output.positions.float() - placed / POSITION_UNIT).abs().mean(dim=-1)
-        positions.append((away * located).sum() / located.sum().clamp_min(1))
         if exit_output is not output.exits[-1]:
             lessons.append((_cross_entropy(taught, log_share) * share).sum())
         if exit_output.trace is not None:
             away = (exit_output.trace.float() - labels.traces).abs().mean(dim=(-1, -2))
             traces.append((away * known).sum())
     heats = [
-        heat_loss(output.heat[view.name], labels.pixels[view.camera], view.grid)
+        heat_loss(output.heat[view.name], labels.pixels[view.camera], view.heat_grid)
         for view in views
         if view.name in output.heat
     ]
@@ -145,8 +147,9 @@ def heat_loss(logits: Tensor, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
     """Cross-entropy between heat maps and where things are.
 
     Args:
-        logits: (B, G, N); the first two maps are those of target and goal, others have no label.
-        pixels: (B, 2, 2) as in :class:`Labels`.
+        logits: (B, G, N); the first maps are those of target, goal and, where it is labelled, the
+            hand; others have no label.
+        pixels: (B, 2 or 3, 2) as in :class:`Labels`.
         grid: Rows and columns; N is their product.
 
     Returns:
@@ -154,5 +157,7 @@ def heat_loss(logits: Tensor, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     wanted = near_cells(pixels, grid)
     seen = ((pixels > 0.0) & (pixels < 1.0)).all(dim=-1).float()
-    surprise = -(wanted * functional.log_softmax(logits[:, :2].float(), dim=-1)).sum(dim=-1)
+    surprise = -(wanted * functional.log_softmax(logits[:, : pixels.shape[1]].float(), dim=-1)).sum(
+        dim=-1
+    )
     return (surprise * seen).sum() / seen.sum().clamp_min(1.0)

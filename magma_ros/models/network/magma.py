@@ -42,7 +42,8 @@ class MagmaPolicy(Policy):
         super().__init__()
         self.config = config
         self.stages = nn.ModuleList()
-        length = config.chunk_length + 1 + config.max_tokens + (config.point is not None)
+        length = config.chunk_length + 1 + config.max_tokens
+        length += (config.point is not None) + (config.places is not None)
         for stage in config.stages:
             if isinstance(stage, ThinkConfig):
                 self.stages.append(ThinkStage(config, stage, length))
@@ -55,9 +56,8 @@ class MagmaPolicy(Policy):
     def forward(self, inputs: Inputs) -> PolicyOutput:
         """Run every stage."""
         exits: list[ExitOutput] = []
-        heat: dict[str, Tensor] = {}
         first, *rest = self.stages
-        state, instruction, heat = first(*inputs)
+        state, instruction, heat, places = first(*inputs)
         for stage in rest:
             if isinstance(stage, LookStage):
                 state, more = stage(inputs.images, state, instruction, inputs.point)
@@ -67,7 +67,7 @@ class MagmaPolicy(Policy):
             state = think(state)
             if think.exit is not None:
                 exits.append(think.exit(state))
-        return PolicyOutput(exits, heat)
+        return PolicyOutput(exits, heat, places)
 
     def set_proprioception_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Fix the (P,) mean and standard deviation by which measured values are normalised."""

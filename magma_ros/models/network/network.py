@@ -9,8 +9,8 @@ arXiv 1709.07871), grounding tokens (a spatial softmax as in arXiv 1504.00702, s
 instruction), and learned action queries that attend to everything and are attended by everything.
 
 All tokens form one *state* (B, S, D): K action queries, one proprioception token, the words, the
-point if the network takes one, then the tokens of each look in the order in which they entered. A
-later look only appends.
+point if the network takes one, the places if it reads them, then the tokens of each look in the
+order in which they entered. A later look only appends.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from magma_ros.models.network.config import (
     TraceConfig,
     ViewConfig,
 )
+from magma_ros.models.network.places import FineGrounding, PlaceHead
 from magma_ros.models.network.point import PointEncoder, PointMark, PointTrust
 from magma_ros.types import ACTION_DIMS
 
@@ -84,10 +85,13 @@ class PolicyOutput(NamedTuple):
     Attributes:
         exits: One output per exit, shallowest first.
         heat: By view, (B, G, N) logits of the grounding tokens' heat maps.
+        places: (B, 6) target and goal relative to the end effector, as the heat maps have them;
+            None for a network without places.
     """
 
     exits: list[ExitOutput]
     heat: dict[str, Tensor]
+    places: Tensor | None = None
 
 
 def tokens_of(view: ViewConfig, config: NetworkConfig) -> int:
@@ -112,6 +116,10 @@ class FirstLookStage(nn.Module):
         self.queries = nn.Parameter(0.02 * torch.randn(1, config.chunk_length, width))
         self.point = None if config.point is None else PointEncoder(width)
         self.vision = VisionTowers(config, stage)
+        self.placed = config.places
+        self.places = (
+            None if config.places is None else PlaceHead(config, config.view(config.places))
+        )
 
     def forward(
         self,
@@ -119,8 +127,8 @@ class FirstLookStage(nn.Module):
         proprioception: Tensor,
         tokens: Tensor,
         point: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The state (B, S, D), the instruction's summary (B, D) and the heat maps."""
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor | None]:
+        """The state (B, S, D), the instruction's summary (B, D), heat maps, and places (B, 6)."""
         words, instruction = self.instruction(tokens)
         pointed: list[Tensor] = []
         if self.point is not None:
@@ -130,7 +138,11 @@ class FirstLookStage(nn.Module):
         body = self.proprioception(measured).unsqueeze(1)
         queries = self.queries.expand(len(tokens), -1, -1)
         seen, heat = self.vision(images, instruction, point)
-        return torch.cat([queries, body, words, *pointed, *seen], dim=1), instruction, heat
+        places = None
+        if self.places is not None and self.placed is not None:
+            token, places = self.places(heat[self.placed], measured, instruction)
+            pointed = [*pointed, token]
+        return torch.cat([queries, body, words, *pointed, *seen], dim=1), instruction, heat, places
 
 
 class LookStage(nn.Module):
@@ -301,7 +313,12 @@ class VisionTower(nn.Module):
         self.position = nn.Parameter(0.02 * torch.randn(1, rows * columns, config.width))
         marked = config.point is not None and config.point.camera == view.camera
         self.point = PointMark(config.width, view.grid) if marked else None
-        self.grounding = Grounding(config, view.grid, marked=marked) if config.grounding else None
+        self.fine = view.fine
+        self.grounding: Grounding | FineGrounding | None = None
+        if view.fine is not None:
+            self.grounding = FineGrounding(config, view)
+        elif config.grounding:
+            self.grounding = Grounding(config, view.grid, marked=marked)
         camera = next(c for c in config.cameras if c.name == view.camera)
         self.shrink = (camera.height // view.height, camera.width // view.width)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -318,10 +335,12 @@ class VisionTower(nn.Module):
         if self.shrink != (1, 1):
             pixels = nn.functional.avg_pool2d(pixels, self.shrink)
         features = self.stem((pixels - self.mean) / self.std)
+        early = features
         for index, stage in enumerate(self.stages):
             features = stage(features)
             if self.films:
                 features = self.films[index](features, instruction)
+            early = features if index + 1 == self.fine else early
         flat = self.norm(features.flatten(2).transpose(1, 2))
         tokens = self.projector(flat) + self.position
         near = None
@@ -329,7 +348,10 @@ class VisionTower(nn.Module):
             tokens, near = self.point(tokens, point)
         if self.grounding is None:
             return tokens, None
-        grounded, heat = self.grounding(tokens, instruction, near)
+        if self.fine is None:
+            grounded, heat = self.grounding(tokens, instruction, near)
+        else:
+            grounded, heat = self.grounding(early.flatten(2).transpose(1, 2), tokens, instruction)
         return torch.cat([tokens, grounded], dim=1), heat
 
 
