@@ -383,7 +383,7 @@ class StopReason(Enum):
     OPERATOR_HOLD = "A person asked the arm to hold."
     OPERATOR_STOP = "A person pressed stop."
     TELEOP_SILENT = "The person driving has sent no command for too long."
-    STATE_SILENT = "The robot has reported no pose for too long."
+    STATE_SILENT = "The robot has not told where it is for too long."
     CLEARANCE_SILENT = "The clearance sensor has reported nothing usable for too long."
     POSITION_MISMATCH = "The arm does not move as it is told to."
     FOREIGN_SOURCE = "Another node publishes where only one may."

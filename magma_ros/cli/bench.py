@@ -236,11 +236,11 @@ def guard(
     bench = run_guard_bench(messages, runs, seed, console=complaints)
     for table in guard_tables(bench):
         console.print(table)
-    for what, count in bench.fuzz.violations.items():
+    for what, count in bench.violations.items():
         complaints.print(f"{what}: {count} times")
     if json_file is not None:
         write_json(bench.to_json(), json_file)
-    return 1 if bench.fuzz.violations else 0
+    return 1 if bench.violations else 0
 
 
 @bench_app.command

@@ -221,7 +221,7 @@ class Guard:
     def report_joints(
         self,
         names: Sequence[str],
-        positions: Sequence[float],
+        positions: Sequence[float] | FloatArray,
         stamp: float,
         now: float,
         offset: float = 0.0,

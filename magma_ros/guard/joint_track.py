@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,7 +75,11 @@ class JointTrack:
         return ", ".join(name for name, late in zip(self._names, old, strict=True) if late)
 
     def see(
-        self, names: Sequence[str], positions: Sequence[float], stamp: float, now: float
+        self,
+        names: Sequence[str],
+        positions: Sequence[float] | FloatArray,
+        stamp: float,
+        now: float,
     ) -> Answer:
         """Take in measured positions of ``stamp`` [s]; joints of others may be among them."""
         at = dict(zip(names, positions, strict=False))
@@ -123,7 +127,7 @@ class JointTrack:
         seen = self.seen
         if self._begun is None or seen - self._response < self._begun:
             return
-        low, high = self._between(seen - self._response, seen)
+        low, high = self._between(seen - self._response, float(self._stamps.max()))
         if self._config.by_velocity:
             self._anchors.append((seen, self.positions.copy(), 0.5 * (low + high)))
             while len(self._anchors) > 2 and self._anchors[1][0] <= seen - _WINDOW:
@@ -151,6 +155,6 @@ class JointTrack:
     def _between(self, begin: float, end: float) -> tuple[FloatArray, FloatArray]:
         """Least and greatest positions sent from ``begin`` to ``end`` [s]."""
         first = max(bisect_right(self._times, begin) - 1, 0)
-        last = max(bisect_left(self._times, end), first + 1)
+        last = max(bisect_right(self._times, end), first + 1)
         sent = np.array(self._sent[first:last])
         return sent.min(axis=0), sent.max(axis=0)

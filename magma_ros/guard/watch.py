@@ -18,7 +18,7 @@ from magma_ros.guard.mismatch import MotionWatch
 from magma_ros.guard.proximity import Arm, ClearanceWatch
 from magma_ros.guard.sources import PolicyWatch, Stream, TeleopWatch
 from magma_ros.guard.track import Track
-from magma_ros.types import Answer, Pose, Source, StopReason
+from magma_ros.types import Answer, FloatArray, Pose, Source, StopReason
 
 Trouble = tuple[StopReason, str]
 """A reason to hold or to stop, and what exactly is wrong."""
@@ -118,7 +118,7 @@ class Watch:
     def see_joints(
         self,
         names: Sequence[str],
-        positions: Sequence[float],
+        positions: Sequence[float] | FloatArray,
         stamp: float,
         now: float,
         offset: float,

@@ -107,8 +107,8 @@ class GuardNode(ManagedNode):
     def _come_to_rest(self) -> None:
         """Bring joints to rest within their limits, since no controller does so by itself."""
         deadline = time.monotonic() + REST_TIME
-        self._core.hold(time.monotonic())
         while self._told is not None and self._told.moving and time.monotonic() < deadline:
+            self._core.hold(time.monotonic())
             self._command()
             time.sleep(1.0 / self.settings["command_rate"])
 

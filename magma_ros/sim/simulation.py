@@ -97,7 +97,7 @@ class Simulation:
         self._asked = 0.0
         self._twist = np.zeros(6)
         self._opening = 1.0
-        self._joints: FloatArray | None = None  # where the joints go, in place of a twist
+        self._joints: Vector | None = None  # where the joints go, in place of a twist
         self._moved_at: float | None = None  # when the first motion was commanded [s]
         self._held_steps = dict.fromkeys(layout.targets, 0)
         self._served: set[str] = set()

@@ -21,6 +21,12 @@ def test_bench_writes_what_was_sent_and_how_far_out_the_arm_got(tmp_path, monkey
     assert content["fuzz"]["violations"] == {}
     assert content["fuzz"]["messages_per_second"] > 0.0
     assert sum(content["fuzz"]["modes"].values()) == content["fuzz"]["updates"]
+    joints = content["joints"]
+    assert {by: fuzz["messages"] for by, fuzz in joints.items()} == {
+        "joint_trajectory": 1000,
+        "forward_velocity": 1000,
+    }
+    assert all(fuzz["violations"] == {} for fuzz in joints.values())
     assert len(content["excursions"]) == 2 * len(ROBOTS) * len(LATENCIES)
     assert all(each["worst"] <= 1e-3 for each in content["excursions"])
 

@@ -1,21 +1,28 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the guard lets through: random messages in any order, and late poses at the walls."""
+"""What the guard lets through: random messages in any order, and late poses at the walls.
+
+Random messages go to a robot that takes twists, and as many to one that takes joint targets: half
+of them by positions and half by velocities.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from magma_ros.evaluation.bench.guard_bounds import Delays, largest_excursion
 from magma_ros.evaluation.bench.guard_fuzz import FuzzResult, fuzz_guard
 from magma_ros.evaluation.bench.guard_robot import robot_config
+from magma_ros.evaluation.bench.joint_fuzz import fuzz_joints
 from magma_ros.evaluation.report.tables import Grid
+from magma_ros.guard import CommandInterface
 from magma_ros.types import MagmaError
 
 FORMAT = "magma-guard-bench/1"
@@ -26,6 +33,9 @@ ROBOTS = ("sim", "franka_fr3")
 
 LATENCIES = (0.0, 0.1, 0.2, 0.28)
 """Ages of a pose when it comes [s]."""
+
+JOINT_INTERFACES = (CommandInterface.JOINT_TRAJECTORY, CommandInterface.FORWARD_VELOCITY)
+"""How joints are commanded: by positions, and by velocities."""
 
 RUN = 20.0
 """Duration of each drive against the walls [s]."""
@@ -55,14 +65,21 @@ class GuardBench:
     Attributes:
         seed: Of the random numbers.
         runs: Drives behind each excursion.
-        fuzz: Of the random messages.
+        fuzz: Of the random messages to a robot that takes twists.
+        joints: Likewise to one that takes joint targets, by how it is commanded.
         excursions: Of late poses.
     """
 
     seed: int
     runs: int
     fuzz: FuzzResult
+    joints: Mapping[CommandInterface, FuzzResult]
     excursions: tuple[Excursion, ...]
+
+    @property
+    def violations(self) -> Counter[str]:
+        """What must not be seen and was, as sentences, with their counts."""
+        return sum((each.violations for each in (self.fuzz, *self.joints.values())), Counter())
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -71,6 +88,7 @@ class GuardBench:
             "seed": self.seed,
             "runs": self.runs,
             "fuzz": self.fuzz.to_json(),
+            "joints": {by.value: fuzz.to_json() for by, fuzz in self.joints.items()},
             "excursions": [asdict(each) for each in self.excursions],
         }
 
@@ -81,7 +99,7 @@ def run_guard_bench(
     """Send random messages to a guard, then drive against the walls with late poses.
 
     Args:
-        messages: Random messages and requests.
+        messages: Random messages and requests to each robot.
         runs: Drives at each latency.
         seed: Of the random numbers.
         console: Where progress is shown.
@@ -100,17 +118,35 @@ def run_guard_bench(
     with Progress(console=console, disable=console is None) as progress:
         sent = progress.add_task("random messages", total=messages)
         driven = progress.add_task("late poses at the walls", total=len(cases) if runs else 0)
-        fuzz = fuzz_guard(messages, seed, tell=lambda done: progress.update(sent, completed=done))
+        fuzz = fuzz_guard(messages, seed, tell=_shown(progress, sent))
+        joints = {}
+        for by in JOINT_INTERFACES:
+            task = progress.add_task(f"to joints: {by.value}", total=messages // 2)
+            joints[by] = fuzz_joints(messages // 2, seed, by, _shown(progress, task))
         excursions = []
         for case in cases if runs else ():
             excursions.append(_excursion(*case, runs, seed))
             progress.advance(driven)
-    return GuardBench(seed, runs, fuzz, tuple(excursions))
+    return GuardBench(seed, runs, fuzz, joints, tuple(excursions))
 
 
 def guard_tables(bench: GuardBench) -> tuple[Grid, ...]:
     """What must be zero, and how far out the arm got."""
-    fuzz = bench.fuzz
+    grids = [_fuzz_grid("Random messages in any order", bench.fuzz)]
+    grids += [
+        _fuzz_grid(f"The same to joints, by {by.value}", fuzz) for by, fuzz in bench.joints.items()
+    ]
+    if bench.excursions:
+        grids.append(_excursion_grid(bench))
+    return tuple(grids)
+
+
+def _shown(progress: Progress, task: TaskID) -> Callable[[int], None]:
+    """What shows how much of a task is done."""
+    return lambda done: progress.update(task, completed=done)
+
+
+def _fuzz_grid(title: str, fuzz: FuzzResult) -> Grid:
     rows = [
         ("random messages and requests", f"{fuzz.messages}"),
         ("messages a second", f"{fuzz.rate:.0f}"),
@@ -120,10 +156,7 @@ def guard_tables(bench: GuardBench) -> tuple[Grid, ...]:
         ("motions without leave", f"{fuzz.without_leave}"),
         ("exceptions", f"{fuzz.exceptions}"),
     ]
-    grids = [Grid("Random messages in any order", ("", "count"), rows, _modes(fuzz))]
-    if bench.excursions:
-        grids.append(_excursion_grid(bench))
-    return tuple(grids)
+    return Grid(title, ("", "count"), rows, _modes(fuzz))
 
 
 def _excursion(robot: str, latency: float, response: float, runs: int, seed: int) -> Excursion:

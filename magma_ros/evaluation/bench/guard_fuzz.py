@@ -97,7 +97,11 @@ def fuzz_guard(
     config = config or robot_config("sim")
     # A driver that stops soon: how far the arm goes while the guard is paused is not its doing.
     config = replace(config, command_hold=2.0 * config.period)
-    fuzz = _Fuzz(config, np.random.default_rng(seed))
+    return run_fuzz(Fuzz(config, np.random.default_rng(seed)), messages, tell)
+
+
+def run_fuzz(fuzz: Fuzz, messages: int, tell: Callable[[int], object]) -> FuzzResult:
+    """Send ``messages`` random messages and requests, telling now and then how many."""
     began = time.perf_counter()
     while fuzz.result.messages < messages:
         fuzz.step()
@@ -107,26 +111,31 @@ def fuzz_guard(
     return fuzz.result
 
 
-class _Fuzz:
-    """A guard, an arm, and everybody who may send something."""
+class Fuzz:
+    """A guard, an arm, and everybody who may send something.
+
+    Args:
+        config: Settings of the guard.
+        rng: Where random numbers come from.
+
+    Attributes:
+        result: What was found so far.
+    """
 
     def __init__(self, config: GuardConfig, rng: np.random.Generator) -> None:
         self._config, self._rng = config, rng
         self.result = FuzzResult()
         self._now = 100.0
-        box = config.workspace
-        middle = 0.5 * (np.asarray(box.lower) + np.asarray(box.upper))
-        self._arm = IdealArm(middle, hold=config.command_hold)
+        self._begin()
         self._latches = Latches()
         self._guard = Guard(config, self._latches)
-        self._poses: list[Pose] = []
         self._leave = False  # whether a person has given leave to move, and nothing ended it
         self._active = False
         self._updated: float | None = None
         self._last: GuardOutput | None = None
         self._sends: tuple[tuple[float, Callable[[], object]], ...] = (
-            (20, self._twist),
-            (8, self._pose),
+            (20, self._command),
+            (8, self._state),
             (8, self._health),
             (4, self._enable),
             (4, self._gripper),
@@ -183,10 +192,10 @@ class _Fuzz:
         self._guard.reset(self._now)
         for _ in range(20):  # long enough for the latest poses to come
             for send in (
-                self._pose,
+                self._state,
                 self._health,
-                self._twist,
-                self._twist,
+                self._command,
+                self._command,
                 self._enable,
                 self._clearance,
             ):
@@ -195,6 +204,27 @@ class _Fuzz:
         self._granted(self._guard.hand_back(self._now))
         if self._rng.random() < 0.4:
             self._granted(self._guard.take_over(self._now))
+
+    # The arm
+
+    def _begin(self) -> None:
+        """Have an arm at rest."""
+        box = self._config.workspace
+        middle = 0.5 * (np.asarray(box.lower) + np.asarray(box.upper))
+        self._arm = IdealArm(middle, hold=self._config.command_hold)
+        self._poses: list[Pose] = []
+
+    def _move(self) -> None:
+        """Let the arm move up to now."""
+        self._arm.move(self._now)
+
+    def _obey(self, output: GuardOutput) -> None:
+        """Send a command to the arm."""
+        self._arm.send(self._now, output.twist)
+
+    def _rest(self) -> None:
+        """Send what a guard node sends last."""
+        self._arm.send(self._now, np.zeros(6))
 
     # What is sent
 
@@ -214,7 +244,7 @@ class _Fuzz:
         way *= np.repeat([0.5, 5.0], 3) / np.linalg.norm(way)
         return way
 
-    def _twist(self) -> None:
+    def _command(self) -> None:
         rng, odd = self._rng, self._odd
         twist = self._aim
         if rng.random() < odd:
@@ -224,9 +254,9 @@ class _Fuzz:
         source = sources[rng.integers(len(sources))]
         self._guard.submit(TwistCommand(self._stamp(), frame, twist, source), self._now)
 
-    def _pose(self) -> None:
+    def _state(self) -> None:
         """A true pose, perhaps late and overtaken, or an impossible one."""
-        self._arm.move(self._now)
+        self._move()
         self._poses = [*self._poses[-40:], self._arm.pose()]
         due = [pose for pose in self._poses if pose.stamp <= self._now - self._late]
         if due:
@@ -274,7 +304,7 @@ class _Fuzz:
             self._guard.activate(self._now)
         self._active, self._leave = not self._active, False
         self._last, self._updated = None, None
-        self._arm.send(self._now, np.zeros(6))  # the node's last command
+        self._rest()
 
     def _request(self) -> None:
         guard, now = self._guard, self._now
@@ -300,7 +330,7 @@ class _Fuzz:
     def _update(self) -> None:
         step = self._config.period * self._rng.uniform(0.2, 2.0)
         self._now += 3.0 * self._rng.random() if self._pause and self._rng.random() < 0.01 else step
-        self._arm.move(self._now)
+        self._move()
         if not self._active:
             return
         try:
@@ -309,13 +339,13 @@ class _Fuzz:
             self._raised(error)
             return
         self._check(output)
-        self._arm.send(self._now, output.twist)
+        self._obey(output)
         self._last, self._updated = output, self._now
 
     def _check(self, output: GuardOutput) -> None:
         result = self.result
         result.updates += 1
-        result.moving += bool(output.twist.any())
+        result.moving += output.moving
         result.modes[output.mode.name] += 1
         if output.reason is not None:
             result.reasons[output.reason.name] += 1
@@ -358,12 +388,12 @@ class _Fuzz:
             wrong.append("somebody drives without leave")
         if not drives:
             self._leave = False
-            began = output.twist.any() and (self._last is None or not self._last.twist.any())
+            began = output.moving and (self._last is None or not self._last.moving)
             if began:
                 wrong.append("the arm began to move although nobody drives")
             if output.reason is None:
                 wrong.append("a stop has no reason")
-        if not output.publish and output.twist.any():
+        if not output.publish and output.moving:
             wrong.append("motion was not published")
         if self._last is None:
             return wrong
