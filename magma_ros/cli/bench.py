@@ -34,11 +34,15 @@ def gate(
     episodes: int | None = None,
     suite: str = "tabletop,moving",
     tasks: str = "",
+    split: str = "seen",
     seed: int = 600_000,
     hardware: str = "",
     workers: int = 0,
 ) -> int:
     """Compare gates on modelled computers: success, late decisions, compute; tables and plots.
+
+    Every claim about the adaptive gate is made against a coin: two fixed exits mixed at random to
+    the same operations, in the same episodes.
 
     What has been played is kept in the folder, so an interrupted run goes on where it was.
 
@@ -50,6 +54,7 @@ def gate(
             --quick.
         suite: Task suites, separated by commas.
         tasks: Which of their tasks, separated by commas; all by default.
+        split: Variation of scenes and instructions: seen, or shift.
         seed: Seed of the first episode.
         hardware: Computers to model, separated by commas: names of config/hardware, or files; all
             those by default.
@@ -69,6 +74,7 @@ def gate(
         seed=seed,
         hardware=names(hardware) or hardware_names(),
         brief=quick,
+        split=split,
     )
     bench = run_bench(
         spec,

@@ -1,11 +1,13 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Gates to compare with: one depth for all, entropy, agreement of exits, and perfect foresight."""
+"""Gates to compare with: one depth for all, a coin, entropy, agreement of exits, and foresight."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import ClassVar
 
 from magma_ros.gate.confidence import AgreementModel
@@ -32,6 +34,48 @@ class FixedDepth(Memoryless):
         """Whether the depth is reached."""
         del budget  # a baseline that the budget could move would be none
         return reading.depth >= self.depth
+
+
+@dataclass(slots=True)
+class CoinGate(Memoryless):
+    """Acts on one of two exits, drawn anew for every observation whatever is read there.
+
+    What any gate must beat at equal operations. A draw is a hash of the first exit's chunk, so an
+    episode repeats to the last byte, whatever was played before it.
+
+    Attributes:
+        depths: The shallower and the deeper exit, 1 for the shallowest of all; may be the same.
+        share: Probability of the deeper one.
+        seed: Of the draws.
+    """
+
+    name: ClassVar[str] = "coin"
+    depths: tuple[int, int]
+    share: float
+    seed: int = 0
+    _drawn: int = field(default=1, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shallow, deep = self.depths
+        if not 1 <= shallow <= deep:
+            raise GateError(
+                "the depths of a coin must be 1 or more, the shallower first, not "
+                f"{shallow} and {deep}"
+            )
+        if not 0.0 <= self.share <= 1.0:
+            raise GateError(f"the share of a coin must lie between 0 and 1, not {self.share:g}")
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the exit drawn for this observation is reached."""
+        del budget  # a baseline that the budget could move would be none
+        if reading.depth == 1:
+            self._drawn = self.depths[self._uniform(reading.chunk) < self.share]
+        return reading.depth >= self._drawn
+
+    def _uniform(self, chunk: ActionChunk) -> float:
+        """A number from 0 up to 1 that looks random."""
+        content = struct.pack("<qd", self.seed, chunk.stamp) + chunk.actions.tobytes()
+        return int.from_bytes(blake2b(content, digest_size=6).digest(), "little") / 2**48
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from magma_ros.gate.adaptive import AdaptiveGate
-from magma_ros.gate.baselines import ConsistencyGate, EntropyGate, FixedDepth, OracleGate
+from magma_ros.gate.baselines import (
+    CoinGate,
+    ConsistencyGate,
+    EntropyGate,
+    FixedDepth,
+    OracleGate,
+)
 from magma_ros.gate.gate_file import GateFile, find_gate_file
 from magma_ros.gate.interface import Gate, GateError
 
 __all__ = [
     "GATES",
     "AdaptiveGate",
+    "CoinGate",
     "ConsistencyGate",
     "EntropyGate",
     "FixedDepth",
@@ -28,7 +35,8 @@ __all__ = [
 ]
 
 GATES: dict[str, Callable[..., Gate]] = {
-    gate.name: gate for gate in (AdaptiveGate, ConsistencyGate, EntropyGate, FixedDepth, OracleGate)
+    gate.name: gate
+    for gate in (AdaptiveGate, CoinGate, ConsistencyGate, EntropyGate, FixedDepth, OracleGate)
 }
 """Every gate by its name."""
 

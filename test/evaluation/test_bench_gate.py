@@ -10,7 +10,8 @@ import pytest
 from magma_ros.evaluation.bench import gate as bench_module
 from magma_ros.evaluation.bench.gate import CELLS, run_bench
 from magma_ros.evaluation.bench.gate_plan import ADAPTIVE, BenchSpec, Counts, Section, spaced
-from magma_ros.evaluation.bench.gate_report import bench_tables, write_bench
+from magma_ros.evaluation.bench.gate_report import bench_tables, claims_table, write_bench
+from magma_ros.evaluation.figures.exit_costs import exit_costs
 from magma_ros.gate.gate_file import find_gate_file
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import find_bundle
@@ -94,6 +95,7 @@ def test_settings_are_spread_from_the_first_to_the_last(count):
         ({"suites": ("kitchen",)}, "kitchen"),
         ({"tasks": ("juggle",)}, "juggle"),
         ({"counts": Counts(0, 0, 0)}, "at least 1"),
+        ({"split": "sideways"}, "sideways"),
     ],
 )
 def test_a_bench_that_makes_no_sense_is_refused(change, told):
@@ -107,6 +109,45 @@ def test_every_row_is_paired_with_full_depth_without_latency(bench):
     reference = bench.rows[0]
     assert reference.paired.difference == 0.0
     assert reference.played.sums.flops_fraction == pytest.approx(1.0)
+
+
+def test_every_claim_about_the_gate_is_made_against_a_coin(bench):
+    claimed = {
+        (row.cell.place, row.cell.contender.label)
+        for section in (Section.SLOWNESS, Section.FAST, Section.BUDGETS)
+        for row in bench.select(section, "tabletop")
+        if row.cell.contender.family == "adaptive"
+    }
+    duels = {(each.gate.cell.place, each.gate.cell.contender.label) for each in bench.duels}
+    assert duels == claimed
+    figures = [figure for _, figure, _, _ in claims_table(bench).rows]
+    for told in ("at 2 x", "at 8 x", "with time to spare"):
+        assert f"adaptive {told}: better than the coin" in figures
+    assert "adaptive with time to spare: better than the best coin" in figures
+
+
+def test_a_coin_plays_the_same_episodes_as_its_gate_under_the_same_clock(bench):
+    for duel in bench.duels:
+        gate, coin = duel.gate.cell.spec, duel.coin.cell.spec
+        changed = {"gate": gate.gate, "gate_options": gate.gate_options, "patient": gate.patient}
+        assert replace(coin, **changed) == gate
+        assert coin.gate == "coin"
+        assert duel.coin in bench.rows
+        assert duel.paired.pairs == gate.episodes
+        gained = duel.gate.played.sums.success - duel.coin.played.sums.success
+        assert duel.paired.difference == pytest.approx(gained)
+
+
+def test_a_coin_is_mixed_to_what_its_gate_spent(bench, manifest):
+    costs = exit_costs(manifest)
+    for duel in bench.duels:
+        if duel.best:  # it may rest on an exit that is cheaper and as good
+            continue
+        (shallow, deep), share = (duel.coin.cell.spec.options[name] for name in ("depths", "share"))
+        spent = (1.0 - share) * costs[shallow - 1] + share * costs[deep - 1]
+        gate = duel.gate.played.sums.flops_fraction
+        assert spent == pytest.approx(min(1.0, max(costs[0], gate)), abs=1e-3)
+        assert deep - shallow <= 1
 
 
 def test_full_depth_is_late_at_twice_the_period_and_the_first_exit_seldom(bench):

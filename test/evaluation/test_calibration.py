@@ -14,12 +14,11 @@ from magma_ros.evaluation.calibrate.learn_then_test import CalibrationError
 from magma_ros.evaluation.calibrate.readings import (
     TaskSet,
     collect,
-    exit_costs,
-    exit_prices,
     explorer,
     yardstick_for,
 )
 from magma_ros.evaluation.calibrate.report import CARD, check_table, write_card_section
+from magma_ros.evaluation.figures.exit_costs import exit_costs, exit_prices
 from magma_ros.gate.baselines import FixedDepth, OracleGate
 from magma_ros.gate.confidence import FEATURES, AgreementModel
 from magma_ros.gate.gate_file import GATE_FILE, find_gate_file, write_gate_file

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays the cells of a bench plan and stores each, so that an interrupted run can be resumed.
 
+Coins come second: what they spend is what the gates they measure spent in the cells before.
+
 A cell is stored under a hash of all that it depends on but the code: the episodes, the policy, its
 calibration if its gate uses it, the suite, the profiles and the release.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +22,12 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from magma_ros import __version__
+from magma_ros.evaluation.bench.coin import Match, is_judged, match
 from magma_ros.evaluation.bench.gate_plan import BenchSpec, Cell, Section
 from magma_ros.evaluation.computers.hardware import load_costs, load_hardware
+from magma_ros.evaluation.computers.modelled import Conditions
 from magma_ros.evaluation.figures.compare import RecordedEvaluation, paired_counts
+from magma_ros.evaluation.figures.exit_costs import exit_costs
 from magma_ros.evaluation.figures.results import EpisodeResult
 from magma_ros.evaluation.figures.statistics import PairedCounts, ratio
 from magma_ros.evaluation.play.evaluate import Evaluation, play_scene, priced, require_match
@@ -132,6 +137,40 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Duel:
+    """A gate beside a coin that spends as much, in the same episodes.
+
+    Attributes:
+        gate: What the gate did.
+        coin: What the coin did.
+        best: Whether the coin mixes those two of all fixed exits that promise most; else the two
+            whose operations bracket the gate's.
+        paired: The coin is the first of each pair, the gate the second.
+    """
+
+    gate: Row
+    coin: Row
+    best: bool
+    paired: PairedCounts
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        cell, counts = self.gate.cell, self.paired
+        return {
+            "section": cell.section.name.lower(),
+            "place": cell.place,
+            "suite": cell.suite,
+            "gate": cell.contender.label,
+            "coin": self.coin.cell.contender.label,
+            "best_pair": self.best,
+            **asdict(counts),
+            "difference": counts.difference,
+            "difference_interval": counts.difference_interval(),
+            "p_value": counts.p_value(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """All rows.
 
@@ -140,7 +179,8 @@ class Bench:
         manifest: The policy's contract.
         checksum: SHA-256 of the manifest.
         calibrated: Whether the policy has a ``gate.yaml``.
-        rows: In the order of the plan.
+        rows: In the order of the plan, then the coins.
+        duels: Every gate of which something is claimed beside its coins, in the same order.
     """
 
     spec: BenchSpec
@@ -148,6 +188,7 @@ class Bench:
     checksum: str
     calibrated: bool
     rows: tuple[Row, ...]
+    duels: tuple[Duel, ...]
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -166,6 +207,7 @@ class Bench:
             "bundle": {"name": self.manifest.name, "manifest_sha256": self.checksum},
             "calibrated": self.calibrated,
             "rows": [row.to_json() for row in self.rows],
+            "duels": [duel.to_json() for duel in self.duels],
         }
 
 
@@ -198,19 +240,58 @@ def run_bench(
         make_gate(cell.spec.gate, bundle=bundle, **cell.spec.options)
     make_folder(folder / CELLS)
     store = _CellStore(folder / CELLS, manifest, sha256_of(bundle / MANIFEST), gate_file)
-    played = {cell.spec: store.find(cell.spec) for cell in cells}
-    missing = [cell_spec for cell_spec, found in played.items() if found is None]
-    if missing:
-        _play(missing, bundle, store, workers=workers, console=console)
-    found = {cell_spec: store.read(cell_spec) for cell_spec in played}
+    play = partial(_play, bundle=bundle, store=store, workers=workers, console=console)
+    found = _found(cells, store, play)
+    matches = _matches(cells, found, manifest)
+    coins = tuple(dict.fromkeys(coin for each in matches for coin in each.coins))
+    found |= _found(coins, store, play)
     references = {
         cell.suite: found[cell.spec] for cell in cells if cell.section is Section.REFERENCE
     }
-    rows = tuple(
-        Row(cell, found[cell.spec], _pair(references[cell.suite], found[cell.spec]))
-        for cell in cells
-    )
-    return Bench(spec, manifest, store.checksum, gate_file is not None, rows)
+    rows = {
+        cell: Row(cell, found[cell.spec], _pair(references[cell.suite], found[cell.spec]))
+        for cell in (*cells, *coins)
+    }
+    duels = tuple(duel for each in matches for duel in _duels(each, rows))
+    calibrated = gate_file is not None
+    return Bench(spec, manifest, store.checksum, calibrated, tuple(rows.values()), duels)
+
+
+def _found(
+    cells: Sequence[Cell], store: _CellStore, play: Callable[[Sequence[EvaluationSpec]], None]
+) -> dict[EvaluationSpec, PlayedCell]:
+    """What came out in cells, those played that are missing."""
+    specs = tuple(dict.fromkeys(cell.spec for cell in cells))
+    if missing := [spec for spec in specs if store.find(spec) is None]:
+        play(missing)
+    return {spec: store.read(spec) for spec in specs}
+
+
+def _matches(
+    cells: Sequence[Cell], found: Mapping[EvaluationSpec, PlayedCell], manifest: Manifest
+) -> tuple[Match, ...]:
+    """The gates of which something is claimed, with the coins that spend as much."""
+    fixed: dict[tuple[str, Conditions], dict[int, float]] = {}
+    for cell in cells:
+        if cell.section in (Section.FAST, Section.BUDGETS) and cell.spec.gate == "fixed":
+            rates = fixed.setdefault((cell.suite, cell.spec.conditions), {})
+            rates[cell.spec.options["depth"]] = found[cell.spec].sums.success
+    matches = []
+    for cell in filter(is_judged, cells):
+        costs = exit_costs(priced(cell.spec, manifest))
+        rates = fixed.get((cell.suite, cell.spec.conditions), {})
+        by_depth = [rates[depth] for depth in sorted(rates)] if len(rates) == len(costs) else None
+        mean = found[cell.spec].sums.flops_fraction or 0.0
+        matches.append(match(cell, costs, mean, by_depth))
+    return tuple(matches)
+
+
+def _duels(pair: Match, rows: Mapping[Cell, Row]) -> Iterator[Duel]:
+    gate = rows[pair.gate]
+    for coin, best in ((pair.neighbours, False), (pair.best, True)):
+        if coin is not None:
+            row = rows[coin]
+            yield Duel(gate, row, best, _pair(row.played, gate.played))
 
 
 class _CellStore:

@@ -151,6 +151,7 @@ class BenchSpec:
         seed: Seed of the first one.
         hardware: Computers to model, names or files.
         brief: Whether to leave out the secondary cells.
+        split: Variation of scenes and instructions.
 
     Raises:
         MagmaError: A name is unknown or a number out of range.
@@ -162,14 +163,19 @@ class BenchSpec:
     seed: int
     hardware: tuple[str, ...]
     brief: bool
+    split: str = "seen"
 
     def __post_init__(self) -> None:
-        EvaluationSpec(self.suites, self.tasks, episodes=self.counts.main, seed=self.seed)
+        EvaluationSpec(
+            self.suites, self.tasks, self.split, episodes=self.counts.main, seed=self.seed
+        )
         for name in self.hardware:
             Conditions(name)
 
     def plan(self, manifest: Manifest, gate_file: GateFile | None) -> tuple[Cell, ...]:
-        """Everything to play, the claims first.
+        """Everything to play but the coins, which follow from what the gates spend in it.
+
+        The claims come first.
 
         Args:
             manifest: Of the policy.
@@ -188,6 +194,7 @@ class BenchSpec:
         spec = EvaluationSpec(
             suites=(suite,),
             tasks=tuple(task for task in self.tasks if task in own.tasks),
+            split=self.split,
             episodes=step.episodes,
             seed=self.seed,
             clock="ideal" if step.conditions is None else "modelled",

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a bench: what is claimed and what was measured, tables, and two plots."""
+"""The report of a bench: claims and measurements, gates against coins, tables, and two plots."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from magma_ros.evaluation.bench.gate import Bench, Row
+from magma_ros.evaluation.bench.coin import COIN, added
+from magma_ros.evaluation.bench.gate import Bench, Duel, Row
 from magma_ros.evaluation.bench.gate_plan import ADAPTIVE, DEADLINE_SHARE, HARSH, HEADLINE, Section
+from magma_ros.evaluation.figures.statistics import PairedCounts
+from magma_ros.evaluation.figures.summary import ALL
 from magma_ros.evaluation.report.tables import Grid, number, percentage, percentages
 from magma_ros.files import make_folder, whole, write_json
 
@@ -29,6 +32,7 @@ LOOKS = {
     "entropy": ("v", "tab:green"),
     "consistency": ("D", "tab:purple"),
     "oracle": ("*", "black"),
+    COIN: ("P", "tab:brown"),
 }
 """Marker and colour of each family in plots; exits are grey crosses."""
 
@@ -46,7 +50,8 @@ def write_bench(bench: Bench, folder: Path) -> None:
     gate = "calibrated" if bench.calibrated else "not calibrated"
     parts = [
         f"# Gates of {bench.manifest.name}",
-        f"Manifest `{bench.checksum}`, gate {gate}, seeds from {bench.spec.seed} on.",
+        f"Manifest `{bench.checksum}`, gate {gate}.",
+        f"Split {bench.spec.split}, seeds from {bench.spec.seed} on.",
         f"A decision is due within {DEADLINE_SHARE:.0%} of the time between two observations.",
         *(table.markdown() for table in bench_tables(bench)),
         f"![success over slowness]({SLOWNESS_PLOT})",
@@ -57,8 +62,9 @@ def write_bench(bench: Bench, folder: Path) -> None:
 
 
 def bench_tables(bench: Bench) -> Iterator[Grid]:
-    """What is claimed, then every section."""
+    """What is claimed, the gates against the coins, then every section."""
     yield claims_table(bench)
+    yield coins_table(bench)
     for section in Section:
         if rows := [row for suite in bench.suites for row in bench.select(section, suite)]:
             yield _section_table(section, rows)
@@ -70,15 +76,19 @@ def claims_table(bench: Bench) -> Grid:
     lines = [
         (suite, *line)
         for suite in bench.suites
-        for claims in (_slowness_claims, _fast_claims)
+        for claims in (_slowness_claims, _fast_claims, _coin_claims)
         for line in claims(bench, suite)
     ]
+    if len(bench.suites) > 1:
+        lines += [(ALL, *line) for line in _coin_claims(bench, *bench.suites)]
     return Grid(
         "Aims and figures",
         ("suite", "figure", "aim", "measured"),
         lines,
         f"{HEADLINE:g} x: 99 % of full-depth decisions take at most {HEADLINE:g} periods. Kept: "
-        "success as a share of that of full depth in a world that waits, same episodes.",
+        "success as a share of that of full depth in a world that waits, same episodes. Coin: two "
+        "fixed exits mixed at random to the gate's own operations, in the same episodes; the "
+        "gate's success less the coin's [points], Newcombe's interval, McNemar's exact test.",
         text_columns=3,
     )
 
@@ -108,16 +118,84 @@ def _fast_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]:
     sums = row.played.sums
     shares = f"{percentage(sums.flops_fraction)}, {percentage(sums.weight_fraction)}"
     yield "adaptive with time to spare: FLOPs, weights", "at most 40 %", shares
-    low, high = (100 * bound for bound in row.paired.difference_interval())
-    difference = f"{100 * row.paired.difference:+.1f} ({low:+.1f} to {high:+.1f})"
+    difference = _points(row.paired)
     yield "adaptive with time to spare: difference [points]", "within 1", difference
+
+
+def _coin_claims(bench: Bench, *suites: str) -> Iterator[tuple[str, str, str]]:
+    """What the gate adds to a coin that spends as much, in one suite or in several together."""
+    claimed = [
+        duel
+        for duel in bench.duels
+        if duel.gate.cell.contender == ADAPTIVE and duel.gate.cell.suite in suites
+    ]
+    places = [
+        (Section.SLOWNESS, f"{HEADLINE:g} x", f"at {HEADLINE:g} x"),
+        (Section.SLOWNESS, f"{HARSH:g} x", f"at {HARSH:g} x"),
+        (Section.FAST, None, "with time to spare"),
+    ]
+    for section, place, told in places:
+        for best, pair in ((False, "coin"), (True, "best coin")):
+            counts = added(
+                duel.paired
+                for duel in claimed
+                if duel.best is best
+                and duel.gate.cell.section is section
+                and place in (None, duel.gate.cell.place)
+            )
+            if counts.pairs:
+                figures = f"{_points(counts)}, p = {counts.p_value():.2g}, n = {counts.pairs}"
+                yield f"adaptive {told}: better than the {pair}", "p < 0.01", figures
+
+
+def coins_table(bench: Bench) -> Grid:
+    """Every gate beside the coins that spend as much."""
+    return Grid(
+        "Is the gate better than a coin?",
+        ("suite", "where", "who", "coin", "mixes", "pairs", "success", "coin's", "only gate / coin",
+         "difference [points]", "p", "FLOPs", "coin's FLOPs"),
+        [_duel_line(duel) for duel in bench.duels],
+        "Coin 2-3 41%: acts on exit 3 in 41 % of the decisions and on exit 2 in the others, drawn "
+        "anew each time, so that its operations are those of the gate. It drives episodes of its "
+        "own, the same scenes, and keeps to the deadline. It mixes the two neighbours whose "
+        "operations bracket the gate's, or the best pair: the two on the lower convex hull of all "
+        "fixed exits' failures over operations, as they did in these very episodes, which favours "
+        "the coin; past the best exit it takes that one and spends less. Difference: the gate's "
+        "success less the coin's, Newcombe's interval. p: McNemar's exact test.",
+        text_columns=5,
+    )  # fmt: skip
+
+
+def _duel_line(duel: Duel) -> tuple[str, ...]:
+    counts, cell = duel.paired, duel.gate.cell
+    gate, coin = duel.gate.played.sums, duel.coin.played.sums
+    return (
+        cell.suite,
+        cell.place,
+        cell.contender.label,
+        duel.coin.cell.contender.setting,
+        "best pair" if duel.best else "neighbours",
+        str(counts.pairs),
+        percentage(gate.success),
+        percentage(coin.success),
+        f"{counts.only_second} / {counts.only_first}",
+        _points(counts),
+        f"{counts.p_value():.3f}",
+        percentage(gate.flops_fraction),
+        percentage(coin.flops_fraction),
+    )
+
+
+def _points(counts: PairedCounts) -> str:
+    """A difference of success with its interval [points]."""
+    low, high = (100.0 * bound for bound in counts.difference_interval())
+    return f"{100.0 * counts.difference:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _section_table(section: Section, rows: Sequence[Row]) -> Grid:
     lines = []
     for row in rows:
         sums, paired = row.played.sums, row.paired
-        low, high = paired.difference_interval()
         lines.append(
             (
                 row.cell.suite,
@@ -126,7 +204,7 @@ def _section_table(section: Section, rows: Sequence[Row]) -> Grid:
                 f"{sums.successes}/{sums.episodes}",
                 percentage(sums.success),
                 percentages(sums.interval),
-                f"{100 * paired.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
+                _points(paired),
                 f"{sums.late}/{sums.decisions}",
                 str(sums.stalls),
                 number(sums.completion_time, 1),
@@ -195,11 +273,11 @@ def _success(row: Row) -> float:
 
 
 def _plot_slowness(bench: Bench, suite: str, axes: Axes) -> None:
-    """Success over how slow the computer is, by contender."""
+    """Success over how slow the computer is, by family."""
     rows = bench.select(Section.SLOWNESS, suite)
-    for label in dict.fromkeys(row.cell.contender.label for row in rows):
-        own = sorted((row for row in rows if row.cell.contender.label == label), key=_slowness)
-        _errorbar(axes, [_slowness(row) for row in own], own, label)
+    for name in dict.fromkeys(row.cell.contender.family for row in rows):
+        own = sorted((row for row in rows if row.cell.contender.family == name), key=_slowness)
+        _errorbar(axes, [_slowness(row) for row in own], own, name)
     (reference,) = bench.select(Section.REFERENCE, suite)
     axes.axhline(_success(reference), color="0.4", linestyle=":", label="full depth, no latency")
     axes.set_xscale("log", base=2)

@@ -40,11 +40,10 @@ from magma_ros.evaluation.calibrate.learn_then_test import (
 from magma_ros.evaluation.calibrate.readings import (
     TaskSet,
     collect,
-    exit_costs,
-    exit_prices,
     explorer,
     yardstick_for,
 )
+from magma_ros.evaluation.figures.exit_costs import exit_costs, exit_prices
 from magma_ros.evaluation.figures.statistics import wilson_interval
 from magma_ros.evaluation.world import Scene
 from magma_ros.gate.adaptive import AdaptiveGate

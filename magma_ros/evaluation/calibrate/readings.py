@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,6 @@ from magma_ros.gate.interface import Gate, Memoryless
 from magma_ros.gate.latency import LatencyModel
 from magma_ros.gate.loop import think
 from magma_ros.policy.action_contract import ActionContract
-from magma_ros.policy.manifest import Manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.types import ActionChunk, Budget, ExitReading, MonotonicClock, Observation, Verdict
 
@@ -150,32 +148,6 @@ class ShadowActor:
 def yardstick_for(contract: ActionContract, steps: int) -> Yardstick:
     """The measure of deviations for a policy of which ``steps`` steps are executed at a time."""
     return Yardstick(contract.ranges, steps)
-
-
-def exit_costs(manifest: Manifest) -> tuple[float, ...]:
-    """Operations up to each exit, the shallowest first, as a share of full depth."""
-    return _up_to_exits(manifest, [stage.flops for stage in manifest.stages])
-
-
-def exit_prices(manifest: Manifest) -> tuple[float, ...]:
-    """What going on from each exit to the next costs, relative to the mean over all exits.
-
-    Cost is the mean of two shares of full depth, operations and bytes of weights, because either
-    may be what a computer is slow at.
-    """
-    weights = _up_to_exits(manifest, [stage.weight_bytes for stage in manifest.stages])
-    steps = np.diff(exit_costs(manifest)) + np.diff(weights)
-    return tuple(map(float, steps / steps.mean())) if len(steps) else ()
-
-
-def _up_to_exits(manifest: Manifest, costs: Sequence[int]) -> tuple[float, ...]:
-    """What all stages up to each exit cost together, as a share of full depth."""
-    spent = list(accumulate(costs))
-    return tuple(
-        cost / spent[-1]
-        for cost, stage in zip(spent, manifest.stages, strict=True)
-        if stage.depth is not None
-    )
 
 
 def collect(
