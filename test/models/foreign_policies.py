@@ -26,14 +26,15 @@ def save(path: Path, nodes, weights, inputs, outputs) -> Path:
     return path
 
 
-def mlp(path: Path, steps: int = 4, joints: int = 6) -> Path:
-    """Two layers from joint positions to a plan that leads every joint towards 0.3 rad."""
+def mlp(path: Path, steps: int = 4, goal=(0.3,) * 6) -> Path:
+    """Two layers from joint positions to a plan that leads the joints nearly to a goal [rad]."""
+    joints = len(goal)
     rng = np.random.default_rng(3)
     weights = {
         "w1": rng.normal(0.0, 0.3, (joints, 16)).astype(np.float32),
         "b1": np.zeros(16, np.float32),
         "w2": rng.normal(0.0, 0.01, (16, steps * joints)).astype(np.float32),
-        "b2": np.full(steps * joints, 0.3, np.float32),
+        "b2": np.tile(np.array(goal, np.float32), steps),
         "sizes": np.array([-1, steps, joints], np.int64),
     }
     nodes = [

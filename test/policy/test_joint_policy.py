@@ -15,10 +15,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from magma_ros.cli.creation import create
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode
 from magma_ros.share import share_file
 from magma_ros.types import Source
@@ -125,3 +127,46 @@ def test_a_robot_of_other_joints_is_refused(run, capfd, joints, sentence):
     policy, *_ = start(joints)
     assert policy.trigger_configure() == FAILURE
     assert sentence in capfd.readouterr().err
+
+
+GOAL = (0.1, 0.45, 1.9, 0.79, 0.3)
+"""Joints of the simulated arm, within its workspace [rad]."""
+
+
+def test_a_foreign_policy_leads_the_simulated_arm_through_the_guard(tmp_path, needs):
+    needs("sim")
+    from magma_ros.nodes.sim_node import SimNode  # only this test needs PyBullet
+
+    joints = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_pitch", "wrist_roll")
+    graph, folder = THEIRS.mlp(tmp_path / "policy.onnx", 8, GOAL), tmp_path / "five"
+    kind, dims = "joint_position", ",".join(joints)
+    create(graph, out=folder, name="five", kind=kind, dims=dims, step_period=0.05)
+    words = [f"bundle:={folder}", "self_test:=0.0", "deadline:=5.0", "max_age:=5.0"]
+    words += ["overview_rate:=0.0", "time_limit:=0.0", "max_command_age:=1.0", "command_hold:=2.0"]
+    patient = ("policy_timeout", "health_timeout", "plan_timeout", "state_timeout")
+    words += [f"{name}:=5.0" for name in patient]
+    robot_file = share_file("config", "robots", "sim_joints.yaml")
+    given = [word for each in words for word in ("-p", each)]
+    rclpy.init(args=["--ros-args", "--params-file", str(robot_file), *given])
+    sim, guard, policy = SimNode(), GuardNode(), PolicyNode()
+    executor = SingleThreadedExecutor()
+    for node in (sim, guard, policy):
+        assert node.trigger_configure() == node.trigger_activate() == SUCCESS
+        executor.add_node(node)
+    client = policy.create_client(Trigger, "guard/hand_back")
+    deadline, asked = time.monotonic() + 60.0, None
+    begin = here = sim._world.joint_positions()[:5]
+    while not np.allclose(here, GOAL, atol=0.05):
+        assert time.monotonic() < deadline, here
+        executor.spin_once(timeout_sec=0.02)
+        if asked is None or (asked.done() and not asked.result().success):
+            assert np.allclose(sim._world.joint_positions()[:5], begin, atol=0.01)
+            asked = client.call_async(Trigger.Request())
+        here = sim._world.joint_positions()[:5]
+    assert asked.result().success
+    for node in (policy, guard):
+        assert node.trigger_deactivate() == SUCCESS
+    sim.end()
+    for node in (policy, guard, sim):
+        node.destroy_node()
+    rclpy.shutdown()
