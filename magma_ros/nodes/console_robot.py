@@ -216,7 +216,8 @@ class RosRobot:
         subscribe_newest(node, String, told, view.on_instruction)
         subscribe_latched(node, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
         subscribe_latched(node, DiagnosticStatus, names.RECORDER_STATUS, view.on_recorder)
-        subscribe(TwistStamped, names.ROBOT_TWIST, view.on_twist, qos.STATE)
+        for topic in names.TOOL_TWISTS:
+            subscribe(TwistStamped, topic, view.on_twist, qos.STATE)
         subscribe(DiagnosticStatus, names.POLICY_STATUS, view.on_plan, qos.EVENTS)
         subscribe(DiagnosticStatus, names.POLICY_HEALTH, view.on_health, qos.STATE)
         subscribe(String, names.POLICY_HELP, view.on_help, qos.EVENTS)

@@ -35,6 +35,7 @@ ROBOT_TRAJECTORY = "joint_trajectory_controller/joint_trajectory"
 ROBOT_POSITIONS = "forward_position_controller/commands"
 ROBOT_VELOCITIES = "forward_velocity_controller/commands"
 ROBOT_GRIPPER = "gripper/command"
+GUARD_TWIST = "guard/twist"
 GUARD_FOLLOWS = "guard/follows"
 GUARD_MODE = "guard/mode"
 GUARD_INSTRUCTION = "guard/instruction"
@@ -62,6 +63,9 @@ DIAGNOSTICS = "/diagnostics"
 
 TF = "/tf"
 TF_STATIC = "/tf_static"
+
+TOOL_TWISTS = (ROBOT_TWIST, GUARD_TWIST)
+"""Where the guard tells how it moves the tool: one for each kind of robot."""
 
 
 def camera_topic(camera: str, *, compressed: bool = False) -> str:

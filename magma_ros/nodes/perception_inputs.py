@@ -92,7 +92,8 @@ class PerceptionInputs:
                 "each by a name of its own"
             )
         node.create_subscription(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
-        node.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.IMAGES)
+        for topic in names.TOOL_TWISTS:
+            node.create_subscription(TwistStamped, topic, self._on_twist, qos.IMAGES)
 
     def close(self) -> None:
         """Stop listening to TF; topics are closed with the node's others."""

@@ -131,7 +131,8 @@ class TwistLead:
         self._publisher = node.create_publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
         self._gripper = _GripperOutput(node)
         self._heard = heard
-        node.create_subscription(TwistStamped, names.ROBOT_TWIST, self._on_sent, qos.STATE)
+        for topic in names.TOOL_TWISTS:
+            node.create_subscription(TwistStamped, topic, self._on_sent, qos.STATE)
 
     def command(self, now: float, stamp: Time) -> float:
         """Publish the command of this moment; see :class:`Lead`."""

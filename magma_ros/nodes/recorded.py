@@ -79,6 +79,7 @@ TOPICS = (
     Recorded(names.ROBOT_POSITIONS, Float64MultiArray, qos.EVENTS),
     Recorded(names.ROBOT_VELOCITIES, Float64MultiArray, qos.EVENTS),
     Recorded(names.ROBOT_GRIPPER, JointState, qos.EVENTS),
+    Recorded(names.GUARD_TWIST, TwistStamped, qos.EVENTS),
     Recorded(names.GUARD_FOLLOWS, TimeReference, qos.EVENTS),
     Recorded(names.GUARD_MODE, DiagnosticStatus, qos.LATCHED),
     Recorded(names.GUARD_INSTRUCTION, String, qos.LATCHED),

@@ -76,7 +76,8 @@ class ReportNode(ManagedNode):
         subscribe(DiagnosticStatus, names.GUARD_MODE, self._on_mode, qos.LATCHED)
         subscribe(DiagnosticStatus, names.POLICY_STATUS, self._on_plan, qos.EVENTS)
         subscribe(String, names.INSTRUCTION, self._on_instruction, qos.LATCHED)
-        subscribe(TwistStamped, names.ROBOT_TWIST, self._on_twist, qos.EVENTS)
+        for topic in names.TOOL_TWISTS:
+            subscribe(TwistStamped, topic, self._on_twist, qos.EVENTS)
         subscribe(PoseStamped, names.EE_POSE, self._on_pose, qos.EVERY_READING)
         camera = names.camera_topic(self.settings["camera"])
         subscribe(Image, camera, self._on_image, qos.EVERY_IMAGE)

@@ -54,11 +54,12 @@ class TwistOutput:
 
     Args:
         node: The guard's.
+        topic: Where they go; another one only tells how the tool moves.
     """
 
-    def __init__(self, node: ManagedNode) -> None:
+    def __init__(self, node: ManagedNode, topic: str = names.ROBOT_TWIST) -> None:
         self._frame = str(node.settings["base_frame"])
-        self._publisher = node.create_publisher(TwistStamped, names.ROBOT_TWIST, qos.STATE)
+        self._publisher = node.create_publisher(TwistStamped, topic, qos.STATE)
 
     def publish(self, output: GuardOutput, stamp: Time) -> None:
         """Send the twist."""
@@ -86,12 +87,13 @@ class TrajectoryOutput:
         self._joints = [str(name) for name in node.settings["joints.names"]]
         self._reach = 1.0 / node.settings["command_rate"]
         self._publisher = node.create_publisher(JointTrajectory, names.ROBOT_TRAJECTORY, qos.STATE)
+        self._told = TwistOutput(node, names.GUARD_TWIST)
 
     def publish(self, output: GuardOutput, stamp: Time) -> None:
         """Send where the joints are to be."""
-        del stamp
         if output.joints is None:
             return
+        self._told.publish(output, stamp)
         # A stamp of zero begins on arrival; by another one, what comes late would be dropped.
         self._publisher.publish(
             convert.joint_command_to_message(
@@ -100,7 +102,8 @@ class TrajectoryOutput:
         )
 
     def rest(self, stamp: Time) -> None:
-        """Nothing: the controller rests at the last point."""
+        """Tell that the tool rests; the controller rests at the last point by itself."""
+        self._told.rest(stamp)
 
 
 class ForwardOutput:
@@ -117,17 +120,17 @@ class ForwardOutput:
         self._publisher = node.create_publisher(
             Float64MultiArray, COMMAND_TOPICS[interface], qos.STATE
         )
+        self._told = TwistOutput(node, names.GUARD_TWIST)
 
     def publish(self, output: GuardOutput, stamp: Time) -> None:
         """Send where the joints are to be, or how fast they are to move."""
-        del stamp
-        if output.joints is not None:
-            joints = output.joints
+        if (joints := output.joints) is not None:
+            self._told.publish(output, stamp)
             self._send(joints.velocity if self._by_velocity else joints.position)
 
     def rest(self, stamp: Time) -> None:
         """Send zero velocities; joints that take positions rest at the last ones."""
-        del stamp
+        self._told.rest(stamp)
         if self._by_velocity:
             self._send(np.zeros(self._count))
 
