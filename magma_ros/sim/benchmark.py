@@ -191,6 +191,7 @@ class SimulatedSuite:
         name: Of the file.
 
     Attributes:
+        extra: What must be installed.
         step_period: Duration of one step of an action chunk [s].
         seed_limit: First seed of the training data.
 
@@ -198,6 +199,7 @@ class SimulatedSuite:
         SimulationError: Its file does not follow the schema.
     """
 
+    extra = "sim"
     step_period = ENV_STEP
     seed_limit = TRAINING_SEEDS
 

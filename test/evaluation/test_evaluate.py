@@ -225,6 +225,13 @@ def test_a_bundle_whose_step_is_no_multiple_of_the_suites_is_refused(spec, edite
         evaluate(spec, folder)
 
 
+def test_a_policy_of_joints_is_not_played_by_an_arm_led_by_displacements(spec, edited):
+    dims = [*({"name": f"joint_{n}", "unit": "rad"} for n in range(6)), "gripper"]
+    folder = edited(lambda content: content["action"].update(kind="joint_position", dims=dims))
+    with pytest.raises(MagmaError, match="plans joint_position, but the arms of tabletop"):
+        evaluate(spec, folder)
+
+
 def test_a_damaged_bundle_is_reported_from_the_worker_as_its_own_error(spec, edited):
     folder = edited(lambda content: None)
     (folder / "think_1.onnx").unlink()

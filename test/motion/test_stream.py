@@ -14,8 +14,8 @@ from magma_ros.motion import (
     StreamConfigError,
     StreamState,
 )
-from magma_ros.spaces import MAGMA
-from magma_ros.types import ActionChunk
+from magma_ros.spaces import MAGMA, ActionSpace, Dimension, SpaceKind
+from magma_ros.types import ActionChunk, Pose
 
 STEP = 0.1
 TICK = 0.02
@@ -235,3 +235,18 @@ def test_memory_does_not_grow_while_chunks_keep_coming():
 def test_setting_that_makes_no_sense_is_refused():
     with pytest.raises(StreamConfigError, match="stop_time must be a positive number, not -1"):
         StreamConfig(stop_time=-1.0)
+
+
+def test_poses_lead_from_where_the_arm_was_to_each_of_them():
+    places = ActionSpace(SpaceKind.EE_POSE, tuple(Dimension(axis, "m") for axis in "xyz"))
+    start = Pose(0.0, np.array([0.4, 0.1, 0.2]))
+    rows = start.position + np.outer(np.arange(1, 9), [0.01, 0.0, -0.005])
+    player = Player()
+    player.stream.sample(0.0)
+    poses = ActionChunk(0.0, STEP, rows, 1, places)
+    with pytest.raises(ChunkError, match="is its pose published"):
+        player.stream.push(poses, 0.0)
+    assert player.stream.push(poses, 0.0, start).accepted
+    sample = player.run(0.8)
+    np.testing.assert_allclose(start.position + player.position[:3], rows[-1], atol=0.004)
+    assert sample.gripper is None

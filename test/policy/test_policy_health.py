@@ -238,7 +238,7 @@ def test_the_stream_hears_what_was_sent_while_the_policy_drives_and_in_its_frame
     rig = rig()
     heard = []
     monkeypatch.setattr(
-        rig.policy._stream, "note_sent", lambda twist, now: heard.append(float(twist[0]))
+        rig.policy._lead._stream, "note_sent", lambda twist, now: heard.append(float(twist[0]))
     )
 
     def send():

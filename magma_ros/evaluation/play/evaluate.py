@@ -42,6 +42,7 @@ from magma_ros.evaluation.world import Benchmark, Control, Scene
 from magma_ros.gate.gates import make_gate
 from magma_ros.policy.contract import BundleError
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
+from magma_ros.spaces import SpaceKind
 from magma_ros.types import TRACE_MARKS
 
 FORMAT = "magma-evaluation/1"
@@ -189,9 +190,15 @@ def require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
     """Refuse what this bundle cannot do.
 
     Raises:
-        MagmaError: It plans too few steps, of another length, or has not the exits asked for.
+        MagmaError: It plans too few steps, of another length or kind, or has not the exits asked
+            for.
     """
     contract = manifest.action
+    if contract.space.kind is not SpaceKind.EE_DELTA:
+        raise EvaluationError(
+            f"{manifest.name} plans {contract.kind}, but the arms of {', '.join(spec.suites)} are "
+            f"led by {SpaceKind.EE_DELTA.value}; drive a robot with it (docs/action_spaces.md)"
+        )
     for suite in spec.suites:
         steps = contract.step_period / (period := find_suite(suite).step_period)
         if round(steps) < 1 or abs(steps - round(steps)) > WHOLE:
