@@ -171,6 +171,8 @@ class Guard:
 
     def refuse(self, source: Source, wrong: str, now: float) -> Answer:
         """A command of ``source`` was no command at all; the arm holds if it drives."""
+        if self._active and source is not Source.GUARD:
+            self._heard.stream(source).refuse(wrong, now)
         if self._active and source is self._driver:
             self._change(now, Request.HOLD, StopReason.INVALID_COMMAND, wrong)
         return Answer(accepted=False, sentence=wrong)

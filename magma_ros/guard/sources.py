@@ -44,11 +44,15 @@ class Stream:
         source: Who sends them.
         heard: When the last good one was received [s].
         stamp: Its stamp on the clock of the messages [s].
+        refused: When the last bad one was received [s].
+        refusal: What was wrong with that, in one sentence.
     """
 
     source: Source
     heard: float = -math.inf
     stamp: float = -math.inf
+    refused: float = -math.inf
+    refusal: str = ""
 
     def take(
         self, command: TwistCommand | JointCommand, now: float, offset: float, timing: Timing
@@ -65,9 +69,15 @@ class Stream:
             self.stamp = -math.inf  # the messages' clock was set back, as by a new simulation
         age = now - (command.stamp + offset)
         wrong = untimeliness(self.source, age, timing, overtaken=command.stamp < self.stamp)
-        if not wrong:
+        if wrong:
+            self.refuse(wrong, now)
+        else:
             self.heard, self.stamp = now, command.stamp
         return wrong
+
+    def refuse(self, wrong: str, now: float) -> None:
+        """Note that a command came in which something was wrong."""
+        self.refusal, self.refused = wrong, now
 
     def silence(self, now: float, since: float) -> float:
         """How long nothing has come, counted from ``since`` at the earliest [s]."""
@@ -121,6 +131,8 @@ class PolicyWatch:
     def obstacle(self, now: float) -> str:
         """Why the policy cannot begin to drive, in one sentence, or empty."""
         if now - self.stream.heard > self.twist_timeout:
+            if now - self.stream.refused <= self.twist_timeout:
+                return f"The policy's commands are refused: {self.stream.refusal}."
             return "The policy sends no commands; start it, then ask again."
         if (trouble := self.trouble(now)) is None:
             return ""

@@ -98,7 +98,7 @@ def _farther_than_its_range(command: JointCommand, who: str, limits: JointLimits
         if max(low - position, position - high) > high - low:
             return (
                 f"{who} asks for {position:.3g} of {name}, which may go from {low:g} to {high:g}; "
-                "are its units radians and metres?"
+                "send radians and metres"
             )
     return None
 

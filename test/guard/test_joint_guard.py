@@ -76,8 +76,9 @@ def test_a_malformed_target_of_the_driver_halts_the_arm(make_joint_cell, bad):
 def test_a_malformed_target_never_lets_the_policy_begin(make_joint_cell, bad):
     cell = make_joint_cell(driver=None)
     cell.run(0.1)
-    cell.send(**bad)
-    assert not cell.guard.hand_back(cell.now).accepted
+    wrong = cell.send(**bad).sentence
+    answer = cell.guard.hand_back(cell.now)
+    assert answer == (False, f"The policy's commands are refused: {wrong}.")
 
 
 def test_a_stale_or_overtaken_target_is_not_followed(make_joint_cell):
