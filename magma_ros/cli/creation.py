@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.prompt import Prompt
 
 from magma_ros.cli.common import console, names
@@ -68,7 +69,7 @@ def create(
     said |= {key: value for key, value in given.items() if value}
     if fields:
         said["fields"] = names(fields)
-    ask = Prompt.ask if sys.stdin.isatty() else None
+    ask = _asked if sys.stdin.isatty() else None
     known = complete(said, ask, answers)
     create_bundle(onnx, known, out, shlex.join(["magma", *sys.argv[1:]]))
     for table in bundle_tables(inspect(out)):
@@ -111,6 +112,10 @@ def complete(
             said["fields"].append("gripper_opening")
     place = source or Path("the answers")
     return check(said, Answers, place, MagmaError, "see docs/action_spaces.md")
+
+
+def _asked(question: str) -> str:
+    return Prompt.ask(escape(question), console=console)
 
 
 def _dimension(word: str, *, jointed: bool) -> Any:

@@ -259,6 +259,7 @@ def _without_absent(content: dict[str, Any]) -> dict[str, Any]:
     unasked = {"max_tokens": None, "attention_mask": False, "frames": 1, "frame_period": None}
     sections: list[tuple[dict[str, Any], dict[str, Any]]] = [
         (content["action"], {"kind": "ee_delta", "tool_frame": None, "statistics": None}),
+        (content["action"], {"q01": (), "q99": (), "mask": ()}),
         (observation, {**unasked, "point": None, "prompt": None}),
         *((camera, {"fit": "stretch", "kind": "rgb"}) for camera in observation["cameras"]),
         *((stage, graph) for stage in content["stages"]),
