@@ -8,6 +8,7 @@ picture turned by 180 degrees, which sets it upright.
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from dataclasses import dataclass
 from typing import Any, Final
@@ -86,8 +87,11 @@ class Canvas:
         except (ImportError, RuntimeError, mujoco.FatalError) as error:
             raise drawing_error(error) from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        # While Python still has everything that releasing needs: at the latest when it ends.
+        # At the latest when Python ends, and before MuJoCo ends EGL then: what was registered last
+        # is called first, and that was registered with the first context.
         self.close = weakref.finalize(self, _release, self._library, self._context)
+        self.close.atexit = False
+        atexit.register(self.close)
         self._scene = mujoco.MjvScene(model, maxgeom=MOST_SHAPES)
         self._options, self._touch = mujoco.MjvOption(), mujoco.MjvPerturb()
         self._camera = mujoco.MjvCamera()

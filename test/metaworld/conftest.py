@@ -11,8 +11,18 @@ os.environ.setdefault("MUJOCO_GL", drawing_library())  # for gymnasium's own dra
 import metaworld  # noqa: F401  # without it, this folder is left out
 import pytest
 
+from magma_ros.cli import main
 from magma_ros.metaworld.drawing import PART
 from magma_ros.metaworld.world import MetaWorld
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A data set of one episode each of two tasks, made by the command."""
+    folder = tmp_path_factory.mktemp("made") / "set"
+    words = ["--tasks", "reach,coffee-button", "--episodes", "1", "--workers", "1"]
+    assert main(["data", "demonstrate", "metaworld-part", "--out", str(folder), *words]) == 0
+    return folder
 
 
 @pytest.fixture

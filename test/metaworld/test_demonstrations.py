@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from magma_ros.cli import main
 from magma_ros.episodes.lerobot.layout import LeRobotError
 from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.evaluation.suites import find_suite
@@ -24,15 +23,6 @@ from magma_ros.types import GRIPPER
 
 CONFIG = DemonstrationConfig("metaworld-part", ("reach", "coffee-button"), episodes=1)
 ROWS = "data/chunk-000/file-000.parquet"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A data set of one episode each of two tasks."""
-    folder = tmp_path_factory.mktemp("made") / "set"
-    words = ["--tasks", "reach,coffee-button", "--episodes", "1", "--workers", "1"]
-    assert main(["data", "demonstrate", "metaworld-part", "--out", str(folder), *words]) == 0
-    return folder
 
 
 @pytest.fixture(scope="module")

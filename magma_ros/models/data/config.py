@@ -36,6 +36,9 @@ def _in_order(span: tuple[int, int]) -> tuple[int, int]:
     return span
 
 
+SHARD_STEP = 0.1
+"""Duration of one row of a shard [s]; that of the simulator's actions."""
+
 Span = Annotated[tuple[Positive, Positive], AfterValidator(_in_order)]
 """Shortest and longest."""
 
@@ -72,6 +75,9 @@ class DataConfig(Strict):
         disturbance: Offsets on the executed actions.
         more: Folders of further demonstrations to learn from, such as rounds of DAgger.
         skip_damaged: Leave out files that are cut short or foreign, instead of refusing them.
+        lerobot: Whether the folder is a LeRobot data set instead of shards.
+        rate: Rows a second of such a data set [Hz].
+        noise: As of ``magma data demonstrate``, where such a data set is made [m].
     """
 
     folder: Path
@@ -82,6 +88,14 @@ class DataConfig(Strict):
     disturbance: DisturbanceConfig = DisturbanceConfig()
     more: tuple[Path, ...] = ()
     skip_damaged: bool = False
+    lerobot: bool = False
+    rate: Positive = 20
+    noise: float = Field(default=0.0, ge=0.0)
+
+    @property
+    def step_period(self) -> float:
+        """Duration of one row, and so of one step of a plan [s]."""
+        return 1.0 / self.rate if self.lerobot else SHARD_STEP
 
     @property
     def tasks(self) -> tuple[tuple[str, str], ...]:

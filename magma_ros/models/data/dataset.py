@@ -52,7 +52,8 @@ class Demonstrations:
         actions: (N, 7) float32 in SI units.
         valid: (N,) how many elements of the chunk that begins there are labels, 1 to K.
         positions: (N, 6) target and goal relative to the end effector [m]; nan if not known.
-        pixels: By camera, (N, 2, 2) target and goal, column and row, 0 to 1 across the image.
+        pixels: By camera, (N, 2 or 3, 2) target, goal and perhaps the hand: column and row, 0 to 1
+            across the image.
         traces: (N, H, 2, 2) tool and target some steps later, column and row, 0 to 1 across the
             image of the network's traces.
         traced: (N, H) whether only the expert acted until then, and the episode went on.
@@ -130,7 +131,7 @@ class Demonstrations:
                 parts, "[bold]reading demonstrations", total=len(shards), transient=True
             )
             columns = cls.joined(list(watched))
-        return replace(columns, images={name: (block,) for name, block in images.items()})
+        return columns.with_images({name: (block,) for name, block in images.items()})
 
     @classmethod
     def joined(cls, parts: Sequence[Demonstrations]) -> Demonstrations:
@@ -190,6 +191,10 @@ class Demonstrations:
             points=np.full((len(table), 3), np.nan, np.float32),
             weights=np.ones(len(table), np.int64),
         )
+
+    def with_images(self, images: dict[str, tuple[ImageArray, ...]]) -> Demonstrations:
+        """The same with these images."""
+        return replace(self, images=images)
 
     def __len__(self) -> int:
         """The number of steps N."""

@@ -83,7 +83,7 @@ class Statistics:
             (abs(mine - other) / max(span, SMALLEST_SPAN), f"{name} of {column}", mine, other)
             for name, spans in ranges.items()
             for column, mine, other, span in zip(
-                ACTION_DIMS if name.startswith("q") else PROPRIOCEPTION,
+                ACTION_DIMS if name.startswith("q") else _columns(self.mean),
                 getattr(self, name),
                 getattr(known, name),
                 spans,
@@ -94,6 +94,13 @@ class Statistics:
         if share <= tolerance:
             return ""
         return f"{what} is {mine:g} instead of {other:g} ({100.0 * share:.3g} % of its range)"
+
+
+def _columns(measured: tuple[float, ...]) -> tuple[str, ...]:
+    """What to call measured values: the simulator's by name, those of other robots by number."""
+    if len(measured) == len(PROPRIOCEPTION):
+        return PROPRIOCEPTION
+    return tuple(f"measured value {index}" for index in range(len(measured)))
 
 
 def matrix(table: pa.Table, column: str) -> FloatArray:

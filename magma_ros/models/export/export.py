@@ -177,7 +177,7 @@ def _manifest(
         created=datetime.now(UTC).date(),
         action=ActionContract(
             chunk_length=config.network.chunk_length,
-            step_period=ENV_STEP,
+            step_period=config.data.step_period,
             frame="base",
             bins=bins,
             q01=statistics.q01,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +15,19 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from magma_ros.evaluation.suites import find_suite
 from magma_ros.models.network.graphs import StageGraph, example_inputs, run_stages
 from magma_ros.models.training.config import TrainingConfig
 from magma_ros.models.training.rollout import VALIDATION_SEEDS, observation_contract
 from magma_ros.policy.bundle import session_options
 from magma_ros.policy.preprocess import Preprocessor
-from magma_ros.sim.simulation import Simulation
 from magma_ros.types import FloatArray, MagmaError
 
 SCENES = 4
 """Scenes per task that are compared."""
+
+SPLIT = "seen"
+"""Variation of scenes and instructions."""
 
 
 class ParityError(MagmaError):
@@ -53,9 +57,9 @@ def observations(config: TrainingConfig, tokenizer: Tokenizer) -> list[dict[str,
     found = [example_inputs(config.network)]
     for suite, task in config.data.tasks:
         for seed in range(VALIDATION_SEEDS, VALIDATION_SEEDS + SCENES):
-            simulation = Simulation(task, suite=suite, seed=seed)
-            given = preprocess(simulation.observation())
-            simulation.close()
+            with closing(find_suite(suite).make_world()) as world:
+                world.reset(task, SPLIT, seed)
+                given = preprocess(world.observe())
             found.append({name: torch.from_numpy(value) for name, value in given.items()})
     return found
 

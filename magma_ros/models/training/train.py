@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from magma_ros.models.data.config import AggregationConfig
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
 from magma_ros.models.data.marks import mark
+from magma_ros.models.data.sets import make_set, read_set, words_of
 from magma_ros.models.data.shards import CARD
 from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
@@ -92,6 +94,8 @@ def train(
     if not checkpoints(run):
         # Demonstrations that the policy of an abandoned run drove are not this policy's.
         shutil.rmtree(run / AGGREGATED, ignore_errors=True)
+    if config.data.lerobot:
+        return _train_on_set(config, run, workers)
     words = vocabulary() if config.network.point is None else marked_vocabulary()
     generate(config.data, workers=workers)
     if config.start is not None:
@@ -99,6 +103,19 @@ def train(
         data = Demonstrations.of(config.data, config.network, recipe.tokenizer())
         return Trainer(recipe, data, run, workers=workers).train()
     data = Demonstrations.of(config.data, config.network, make_tokenizer(words))
+    statistics = Statistics.of(data.actions, data.proprioception)
+    return Trainer(Recipe(config, words, statistics), data, run, workers=workers).train()
+
+
+def _train_on_set(config: TrainingConfig, run: Path, workers: int) -> Path:
+    """Train on a LeRobot data set, whose words and statistics become the policy's."""
+    if config.aggregation or config.check.every or config.start is not None:
+        raise MagmaError(
+            "a recipe of a LeRobot data set has no aggregation, no check.every and no start: these "
+            "need the simulator's own demonstrations; remove them"
+        )
+    words = words_of(make_set(config.data, workers=workers or os.cpu_count() or 1))
+    data = read_set(config.data, config.network, make_tokenizer(words))
     statistics = Statistics.of(data.actions, data.proprioception)
     return Trainer(Recipe(config, words, statistics), data, run, workers=workers).train()
 

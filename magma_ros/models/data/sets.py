@@ -1,0 +1,168 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""LeRobot data sets as demonstrations: cameras, state, displacements, words, and labels if any.
+
+A data set whose suite has an expert is made where it is missing. Its actions are some of Magma's
+columns; those that it lacks are zero, and the network learns that nothing moves along them.
+Columns named as :mod:`magma_ros.models.data.demonstrations` names them, of where object, goal and
+hand are, become labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import Whitespace
+
+from magma_ros.episodes.episode import Episode
+from magma_ros.episodes.lerobot.read import LeRobotDataset, open_dataset
+from magma_ros.models.data.config import DataConfig
+from magma_ros.models.data.dataset import Demonstrations
+from magma_ros.models.data.demonstrations import DemonstrationConfig, demonstrate
+from magma_ros.models.data.shards import DataError
+from magma_ros.models.data.words import encode
+from magma_ros.models.network.config import PolicyConfig
+from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray
+
+PLACED = ("object", "goal", "hand")
+"""What labels are about, in the order of the first heat maps."""
+
+NOWHERE = -1.0
+"""Place in the picture of what is not labelled: outside of it, so that no map is drawn for it."""
+
+
+def make_set(data: DataConfig, *, workers: int = 1) -> Path:
+    """Make the data set of a recipe by its suite's experts, if it is not there.
+
+    Raises:
+        MagmaError: As :func:`~magma_ros.models.data.demonstrations.demonstrate`, or the recipe asks
+            for several suites or for different numbers of episodes.
+    """
+    if data.folder.exists():
+        return data.folder
+    counts = {count for tasks in data.episodes.values() for count in tasks.values()}
+    if len(data.episodes) > 1 or len(counts) > 1:
+        raise DataError(
+            f"{data.folder} is missing, and can be made only of one suite with as many episodes of "
+            "every task; make it by magma data demonstrate"
+        )
+    (suite,) = data.episodes
+    config = DemonstrationConfig(
+        suite,
+        tuple(data.episodes[suite]),
+        episodes=counts.pop(),
+        rate=data.rate,
+        noise=data.noise,
+        seed=data.seed,
+    )
+    return demonstrate(config, data.folder, workers=workers)
+
+
+def words_of(folder: Path) -> tuple[str, ...]:
+    """All words of a data set's instructions, sorted.
+
+    Raises:
+        LeRobotError: It is no data set, or damaged.
+    """
+    split = Whitespace().pre_tokenize_str
+    tasks = open_dataset(folder).tasks.values()
+    return tuple(sorted({word for text in tasks for word, _ in split(text.lower())}))
+
+
+def read_set(data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
+    """Read the data set of a recipe.
+
+    Raises:
+        DataError: The network takes what it does not hold, or its actions are no displacements.
+        LeRobotError: It is damaged.
+    """
+    dataset = open_dataset(data.folder, skip_broken=data.skip_damaged)
+    _check(dataset, data, network)
+    count = sum(entry.length for entry in dataset.entries)
+    images = {
+        camera.name: np.empty((count, camera.height, camera.width, 3), np.uint8)
+        for camera in network.cameras
+    }
+    parts: list[Demonstrations] = []
+    begin = 0
+    for episode in track(dataset, "[bold]reading", total=len(dataset), transient=True):
+        rows = slice(begin, begin + len(episode))
+        begin = rows.stop
+        for name, block in images.items():
+            _fill(episode, name, block[rows])
+        parts.append(_columns(episode, network, tokenizer))
+    joined = Demonstrations.joined(parts)
+    return joined.with_images({name: (block,) for name, block in images.items()})
+
+
+def _check(dataset: LeRobotDataset, data: DataConfig, network: PolicyConfig) -> None:
+    """Refuse what the network cannot learn from."""
+    folder = dataset.folder
+    if network.proprioception != dataset.fields:
+        raise DataError(
+            f"network.proprioception must be what {folder} holds: {', '.join(dataset.fields)}"
+        )
+    if unknown := [name for name in dataset.action_names if name not in ACTION_DIMS]:
+        raise DataError(
+            f"{folder}: the action's {unknown[0]} is none of {', '.join(ACTION_DIMS)}, which this "
+            "network plans"
+        )
+    if dataset.fps != data.rate:
+        raise DataError(f"{folder} has {dataset.fps:g} rows a second; set data.rate to that")
+    for camera in network.cameras:
+        if camera.name not in dataset.cameras:
+            known = ", ".join(dataset.cameras)
+            raise DataError(f"network.cameras: {folder} has no camera {camera.name}, but {known}")
+    if network.trace is not None or network.point is not None:
+        raise DataError("network.trace and network.point: data sets hold no marks; remove them")
+
+
+def _fill(episode: Episode, camera: str, images: ImageArray) -> None:
+    """Decode the pictures of a camera into ``images``, in the size of the network's input."""
+    size = images.shape[2], images.shape[1]
+    for row, picture in episode.pictures(camera):
+        fits = picture.shape[1::-1] == size
+        images[row] = picture if fits else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def _columns(episode: Episode, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
+    """Everything of an episode but its pictures."""
+    count = len(episode)
+    actions = np.zeros((count, len(ACTION_DIMS)), np.float32)
+    actions[:, [ACTION_DIMS.index(name) for name in episode.action_names]] = episode.actions
+    left = np.arange(count)[::-1]
+    pixels = _labels(episode, "pixel", (count, len(PLACED), 2), NOWHERE)
+    places = _labels(episode, "position", (count, len(PLACED), 3), np.nan)
+    positions = np.concatenate([places[:, 0] - places[:, 2], places[:, 1] - places[:, 2]], axis=1)
+    return Demonstrations(
+        chunk_length=network.chunk_length,
+        images={},
+        proprioception=np.asarray(episode.proprioception, np.float32),
+        tokens=encode(tokenizer, list(episode.instructions), network.max_tokens),
+        actions=actions,
+        valid=np.minimum(left + 1, network.chunk_length),
+        positions=positions.astype(np.float32),
+        pixels={camera.name: pixels for camera in network.cameras},
+        traces=np.empty((count, 0, 2, 2), np.float32),
+        traced=np.empty((count, 0), np.bool_),
+        since=np.arange(count),
+        moves=np.zeros(count, np.bool_),
+        marked=np.empty((count, 0, network.max_tokens), np.int64),
+        points=np.full((count, 3), np.nan, np.float32),
+        weights=np.ones(count, np.int64),
+    )
+
+
+def _labels(episode: Episode, kind: str, shape: Sequence[int], missing: float) -> FloatArray:
+    """Labels of one kind, or ``missing`` where the data set has none."""
+    found = [episode.extra.get(f"{what}_{kind}") for what in PLACED]
+    labels = np.full(shape, missing, np.float32)
+    for index, column in enumerate(found):
+        if column is not None:
+            labels[:, index] = column
+    return labels

@@ -1,0 +1,143 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A LeRobot data set trains by naming its folder in a recipe, to a bundle that plays its tasks."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from magma_ros.cli import main
+from magma_ros.episodes.lerobot.read import open_dataset
+from magma_ros.metaworld.tasks import TASKS
+from magma_ros.models.data.config import DataConfig
+from magma_ros.models.data.sets import make_set, read_set, words_of
+from magma_ros.models.data.shards import DataError
+from magma_ros.models.data.words import encode, make_tokenizer
+from magma_ros.models.network.config import NetworkConfig
+from magma_ros.models.network.magma import MagmaPolicy
+from magma_ros.models.training.config import load_config
+from magma_ros.policy.manifest import read_manifest
+from magma_ros.share import share_file
+from magma_ros.types import MagmaError
+
+STATE = ["ee_x", "ee_y", "ee_z", "gripper_opening"]
+
+
+def network(**changes):
+    view = {"name": "scene", "camera": "corner2", "height": 48, "width": 48, "fine": 1}
+    return {
+        "cameras": [{"name": "corner2", "height": 48, "width": 48}],
+        "views": [view | {"depths": [1, 1, 1], "channels": [8, 8, 16]}],
+        "proprioception": STATE,
+        "max_tokens": 12,
+        "chunk_length": 8,
+        "width": 16,
+        "heads": 2,
+        "hidden": 32,
+        "grounding": 3,
+        "places": "scene",
+        "stages": [{"look": ["scene"]}, {"think": 1}, {"think": 1}],
+    } | changes
+
+
+def recipe(folder, **changes):
+    return {
+        "name": "tiny",
+        "description": "A policy for tests.",
+        "seed": 0,
+        "network": network(),
+        "data": {
+            "folder": str(folder),
+            "lerobot": True,
+            "episodes": {"metaworld-part": {"reach": 1, "coffee-button": 1}},
+        },
+        "optimiser": {"steps": 3, "batch": 4, "warm_up": 1},
+        "checkpoint_every": 3,
+    } | changes
+
+
+def read(folder, **changes):
+    data = DataConfig.model_validate(recipe(folder)["data"])
+    shape = NetworkConfig.model_validate(network(**changes))
+    return read_set(data, shape, make_tokenizer(words_of(folder)))
+
+
+def test_a_recipe_that_names_the_folder_becomes_a_bundle_that_plays(made, tmp_path, capsys):
+    path = tmp_path / "tiny.train.yaml"
+    path.write_text(yaml.safe_dump(recipe(made)))
+    assert main(["train", "--config", str(path), "--out", str(tmp_path / "run")]) == 0
+    words = ["export", "--checkpoint", str(tmp_path / "run"), "--precision", "fp32"]
+    assert main([*words, "--out", str(tmp_path / "tiny")]) == 0
+    manifest = read_manifest(tmp_path / "tiny")
+    assert manifest.action.step_period == 0.05
+    assert manifest.exits == 2
+    out = tmp_path / "told.json"
+    words = ["eval", "--suite", "metaworld-part", "--tasks", "reach", "--episodes", "1"]
+    words += ["--bundle", str(tmp_path / "tiny"), "--workers", "1", "--json", str(out)]
+    assert main([*words, "--execute", "8"]) == 0
+    assert json.loads(out.read_text())["episodes"][0]["chunks"] > 0
+
+
+def test_what_is_read_is_what_the_set_holds(made):
+    data = read(made)
+    first = next(iter(open_dataset(made)))
+    rows = len(first)
+    np.testing.assert_array_equal(data.actions[:rows][:, [0, 1, 2, 6]], first.actions)
+    assert not data.actions[:, 3:6].any()  # nothing turns
+    np.testing.assert_array_equal(data.proprioception[:rows], first.proprioception)
+    assert data.valid[rows - 1] == 1
+    assert data.valid[0] == min(rows, 8)
+    goal = first.extra["goal_position"] - first.extra["hand_position"]
+    np.testing.assert_allclose(data.positions[:rows, 3:], goal, atol=1e-6)
+    np.testing.assert_allclose(data.pixels["corner2"][:rows, 2], first.extra["hand_pixel"])
+    assert data.images["corner2"][0].shape == (len(data), 48, 48, 3)
+    assert len(np.unique(data.tokens, axis=0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"proprioception": ["ee_x"]}, "network.proprioception must be what"),
+        ({"trace": {"camera": "corner2", "steps": [1]}}, "data sets hold no marks"),
+    ],
+)
+def test_a_network_that_asks_for_what_is_not_there_is_refused(made, change, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read(made, **change)
+
+
+def test_another_rate_than_the_recipes_is_refused(made):
+    data = DataConfig.model_validate(recipe(made)["data"] | {"rate": 10})
+    shape = NetworkConfig.model_validate(network())
+    with pytest.raises(DataError, match=r"has 20 rows a second; set data\.rate"):
+        read_set(data, shape, make_tokenizer(words_of(made)))
+
+
+def test_a_missing_set_is_made_only_where_the_recipe_says_how(tmp_path):
+    uneven = {"metaworld-part": {"reach": 1, "push": 2}}
+    data = recipe(tmp_path / "none")["data"] | {"episodes": uneven}
+    with pytest.raises(DataError, match="as many episodes of every task"):
+        make_set(DataConfig.model_validate(data))
+
+
+def test_what_needs_the_simulators_own_demonstrations_is_refused(made, tmp_path):
+    path = tmp_path / "tiny.train.yaml"
+    path.write_text(yaml.safe_dump(recipe(made, check={"every": 1})))
+    from magma_ros.models.training.train import train
+
+    with pytest.raises(MagmaError, match="has no aggregation"):
+        train(path, out=tmp_path / "run")
+
+
+def test_the_shipped_recipe_is_of_all_tasks_and_fits_its_budget():
+    config = load_config(share_file("models", "magma-metaworld.train.yaml"))
+    assert config.data.episodes == {"metaworld-part": dict.fromkeys(sorted(TASKS), 50)}
+    told = [task.words for task in TASKS.values()]
+    words = sorted({word for text in told for word in text.lower().replace("-", " - ").split()})
+    assert encode(make_tokenizer(words), told, config.network.max_tokens).min() == 0
+    with torch.device("meta"):
+        size = sum(p.numel() for p in MagmaPolicy(config.network, len(words) + 2).parameters())
+    assert 6e6 < size < 25e6  # bytes in int8
