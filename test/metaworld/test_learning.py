@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 
 from magma_ros.cli import main
 from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.metaworld.tasks import TASKS
-from magma_ros.models.data.config import DataConfig
+from magma_ros.models.data.augment import augment
+from magma_ros.models.data.config import AugmentationConfig, DataConfig
 from magma_ros.models.data.sets import make_set, read_set, words_of
 from magma_ros.models.data.shards import DataError
+from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import encode, make_tokenizer
 from magma_ros.models.network.config import NetworkConfig
 from magma_ros.models.network.magma import MagmaPolicy
-from magma_ros.models.training.config import load_config
+from magma_ros.models.training.config import TrainingConfig, load_config
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import share_file
 from magma_ros.types import MagmaError
@@ -95,6 +98,31 @@ def test_what_is_read_is_what_the_set_holds(made):
     np.testing.assert_allclose(data.pixels["corner2"][:rows, 2], first.extra["hand_pixel"])
     assert data.images["corner2"][0].shape == (len(data), 48, 48, 3)
     assert len(np.unique(data.tokens, axis=0)) == 2
+
+
+def test_labels_shift_with_the_picture(made):
+    data = read(made)
+    statistics = Statistics.of(data.actions, data.proprioception)
+    batch = data.batch(np.arange(16), statistics)
+    still = AugmentationConfig(brightness=0.0, contrast=0.0, colour=0.0, proprioception=0.0)
+    drawn = torch.Generator().manual_seed(0)
+    varied = augment(batch, still.model_copy(update={"shift": 2}), torch.ones(4), drawn)
+    moved = 48 * (varied.labels.pixels["corner2"] - batch.labels.pixels["corner2"])
+    torch.testing.assert_close(moved, moved.round(), atol=1e-3, rtol=0.0)
+    assert moved.abs().max() == pytest.approx(2.0, abs=1e-3)
+    assert (moved[:, 0] - moved[:, 1]).abs().max() < 1e-4  # all of a picture alike
+    for before, after, (right, down) in zip(
+        batch.inputs.images["corner2"], varied.inputs.images["corner2"], moved[:, 0], strict=True
+    ):
+        turned = torch.roll(before.float(), (round(float(down)), round(float(right))), (0, 1))
+        torch.testing.assert_close(after[4:-4, 4:-4], turned[4:-4, 4:-4])
+
+
+def test_shifts_are_refused_where_they_would_leave_a_trace_behind():
+    content = recipe("nowhere") | {"augmentation": {"shift": 2}}
+    content["network"] = network(trace={"camera": "corner2", "steps": [1]})
+    with pytest.raises(ValidationError, match="moves neither traces nor points"):
+        TrainingConfig.model_validate(content)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is varied at training time: light, colour, the fixed camera's direction, measured values."""
+"""What is varied at training time: light, colour, the cameras' direction, measured values."""
 
 from __future__ import annotations
 
@@ -44,8 +44,33 @@ def augment(
         images, labels = _tilt(images, labels, turn, config.tilt, trace_camera)
         if inputs.point is not None and point_camera == config.tilt.camera:
             inputs = inputs._replace(point=_turn_mark(inputs, turn, config.tilt))
+    if config.shift:
+        images, labels = _shift(images, labels, config.shift, generator)
     measured = inputs.proprioception + config.proprioception * std * noise
     return Batch(inputs._replace(images=images, proprioception=measured), labels)
+
+
+def _shift(
+    images: dict[str, Tensor], labels: Labels, farthest: int, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Labels]:
+    """Shift every image by whole pixels, and the labels in it with it; border pixels repeat."""
+    shifted, pixels = {}, dict(labels.pixels)
+    for name, image in images.items():
+        count, height, width = image.shape[:3]
+        by = torch.randint(-farthest, farthest + 1, (count, 2), generator=generator)
+        by = by.to(image.device)
+        columns = torch.arange(width, device=image.device) - by[:, :1]
+        rows = torch.arange(height, device=image.device) - by[:, 1:]
+        chosen = torch.arange(count, device=image.device)[:, None, None]
+        shifted[name] = image[
+            chosen,
+            rows.clamp(0, height - 1)[:, :, None],
+            columns.clamp(0, width - 1)[:, None, :],
+        ]
+        if name in pixels:
+            share = by / torch.tensor([width, height], device=image.device)
+            pixels[name] = pixels[name] + share[:, None]
+    return shifted, labels._replace(pixels=pixels)
 
 
 def turn_image(image: Tensor, turn: Tensor, field_of_view: float) -> Tensor:

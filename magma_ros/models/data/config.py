@@ -167,6 +167,7 @@ class AugmentationConfig(Strict):
         contrast: Largest relative change of contrast.
         colour: Largest relative change of each colour channel.
         proprioception: Standard deviation of the noise on measured values, in units of theirs.
+        shift: Farthest that an image is shifted along each axis [px]; border pixels are repeated.
         tilt: Turns of the fixed camera, or none.
         marks: How objects are marked, for a network that takes a point.
     """
@@ -175,6 +176,7 @@ class AugmentationConfig(Strict):
     contrast: Fraction = 0.15
     colour: Fraction = 0.05
     proprioception: Fraction = 0.05
+    shift: Annotated[int, Field(ge=0)] = 0
     tilt: TiltConfig | None = None
     marks: MarkConfig = MarkConfig()
 

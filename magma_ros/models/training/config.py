@@ -172,6 +172,13 @@ class TrainingConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _shifts_no_marks(self) -> TrainingConfig:
+        marks = self.network.trace is not None or self.network.point is not None
+        if self.augmentation.shift and marks:
+            raise ValueError("augmentation.shift moves neither traces nor points; remove one")
+        return self
+
+    @model_validator(mode="after")
     def _phases_follow_one_another(self) -> TrainingConfig:
         if any(phase.first >= phase.last for phase in self.phases):
             raise ValueError(
