@@ -28,7 +28,7 @@ from magma_ros.types import FloatArray
 _ROUNDING = 1e-8
 """How far a stop may reach beyond a limit without being refused [rad or m]."""
 
-_STRAIGHT = 1e-6
+_STRAIGHT = 1e-8
 """Share of a joint's limits by which a motion on a line may leave it: rounding."""
 
 
