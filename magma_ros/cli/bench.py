@@ -60,7 +60,9 @@ def gate(
             those by default.
         workers: Parallel processes; 0 for one a core.
     """
-    require("sim")
+    from magma_ros.evaluation.suites import extras_of
+
+    require(*extras_of(names(suite)))
     from magma_ros.evaluation.bench.gate import run_bench
     from magma_ros.evaluation.bench.gate_plan import BenchSpec, Counts
     from magma_ros.evaluation.bench.gate_report import budget_table, claims_table, write_bench

@@ -60,6 +60,20 @@ def extras_of(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def steps_executed(name: str, step_period: float) -> int:
+    """Steps of a policy's chunk that are executed before the next observation in a suite, or 1.
+
+    Args:
+        name: Of the suite, which says so in steps of its own.
+        step_period: Duration of the policy's steps [s].
+
+    Raises:
+        EvaluationError: There is no such suite.
+    """
+    suite = find_suite(name)
+    return max(1, round(suite.execute * suite.step_period / step_period))
+
+
 def trials_of(names: Iterable[str]) -> int:
     """Episodes a task: the fewest that one of the suites lays down, or :data:`TRIALS`.
 

@@ -58,6 +58,15 @@ def test_a_decision_is_due_before_the_next_observation(manifest):
         assert cell.spec.deadline == pytest.approx(0.8 * 0.1 * cell.spec.execute)
 
 
+def test_a_policy_of_longer_steps_decides_as_often(manifest):
+    longer = manifest.action.model_copy(update={"step_period": 2 * manifest.action.step_period})
+    slower = manifest.model_copy(update={"action": longer})
+    for slow, cell in zip(plan(slower, tasks=()), plan(manifest, tasks=()), strict=True):
+        if cell.spec.conditions.costs is None:  # the large policy has a pace of its own
+            assert slow.spec.execute == cell.spec.execute / 2
+            assert slow.spec.deadline == pytest.approx(cell.spec.deadline)
+
+
 def test_baselines_know_no_clock_and_the_gate_does(manifest):
     for cell in plan(manifest, brief=False):
         if cell.contender.family not in ("adaptive", "as deep as fits"):

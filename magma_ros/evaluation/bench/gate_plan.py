@@ -19,7 +19,7 @@ from magma_ros.evaluation.computers.hardware import load_hardware, price
 from magma_ros.evaluation.computers.load import LOADS
 from magma_ros.evaluation.computers.modelled import Conditions
 from magma_ros.evaluation.play.spec import EvaluationSpec
-from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.suites import find_suite, steps_executed
 from magma_ros.gate.gate_file import GateFile
 from magma_ros.policy.manifest import Manifest
 
@@ -182,15 +182,15 @@ class BenchSpec:
             gate_file: Its calibration, whose thresholds are tried; a few of its own without.
         """
         return tuple(
-            self._cell(suite, step)
+            self._cell(suite, step, manifest.action.step_period)
             for step in _steps(self, manifest, gate_file)
             for suite in self.suites
             if any(task in find_suite(suite).tasks for task in self.tasks) or not self.tasks
         )
 
-    def _cell(self, suite: str, step: _Step) -> Cell:
+    def _cell(self, suite: str, step: _Step, step_period: float) -> Cell:
         own = find_suite(suite)
-        execute = step.execute or own.execute
+        execute = step.execute or steps_executed(suite, step_period)
         spec = EvaluationSpec(
             suites=(suite,),
             tasks=tuple(task for task in self.tasks if task in own.tasks),
@@ -203,7 +203,7 @@ class BenchSpec:
             gate_options=step.contender.options,
             patient=step.contender.patient,
             execute=execute,
-            deadline=DEADLINE_SHARE * execute * own.step_period,
+            deadline=DEADLINE_SHARE * execute * step_period,
         )
         return Cell(step.section, step.place, step.contender, suite, spec)
 

@@ -37,7 +37,7 @@ from magma_ros.evaluation.play.clocks import (
 from magma_ros.evaluation.play.episode import Episode
 from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
-from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.suites import find_suite, steps_executed
 from magma_ros.evaluation.world import Benchmark, Control, Scene
 from magma_ros.gate.gates import make_gate
 from magma_ros.policy.contract import BundleError
@@ -261,9 +261,8 @@ def pace_of(spec: EvaluationSpec, suite: str, step_period: float | None = None) 
         suite: Name of the suite.
         step_period: Duration of one step of the policy's chunks [s]; the suite's by default.
     """
-    own = find_suite(suite)
-    steps = (step_period or own.step_period) / own.step_period
-    return Pace(spec.execute or max(1, round(own.execute / steps)), spec.deadline)
+    period = step_period or find_suite(suite).step_period
+    return Pace(spec.execute or steps_executed(suite, period), spec.deadline)
 
 
 def _row(summary: Summary) -> dict[str, Any]:
