@@ -51,7 +51,7 @@ def on_hang_up(terminal: int, act: Callable[[], None]) -> Iterator[None]:
     def wait() -> None:
         found = [descriptor for descriptor, _ in waiting.poll()]
         os.close(source)
-        if terminal in found:
+        if source not in found:  # a terminal that was left first may hang up as it likes
             act()
 
     threading.Thread(target=wait, name="hang-up", daemon=True).start()
