@@ -8,7 +8,8 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
 from rich.console import Console
@@ -77,15 +78,8 @@ def outcomes(
 def _outcomes(
     function: Callable[[Item], Outcome], items: Sequence[Item], workers: int
 ) -> Iterator[Outcome]:
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),
-        initializer=signal.signal,
-        # Ctrl-C reaches the workers too: they end there and then, without a traceback.
-        initargs=(signal.SIGINT, signal.SIG_DFL),
-    )
     try:
-        with pool:
+        with processes(workers) as pool:
             # Several threads of several processes would wait for each other's cores.
             with environment(**dict.fromkeys(THREADS, "1")):
                 found = pool.map(function, items)
@@ -94,3 +88,29 @@ def _outcomes(
         raise WorkerError(
             "a worker process ended unexpectedly; check the memory left, or use fewer workers"
         ) from None
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes that have ended when the block is left, by whatever exception.
+
+    What they are at is finished; what waits for them is given up.
+
+    Args:
+        workers: How many.
+    """
+    before = active_children()
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        # Ctrl-C reaches the workers too: they end there and then, without a traceback.
+        initargs=(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        # An exception amid the pool's start leaves some that it does not know of.
+        for child in set(active_children()).difference(before):
+            child.terminate()

@@ -11,15 +11,15 @@ Seeds: evaluation owns 0 to 999,999, training 1,000,000 to 1,999,999, validation
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from magma_ros.evaluation.play.workers import processes
 from magma_ros.models.data.card import Origin, write_card
 from magma_ros.models.data.config import DataConfig
 from magma_ros.models.data.episodes import Driver, MakeBursts, Shard, write_shard
@@ -126,22 +126,14 @@ def write_shards(shards: Sequence[Shard], workers: int, what: str) -> None:
         TextColumn("episodes  {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    context = multiprocessing.get_context("spawn")
-    with (
-        Progress(*columns) as progress,
-        ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context) as pool,
-    ):
+    with Progress(*columns) as progress, processes(workers or os.cpu_count() or 1) as pool:
         total = sum(len(shard.seeds) for shard in shards)
         missing = [shard for shard in shards if not shard.path.exists()]
         made = total - sum(len(shard.seeds) for shard in missing)
         bar = progress.add_task(what, total=total, completed=made, rate="")
         waiting = {pool.submit(write_shard, shard): shard for shard in missing}
         steps, begin = 0, time.perf_counter()
-        try:
-            for done in as_completed(waiting):
-                steps += done.result()
-                rate = f"{steps / (time.perf_counter() - begin):.0f} steps/s"
-                progress.update(bar, advance=len(waiting[done].seeds), rate=rate)
-        finally:
-            # After a failure or Ctrl-C, hours of waiting work must not be done first.
-            pool.shutdown(cancel_futures=True)
+        for done in as_completed(waiting):
+            steps += done.result()
+            rate = f"{steps / (time.perf_counter() - begin):.0f} steps/s"
+            progress.update(bar, advance=len(waiting[done].seeds), rate=rate)

@@ -11,11 +11,10 @@ bundle, and the same scenes played by both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +26,7 @@ from magma_ros.episodes.episode import HUMAN, POLICY, Episode
 from magma_ros.episodes.events import Outcome
 from magma_ros.episodes.lerobot.export import export as write_episodes
 from magma_ros.evaluation.figures.statistics import PairedCounts
+from magma_ros.evaluation.play.workers import processes
 from magma_ros.models.data.config import CorrectionConfig
 from magma_ros.models.export.corrections import improve
 from magma_ros.models.export.export import Origin, export
@@ -191,8 +191,8 @@ def show_in_simulator(spec: LoopSpec, bundle: Path, folder: Path) -> tuple[Path,
 def judge(spec: LoopSpec, bundle: Path, workers: int) -> list[bool]:
     """Whether the policy does the task, scene by scene."""
     seeds = range(JUDGED_SEED, JUDGED_SEED + spec.episodes)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(_does, *zip(*((spec, bundle, seed) for seed in seeds), strict=True)))
+    with processes(workers) as pool:
+        return list(pool.map(partial(_does, spec, bundle), seeds))
 
 
 def _does(spec: LoopSpec, bundle: Path, seed: int) -> bool:

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from magma_ros.evaluation.figures.statistics import wilson_interval
+from magma_ros.evaluation.play.workers import processes
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.policy.pipeline import PolicyError
 from magma_ros.policy.runtime import StagedPolicy
@@ -125,7 +124,7 @@ def study_marks(
         for suite, task in tasks
         for number in range(episodes)
     ]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with processes(workers) as pool:
         played = list(pool.map(_play, *zip(*plan, strict=True), chunksize=4))
     return [
         rate
