@@ -15,6 +15,7 @@ from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.metaworld.tasks import TASKS
 from magma_ros.models.data.augment import augment
 from magma_ros.models.data.config import AugmentationConfig, DataConfig
+from magma_ros.models.data.resident import Resident
 from magma_ros.models.data.sets import make_set, read_set, words_of
 from magma_ros.models.data.shards import DataError
 from magma_ros.models.data.statistics import Statistics
@@ -98,6 +99,18 @@ def test_what_is_read_is_what_the_set_holds(made):
     np.testing.assert_allclose(data.pixels["corner2"][:rows, 2], first.extra["hand_pixel"])
     assert data.images["corner2"][0].shape == (len(data), 48, 48, 3)
     assert len(np.unique(data.tokens, axis=0)) == 2
+
+
+def test_a_batch_gathered_on_the_device_is_the_one_gathered_in_memory(made):
+    data = read(made)
+    statistics = Statistics.of(data.actions, data.proprioception)
+    rows = np.random.default_rng(0).permutation(len(data))[:16]
+    wanted = data.batch(rows, statistics)
+    doubled = data.with_images({name: (*blocks, *blocks) for name, blocks in data.images.items()})
+    for kept in (data, doubled):
+        found = Resident(kept, statistics, torch.device("cpu")).batch(rows)
+        torch.testing.assert_close(found, wanted, rtol=0.0, atol=0.0, equal_nan=True)
+    assert not Resident.fits(data, torch.device("cpu"))
 
 
 def test_labels_shift_with_the_picture(made):

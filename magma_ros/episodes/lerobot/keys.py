@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -136,6 +137,13 @@ def _elsewhere(folder: Path, path: Path) -> Path:
     return folder.joinpath("video" if first == "videos" else "videos", *rest)
 
 
+@lru_cache(maxsize=8)
+def _schema(path: Path, changed: int) -> pa.Schema:
+    """What a file holds; kept, because thousands of episodes may share it."""
+    del changed  # part of the key
+    return pq.read_schema(path)
+
+
 def stored_columns(entry: Entry) -> set[str]:
     """The columns that are really in the file of an episode's rows.
 
@@ -143,6 +151,6 @@ def stored_columns(entry: Entry) -> set[str]:
         LeRobotError: The file is damaged.
     """
     try:
-        return set(pq.read_schema(entry.data).names)
+        return set(_schema(entry.data, entry.data.stat().st_mtime_ns).names)
     except (pa.ArrowException, OSError) as error:
         raise LeRobotError("the file of its rows is damaged") from error

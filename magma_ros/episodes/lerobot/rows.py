@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,25 @@ def read_rows(entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
     """
     try:
         if columns is None:
-            schema = pq.read_schema(entry.data)
-            columns = [field.name for field in schema if not _holds_bytes(field.type)]
+            table = _without_pictures(entry.data, entry.data.stat().st_mtime_ns)
+            if not entry.shared:
+                return table
+            mine = np.flatnonzero(table.column("episode_index").to_numpy() == entry.index)
+            if not len(mine) or mine[-1] - mine[0] + 1 > len(mine):
+                return table.take(mine)
+            return table.slice(mine[0], len(mine))
         only = [("episode_index", "==", entry.index)] if entry.shared else None
         return pq.read_table(entry.data, columns=list(columns), filters=only)
     except (pa.ArrowException, OSError) as error:
         raise LeRobotError("the file of its rows is damaged") from error
+
+
+@lru_cache(maxsize=2)
+def _without_pictures(path: Path, changed: int) -> pa.Table:
+    """A whole file but its pictures; kept, because thousands of episodes may share it."""
+    del changed  # part of the key
+    columns = [field.name for field in pq.read_schema(path) if not _holds_bytes(field.type)]
+    return pq.read_table(path, columns=columns).combine_chunks()
 
 
 def values(table: pa.Table, key: str) -> Array:

@@ -58,7 +58,7 @@ def _shift(
     for name, image in images.items():
         count, height, width = image.shape[:3]
         by = torch.randint(-farthest, farthest + 1, (count, 2), generator=generator)
-        by = by.to(image.device)
+        by = transfer(by, image.device)
         columns = torch.arange(width, device=image.device) - by[:, :1]
         rows = torch.arange(height, device=image.device) - by[:, 1:]
         chosen = torch.arange(count, device=image.device)[:, None, None]
@@ -68,7 +68,7 @@ def _shift(
             columns.clamp(0, width - 1)[:, None, :],
         ]
         if name in pixels:
-            share = by / torch.tensor([width, height], device=image.device)
+            share = torch.stack([by[:, 0] / width, by[:, 1] / height], dim=-1)
             pixels[name] = pixels[name] + share[:, None]
     return shifted, labels._replace(pixels=pixels)
 

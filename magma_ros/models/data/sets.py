@@ -11,6 +11,7 @@ hand are, become labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import Whitespace
 
 from magma_ros.episodes.episode import Episode
+from magma_ros.episodes.lerobot.meta import Entry
 from magma_ros.episodes.lerobot.read import LeRobotDataset, open_dataset
 from magma_ros.models.data.config import DataConfig
 from magma_ros.models.data.dataset import Demonstrations
@@ -83,20 +85,23 @@ def read_set(data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> D
     """
     dataset = open_dataset(data.folder, skip_broken=data.skip_damaged)
     _check(dataset, data, network)
-    count = sum(entry.length for entry in dataset.entries)
+    ends = np.cumsum([entry.length for entry in dataset.entries])
     images = {
-        camera.name: np.empty((count, camera.height, camera.width, 3), np.uint8)
+        camera.name: np.empty((ends[-1], camera.height, camera.width, 3), np.uint8)
         for camera in network.cameras
     }
-    parts: list[Demonstrations] = []
-    begin = 0
-    for episode in track(dataset, "[bold]reading", total=len(dataset), transient=True):
-        rows = slice(begin, begin + len(episode))
-        begin = rows.stop
+
+    def read_episode(entry: Entry, end: int) -> Demonstrations:
+        episode = dataset.episode(entry)
         for name, block in images.items():
-            _fill(episode, name, block[rows])
-        parts.append(_columns(episode, network, tokenizer))
-    joined = Demonstrations.joined(parts)
+            _fill(episode, name, block[end - len(episode) : end])
+        return _columns(episode, network, tokenizer)
+
+    # Videos are decoded without the interpreter's lock.
+    with ThreadPoolExecutor() as pool:
+        parts = pool.map(read_episode, dataset.entries, ends)
+        watched = track(parts, "[bold]reading", total=len(dataset), transient=True)
+        joined = Demonstrations.joined(list(watched))
     return joined.with_images({name: (block,) for name, block in images.items()})
 
 

@@ -11,7 +11,7 @@ effector, and the image positions of the grounding tokens' heat maps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -54,6 +54,26 @@ class Batch(NamedTuple):
 
     inputs: Inputs
     labels: Labels
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same with every tensor changed."""
+        inputs, labels = self
+        return Batch(
+            Inputs(
+                {name: change(image) for name, image in inputs.images.items()},
+                change(inputs.proprioception),
+                change(inputs.tokens),
+                None if inputs.point is None else change(inputs.point),
+            ),
+            Labels(
+                change(labels.actions),
+                change(labels.valid),
+                change(labels.positions),
+                {name: change(pixels) for name, pixels in labels.pixels.items()},
+                change(labels.traces),
+                change(labels.traced),
+            ),
+        )
 
 
 class Losses(NamedTuple):

@@ -116,7 +116,7 @@ class FirstLookStage(nn.Module):
         self.queries = nn.Parameter(0.02 * torch.randn(1, config.chunk_length, width))
         self.point = None if config.point is None else PointEncoder(width)
         self.vision = VisionTowers(config, stage)
-        self.placed = config.places
+        self.placed, self.grounding = config.places, config.grounding
         self.places = (
             None if config.places is None else PlaceHead(config, config.view(config.places))
         )
@@ -140,7 +140,8 @@ class FirstLookStage(nn.Module):
         seen, heat = self.vision(images, instruction, point)
         places = None
         if self.places is not None and self.placed is not None:
-            token, places = self.places(heat[self.placed], measured, instruction)
+            grounded = seen[list(heat).index(self.placed)][:, -self.grounding :]
+            token, places = self.places(heat[self.placed], grounded, measured, instruction)
             pointed = [*pointed, token]
         return torch.cat([queries, body, words, *pointed, *seen], dim=1), instruction, heat, places
 

@@ -79,7 +79,7 @@ class PlaceHead(nn.Module):
     def __init__(self, config: NetworkConfig, view: ViewConfig) -> None:
         super().__init__()
         width = config.width
-        given = MAPS * (2 + 4 * OCTAVES) + len(config.proprioception) + width
+        given = MAPS * (2 + 4 * OCTAVES + width) + len(config.proprioception) + width
         self.places = nn.Sequential(
             nn.Linear(given, width),
             nn.GELU(),
@@ -92,16 +92,20 @@ class PlaceHead(nn.Module):
         )
         self.register_buffer("grid", cells(view.heat_grid), persistent=False)
 
-    def forward(self, heat: Tensor, measured: Tensor, instruction: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, heat: Tensor, seen: Tensor, measured: Tensor, instruction: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The token (B, 1, D), and target and goal relative to the end effector (B, 6).
 
         Args:
             heat: (B, G, M) logits, the first three of target, goal and hand.
+            seen: (B, G, D) grounding tokens: how large a thing looks tells how far away it floats.
             measured: (B, P) normalised.
             instruction: Summary (B, D).
         """
         found = spots(torch.softmax(heat[:, :MAPS], dim=-1), self.grid)
-        places = self.places(torch.cat([waves(found).flatten(1), measured, instruction], dim=-1))
+        shown = (waves(found).flatten(1), seen[:, :MAPS].flatten(1))
+        places = self.places(torch.cat([*shown, measured, instruction], dim=-1))
         target, goal = places.chunk(2, dim=-1)
         token = self.token(torch.cat([target, goal, goal - target], dim=-1))
         return token.unsqueeze(1), places

@@ -15,8 +15,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from magma_ros.models.device import transfer
-from magma_ros.models.network.losses import Batch, Labels, Losses
-from magma_ros.models.network.network import Inputs
+from magma_ros.models.network.losses import Batch, Losses
 from magma_ros.models.training.config import OptimiserConfig, StartConfig
 from magma_ros.models.training.restore import is_fresh
 
@@ -58,6 +57,7 @@ def make_optimiser(
         ],
         lr=config.learning_rate,
         betas=config.betas,
+        fused=next(network.parameters()).is_cuda,
     )
 
 
@@ -105,23 +105,7 @@ def follow(average: nn.Module, network: nn.Module, step: int, factor: float) -> 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device; see :func:`~magma_ros.models.device.transfer`."""
-    inputs, labels = batch
-    return Batch(
-        Inputs(
-            {name: transfer(image, device) for name, image in inputs.images.items()},
-            transfer(inputs.proprioception, device),
-            transfer(inputs.tokens, device),
-            None if inputs.point is None else transfer(inputs.point, device),
-        ),
-        Labels(
-            transfer(labels.actions, device),
-            transfer(labels.valid, device),
-            transfer(labels.positions, device),
-            {name: transfer(pixels, device) for name, pixels in labels.pixels.items()},
-            transfer(labels.traces, device),
-            transfer(labels.traced, device),
-        ),
-    )
+    return batch.each(lambda tensor: transfer(tensor, device))
 
 
 def training_progress() -> Progress:

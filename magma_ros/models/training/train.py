@@ -25,6 +25,7 @@ from magma_ros.models.data.config import AggregationConfig
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
 from magma_ros.models.data.marks import mark
+from magma_ros.models.data.resident import Resident
 from magma_ros.models.data.sets import make_set, read_set, words_of
 from magma_ros.models.data.shards import CARD
 from magma_ros.models.data.statistics import Statistics
@@ -136,6 +137,8 @@ class Trainer:
         self.recipe, self.config, self.data, self.run = recipe, recipe.config, data, run
         self._workers = workers
         self.device = training_device()
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
         torch.manual_seed(self.config.seed)
         network = recipe.network()
         if self.config.graft is not None and not checkpoints(run):
@@ -154,6 +157,7 @@ class Trainer:
         if self.config.optimiser.compile:
             _compile(network)
         self._std = torch.tensor(recipe.statistics.std, device=self.device)
+        self._resident = self._on_device()
 
     def train(self) -> Path:
         """Take all steps that are left; return the last checkpoint."""
@@ -193,6 +197,13 @@ class Trainer:
             aggregate(checkpoint, self.config.data, aggregation, folder, workers=self._workers)
         more = Demonstrations.read(folder, self.config.network, self.recipe.tokenizer())
         self.data = Demonstrations.joined([self.data, more])
+        self._resident = self._on_device()
+
+    def _on_device(self) -> Resident | None:
+        """The demonstrations on the GPU if they fit; marks are drawn where they were read."""
+        if self.config.network.point is not None or not Resident.fits(self.data, self.device):
+            return None
+        return Resident(self.data, self.recipe.statistics, self.device)
 
     def next_batch(self) -> Batch:
         """The batch of the coming step, varied, on the device."""
@@ -201,7 +212,10 @@ class Trainer:
             self.config.seed, self.state.step, self.config.optimiser.batch, len(learned)
         )
         rows = learned[chosen]
-        batch = self.data.batch(rows, self.recipe.statistics)
+        if self._resident is not None:
+            batch = self._resident.batch(rows)
+        else:
+            batch = self.data.batch(rows, self.recipe.statistics)
         trace, point = self.config.network.trace, self.config.network.point
         if point is not None:
             batch = self._mark(batch, rows, point.camera)
