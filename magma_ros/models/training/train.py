@@ -139,6 +139,7 @@ class Trainer:
         self.device = training_device()
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
+            torch.backends.cudnn.benchmark = True  # every batch has the same shape
         torch.manual_seed(self.config.seed)
         network = recipe.network()
         if self.config.graft is not None and not checkpoints(run):
