@@ -253,7 +253,7 @@ def test_positions_are_labels_and_pixels_point_at_them(
     ("change", "sentence"),
     [
         ({"seed": 2_000_000}, "less than 2000000"),
-        ({"episodes": {}}, "at least 1 item"),
+        ({"episodes": {}}, "must name a suite"),
         ({"episodes": {"tabletop": {}}}, "every suite needs a task"),
         ({"episodes": {"tabletop": {"reach": 0}}}, "greater than or equal to 1"),
         ({"episodes": {"a": {"reach": 1}, "b": {"reach": 1}}}, "task reach is in two suites"),

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rclpy
+import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -18,15 +19,18 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from magma_ros.cli import main
 from magma_ros.cli.creation import create
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode
+from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import share_file
 from magma_ros.types import Source
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 POLICIES = Path(__file__).parents[1] / "models" / "foreign_policies.py"
+JOINT_SET = POLICIES.with_name("joint_set.py")
 THEIRS = SimpleNamespace(**runpy.run_path(str(POLICIES)))
 
 
@@ -129,18 +133,10 @@ def test_a_robot_of_other_joints_is_refused(run, capfd, joints, sentence):
     assert sentence in capfd.readouterr().err
 
 
-GOAL = (0.1, 0.45, 1.9, 0.79, 0.3)
-"""Joints of the simulated arm, within its workspace [rad]."""
+def lead_the_simulated_arm(folder, goal, within):
+    """Let the bundle lead the arm through the guard, node by node, until it is at the goal."""
+    from magma_ros.nodes.sim_node import SimNode  # only these tests need PyBullet
 
-
-def test_a_foreign_policy_leads_the_simulated_arm_through_the_guard(tmp_path, needs):
-    needs("sim")
-    from magma_ros.nodes.sim_node import SimNode  # only this test needs PyBullet
-
-    joints = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_pitch", "wrist_roll")
-    graph, folder = THEIRS.mlp(tmp_path / "policy.onnx", 8, GOAL), tmp_path / "five"
-    kind, dims = "joint_position", ",".join(joints)
-    create(graph, out=folder, name="five", kind=kind, dims=dims, step_period=0.05)
     words = [f"bundle:={folder}", "self_test:=0.0", "deadline:=5.0", "max_age:=5.0"]
     words += ["overview_rate:=0.0", "time_limit:=0.0", "max_command_age:=1.0", "command_hold:=2.0"]
     patient = ("policy_timeout", "health_timeout", "plan_timeout", "state_timeout")
@@ -156,7 +152,7 @@ def test_a_foreign_policy_leads_the_simulated_arm_through_the_guard(tmp_path, ne
     client = policy.create_client(Trigger, "guard/hand_back")
     deadline, asked = time.monotonic() + 60.0, None
     begin = here = sim._world.joint_positions()[:5]
-    while not np.allclose(here, GOAL, atol=0.05):
+    while not np.allclose(here, goal, atol=within):
         assert time.monotonic() < deadline, here
         executor.spin_once(timeout_sec=0.02)
         if asked is None or (asked.done() and not asked.result().success):
@@ -170,3 +166,32 @@ def test_a_foreign_policy_leads_the_simulated_arm_through_the_guard(tmp_path, ne
     for node in (policy, guard, sim):
         node.destroy_node()
     rclpy.shutdown()
+
+
+GOAL = (0.1, 0.45, 1.9, 0.79, 0.3)
+"""Joints of the simulated arm, within its workspace [rad]."""
+
+
+def test_a_foreign_policy_leads_the_simulated_arm_through_the_guard(tmp_path, needs):
+    needs("sim")
+    joints = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_pitch", "wrist_roll")
+    graph, folder = THEIRS.mlp(tmp_path / "policy.onnx", 8, GOAL), tmp_path / "five"
+    kind, dims = "joint_position", ",".join(joints)
+    create(graph, out=folder, name="five", kind=kind, dims=dims, step_period=0.05)
+    lead_the_simulated_arm(folder, GOAL, within=0.05)
+
+
+def test_a_data_set_of_joints_trains_a_policy_that_leads_the_simulated_arm(tmp_path, needs, caplog):
+    needs("sim", "train", "lerobot")
+    parts = SimpleNamespace(**runpy.run_path(str(JOINT_SET)))
+    path = tmp_path / "joints.train.yaml"
+    content = parts.recipe(parts.JointSet(tmp_path / "set", version="v3.0").write())
+    path.write_text(yaml.safe_dump(content))
+    run, folder = tmp_path / "run", tmp_path / "joints"
+    assert main(["train", "--config", str(path), "--out", str(run)]) == 0
+    assert "and so held by the policy: shoulder_pan" in caplog.text
+    assert main(["export", "--checkpoint", str(run), "--out", str(folder)]) == 0
+    action = read_manifest(folder).action
+    assert (action.kind, action.step_period) == ("joint_position", 0.1)
+    assert action.space.joints == tuple(reversed(parts.JOINTS))
+    lead_the_simulated_arm(folder, parts.GOAL, within=max(parts.MOVED))

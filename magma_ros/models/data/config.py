@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from magma_ros.models.schema import Fraction, Positive, Strict
 
@@ -68,7 +68,7 @@ class DataConfig(Strict):
 
     Attributes:
         folder: Where the shards lie, relative to the working directory.
-        episodes: Demonstrations by suite and task.
+        episodes: Demonstrations by suite and task; none for a data set that no suite made.
         shard: Episodes per file.
         seed: Seed of the first episode; training owns 1,000,000 to 1,999,999.
         tail: Steps recorded after success, so that the policy learns to hold still there.
@@ -77,11 +77,14 @@ class DataConfig(Strict):
         skip_damaged: Leave out files that are cut short or foreign, instead of refusing them.
         lerobot: Whether the folder is a LeRobot data set instead of shards.
         rate: Rows a second of such a data set [Hz].
+        degrees: Whether angles of its joints are in degrees, as hobby servos' are.
         noise: As of ``magma data demonstrate``, where such a data set is made [m].
     """
 
     folder: Path
-    episodes: Episodes
+    episodes: Annotated[dict[str, dict[str, Positive]], AfterValidator(_with_different_names)] = (
+        Field(default={})
+    )
     shard: Positive = 25
     seed: Annotated[int, Field(ge=1_000_000, lt=2_000_000)] = 1_000_000
     tail: Positive = 4
@@ -90,7 +93,14 @@ class DataConfig(Strict):
     skip_damaged: bool = False
     lerobot: bool = False
     rate: Positive = 20
+    degrees: bool = False
     noise: float = Field(default=0.0, ge=0.0)
+
+    @model_validator(mode="after")
+    def _says_what_is_made(self) -> DataConfig:
+        if not self.episodes and not self.lerobot:
+            raise ValueError("episodes must name a suite and its tasks")
+        return self
 
     @property
     def step_period(self) -> float:

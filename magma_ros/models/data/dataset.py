@@ -49,7 +49,7 @@ class Demonstrations:
             never copied, because they take nearly all of the memory.
         proprioception: (N, P) float32.
         tokens: (N, T) int64.
-        actions: (N, 7) float32 in SI units.
+        actions: (N, D) float32 in SI units.
         valid: (N,) how many elements of the chunk that begins there are labels, 1 to K.
         positions: (N, 6) target and goal relative to the end effector [m]; nan if not known.
         pixels: By camera, (N, 2 or 3, 2) target, goal and perhaps the hand: column and row, 0 to 1
@@ -208,7 +208,8 @@ class Demonstrations:
         """The observations of these rows and their labels."""
         ahead = np.arange(self.chunk_length)
         chunks = self.actions[np.minimum(rows[:, None] + ahead, len(self) - 1)]
-        scaled = normalise(chunks, np.array(statistics.q01), np.array(statistics.q99))
+        low, high = np.array(statistics.q01), np.array(statistics.q99)
+        scaled = normalise(chunks, low, high, statistics.action_mask)
         return Batch(
             Inputs(
                 images={n: torch.from_numpy(gather(b, rows)) for n, b in self.images.items()},

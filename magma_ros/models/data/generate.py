@@ -27,7 +27,7 @@ from magma_ros.models.data.shards import DataError, check_shards
 from magma_ros.models.schema import fingerprint
 from magma_ros.sim.suite import load_suite
 
-NO_CONTENT = {"folder", "more", "skip_damaged", "lerobot", "rate", "noise"}
+NO_CONTENT = {"folder", "more", "skip_damaged", "lerobot", "rate", "degrees", "noise"}
 """Fields of a :class:`DataConfig` that no shard depends on."""
 
 

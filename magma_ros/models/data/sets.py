@@ -1,9 +1,9 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""LeRobot data sets as demonstrations: cameras, state, displacements, words, and labels if any.
+"""LeRobot data sets as demonstrations: cameras, state, actions, words, and labels if any.
 
-A data set whose suite has an expert is made where it is missing. Its actions are some of Magma's
-columns; those that it lacks are zero, and the network learns that nothing moves along them.
+A data set whose suite has an expert is made where it is missing. Where its actions are some of
+Magma's columns, those that it lacks are zero, and the network learns that nothing moves along them.
 Columns named as :mod:`magma_ros.models.data.demonstrations` names them, of where object, goal and
 hand are, become labels.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,15 +22,19 @@ from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import Whitespace
 
 from magma_ros.episodes.episode import Episode
-from magma_ros.episodes.lerobot.meta import Entry
+from magma_ros.episodes.lerobot.keys import resolve_keys
+from magma_ros.episodes.lerobot.meta import Entry, read_info
 from magma_ros.episodes.lerobot.read import LeRobotDataset, open_dataset
 from magma_ros.models.data.config import DataConfig
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.demonstrations import DemonstrationConfig, demonstrate
+from magma_ros.models.data.set_columns import SetColumns, space_of
 from magma_ros.models.data.shards import DataError
 from magma_ros.models.data.words import encode
 from magma_ros.models.network.config import PolicyConfig
-from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray
+from magma_ros.types import FloatArray, ImageArray
+
+NetworkShape = TypeVar("NetworkShape", bound=PolicyConfig)
 
 PLACED = ("object", "goal", "hand")
 """What labels are about, in the order of the first heat maps."""
@@ -47,6 +52,8 @@ def make_set(data: DataConfig, *, workers: int = 1) -> Path:
     """
     if data.folder.exists():
         return data.folder
+    if not data.episodes:
+        raise DataError(f"there is no data set in {data.folder}; correct data.folder in the recipe")
     counts = {count for tasks in data.episodes.values() for count in tasks.values()}
     if len(data.episodes) > 1 or len(counts) > 1:
         raise DataError(
@@ -65,26 +72,46 @@ def make_set(data: DataConfig, *, workers: int = 1) -> Path:
     return demonstrate(config, data.folder, workers=workers)
 
 
-def words_of(folder: Path) -> tuple[str, ...]:
+def words_of(folder: Path, *, skip_damaged: bool = False) -> tuple[str, ...]:
     """All words of a data set's instructions, sorted.
+
+    Args:
+        folder: The data set.
+        skip_damaged: Whether some of its episodes may be damaged.
 
     Raises:
         LeRobotError: It is no data set, or damaged.
     """
     split = Whitespace().pre_tokenize_str
-    tasks = open_dataset(folder).tasks.values()
+    tasks = open_dataset(folder, skip_broken=skip_damaged).tasks.values()
     return tuple(sorted({word for text in tasks for word, _ in split(text.lower())}))
+
+
+def spaced(network: NetworkShape, folder: Path) -> NetworkShape:
+    """The network with the action space of a data set, unless its recipe says which it has.
+
+    Raises:
+        DataError: The names of the actions make no space.
+        LeRobotError: It is no data set, or damaged.
+    """
+    if "action" in network.model_fields_set:
+        return network
+    info = read_info(folder)
+    keys = resolve_keys(folder, info, {}, [])
+    space = space_of(folder, info.features[keys.action].labels("action"))
+    return network.model_copy(update={"action": space})
 
 
 def read_set(data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
     """Read the data set of a recipe.
 
     Raises:
-        DataError: The network takes what it does not hold, or its actions are no displacements.
+        DataError: The network takes what it does not hold, or plans other actions.
         LeRobotError: It is damaged.
     """
     dataset = open_dataset(data.folder, skip_broken=data.skip_damaged)
     _check(dataset, data, network)
+    columns = SetColumns.of(dataset, network, degrees=data.degrees)
     ends = np.cumsum([entry.length for entry in dataset.entries])
     images = {
         camera.name: np.empty((ends[-1], camera.height, camera.width, 3), np.uint8)
@@ -95,7 +122,7 @@ def read_set(data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> D
         episode = dataset.episode(entry)
         for name, block in images.items():
             _fill(episode, name, block[end - len(episode) : end])
-        return _columns(episode, network, tokenizer)
+        return _columns(episode, columns, network, tokenizer)
 
     # Videos are decoded without the interpreter's lock.
     with ThreadPoolExecutor() as pool:
@@ -106,17 +133,8 @@ def read_set(data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> D
 
 
 def _check(dataset: LeRobotDataset, data: DataConfig, network: PolicyConfig) -> None:
-    """Refuse what the network cannot learn from."""
+    """Refuse another rate, and a network that sees or draws what the data set does not show."""
     folder = dataset.folder
-    if network.proprioception != dataset.fields:
-        raise DataError(
-            f"network.proprioception must be what {folder} holds: {', '.join(dataset.fields)}"
-        )
-    if unknown := [name for name in dataset.action_names if name not in ACTION_DIMS]:
-        raise DataError(
-            f"{folder}: the action's {unknown[0]} is none of {', '.join(ACTION_DIMS)}, which this "
-            "network plans"
-        )
     if dataset.fps != data.rate:
         raise DataError(f"{folder} has {dataset.fps:g} rows a second; set data.rate to that")
     for camera in network.cameras:
@@ -135,11 +153,11 @@ def _fill(episode: Episode, camera: str, images: ImageArray) -> None:
         images[row] = picture if fits else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def _columns(episode: Episode, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
+def _columns(
+    episode: Episode, columns: SetColumns, network: PolicyConfig, tokenizer: Tokenizer
+) -> Demonstrations:
     """Everything of an episode but its pictures."""
     count = len(episode)
-    actions = np.zeros((count, len(ACTION_DIMS)), np.float32)
-    actions[:, [ACTION_DIMS.index(name) for name in episode.action_names]] = episode.actions
     left = np.arange(count)[::-1]
     pixels = _labels(episode, "pixel", (count, len(PLACED), 2), NOWHERE)
     places = _labels(episode, "position", (count, len(PLACED), 3), np.nan)
@@ -147,9 +165,9 @@ def _columns(episode: Episode, network: PolicyConfig, tokenizer: Tokenizer) -> D
     return Demonstrations(
         chunk_length=network.chunk_length,
         images={},
-        proprioception=np.asarray(episode.proprioception, np.float32),
+        proprioception=columns.measured(episode),
         tokens=encode(tokenizer, list(episode.instructions), network.max_tokens),
-        actions=actions,
+        actions=columns.actions(episode),
         valid=np.minimum(left + 1, network.chunk_length),
         positions=positions.astype(np.float32),
         pixels={camera.name: pixels for camera in network.cameras},

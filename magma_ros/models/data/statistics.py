@@ -25,26 +25,34 @@ class Statistics:
     """What raw numbers are normalised by.
 
     Attributes:
-        q01: (7,) 1st percentile of the actions [m, rad].
-        q99: (7,) 99th percentile.
+        q01: (D,) 1st percentile of the actions [m, rad].
+        q99: (D,) 99th percentile.
         mean: (P,) of the proprioception.
         std: (P,) of the proprioception.
+        action_mask: (D,) which columns of an action are normalised; Magma's by default.
     """
 
     q01: tuple[float, ...]
     q99: tuple[float, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    action_mask: tuple[bool, ...] = NORMALISED
 
     @classmethod
-    def of(cls, actions: FloatArray, proprioception: FloatArray) -> Self:
-        """Measure them; the gripper's columns are 0 and 1, as it is not normalised."""
+    def of(
+        cls,
+        actions: FloatArray,
+        proprioception: FloatArray,
+        mask: tuple[bool, ...] = NORMALISED,
+    ) -> Self:
+        """Measure them; of a column that is not normalised, q01 and q99 are 0 and 1."""
         q01, q99 = np.quantile(actions, [0.01, 0.99], axis=0)
         middle, half = (q01 + q99) / 2, np.maximum((q99 - q01) / 2, SMALLEST_SPAN / 2)
-        q01 = np.where(NORMALISED, middle - half, 0.0)
-        q99 = np.where(NORMALISED, middle + half, 1.0)
+        q01 = np.where(mask, middle - half, 0.0)
+        q99 = np.where(mask, middle + half, 1.0)
         rows = (q01, q99, proprioception.mean(axis=0), proprioception.std(axis=0))
-        return cls(*(tuple(round(float(x), 6) for x in row) for row in rows))
+        low, high, mean, std = (tuple(round(float(x), 6) for x in row) for row in rows)
+        return cls(low, high, mean, std, mask)
 
     @classmethod
     def of_folders(cls, *folders: Path, skip_damaged: bool = False) -> Self:
@@ -60,6 +68,15 @@ class Statistics:
         ]
         whole = pa.concat_tables(tables)
         return cls.of(matrix(whole, "action"), matrix(whole, "proprioception"))
+
+    @property
+    def still(self) -> tuple[int, ...]:
+        """Columns of the actions that hardly vary."""
+        return tuple(
+            column
+            for column, (low, high) in enumerate(zip(self.q01, self.q99, strict=True))
+            if high - low <= 1.001 * SMALLEST_SPAN
+        )
 
     def difference(self, known: Self, tolerance: float = 0.0) -> str:
         """Describe where these differ most from ``known`` ones.

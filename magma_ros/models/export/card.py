@@ -107,6 +107,7 @@ def _origin(manifest: Manifest, recipe: Recipe) -> str:
     config = recipe.config
     begun = "from scratch" if config.start is None else f"further from bundle {config.start.bundle}"
     shown = config.corrections is None or config.corrections.demonstrations
+    shown = shown and bool(config.data.episodes)
     seeds = f" ({_seeds(config.data.seed, config.data.episodes)})" if shown else ""
     train = f"magma train --config models/{config.name}.train.yaml\n"
     return (

@@ -24,7 +24,6 @@ from magma_ros.models.export.parity import Deviation, ParityError, compare, obse
 from magma_ros.models.export.quantise import quantise, weight_bytes
 from magma_ros.models.network.config import TraceConfig
 from magma_ros.models.network.graphs import StageGraph, run_stages, tensor_spec
-from magma_ros.models.network.normalisation import NORMALISED
 from magma_ros.models.training.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.training.rollout import observation_contract
 from magma_ros.policy.action_contract import ActionContract
@@ -34,6 +33,7 @@ from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_man
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.policy.stages import BundleFile, StageSpec
 from magma_ros.sim.simulation import ENV_STEP
+from magma_ros.types import MagmaError
 
 Precision = Literal["int8", "fp32"]
 
@@ -87,9 +87,12 @@ def export(
         CheckpointError: There is no usable checkpoint.
         ParityError: The outputs of a graph differ from the network's.
         BundleError: The bundle does not load.
+        MagmaError: Episodes are asked for of a policy of no suite.
     """
     checkpoint = latest(checkpoint)
     network, recipe = load_policy(checkpoint)
+    if episodes and not recipe.config.data.episodes:
+        raise MagmaError("no suite plays what this policy learned; export it without --episodes")
     with bundle_folder(out) as scratch:
         graphs = network.stage_graphs()
         scenes = observations(recipe.config, recipe.tokenizer())
@@ -166,7 +169,7 @@ def _manifest(
     command: str,
 ) -> Manifest:
     config, statistics = recipe.config, recipe.statistics
-    suites = "; ".join(
+    made = "; ".join(
         f"suite {suite}: " + ", ".join(f"{count} {task}" for task, count in tasks.items())
         for suite, tasks in config.data.episodes.items()
     )
@@ -176,13 +179,15 @@ def _manifest(
         licence=LICENCE,
         created=datetime.now(UTC).date(),
         action=ActionContract(
+            kind=config.network.action.kind,
+            dims=config.network.action.dims,
             chunk_length=config.network.chunk_length,
             step_period=config.data.step_period,
             frame="base",
             bins=bins,
             q01=statistics.q01,
             q99=statistics.q99,
-            mask=NORMALISED,
+            mask=statistics.action_mask,
         ),
         observation=observation_contract(config.network),
         trace=_trace_contract(config.network.trace),
@@ -192,7 +197,11 @@ def _manifest(
             command=command,
             seed=config.data.seed,
             commit=commit_of_code(),
-            data=f"scripted demonstrations of {suites}",
+            data=(
+                f"scripted demonstrations of {made}"
+                if made
+                else f"the LeRobot data set {config.data.folder.name}"
+            ),
             metrics={},
         ),
     )

@@ -34,14 +34,13 @@ from magma_ros.models.network.losses import Batch, Losses
 from magma_ros.models.network.network import IMAGE_MEAN, IMAGE_STD, PAD, Inputs
 from magma_ros.models.network.policy import Policy
 from magma_ros.policy.contract import EXIT_OUTPUTS
-from magma_ros.types import ACTION_DIMS, GRIPPER
 
 
 class Imitation(NamedTuple):
     """Output of the network when the demonstrated plan is one of its inputs.
 
     Attributes:
-        actions: (B, K, 7) predicted plan.
+        actions: (B, K, D) predicted plan.
         mean: (B, Z) of the style encoded from the demonstrated plan.
         log_variance: (B, Z) of that style.
     """
@@ -69,7 +68,7 @@ class ActPolicy(Policy):
         self.style = StyleEncoder(config)
 
     def forward(self, inputs: Inputs, actions: Tensor, valid: Tensor) -> Imitation:
-        """Predict a plan given the demonstrated one (B, K, 7) where ``valid`` (B, K)."""
+        """Predict a plan given the demonstrated one (B, K, D) where ``valid`` (B, K)."""
         measured = self.observer.normalise(inputs.proprioception)
         mean, log_variance = self.style(measured, actions, valid)
         style = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
@@ -92,7 +91,7 @@ class ActPolicy(Policy):
 
     def plan(self, inputs: Inputs) -> Tensor:
         """See :class:`Policy`."""
-        return within_range(self.actor(self.observer(*inputs[:3])))
+        return self.actor.within_range(self.actor(self.observer(*inputs[:3])))
 
     def stage_graphs(self) -> list[StageGraph]:
         """See :class:`Policy`."""
@@ -111,12 +110,6 @@ def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Mean over the batch of KL(N(mean, variance) || N(0, 1)), summed over Z; from (B, Z) each."""
     terms = mean.square() + log_variance.exp() - 1.0 - log_variance
     return 0.5 * terms.sum(dim=-1).mean()
-
-
-def within_range(actions: Tensor) -> Tensor:
-    """The (..., 7) actions cut to [-1, 1], the gripper's to [0, 1]."""
-    arm, gripper = actions[..., :GRIPPER], actions[..., GRIPPER:]
-    return torch.cat([arm.clamp(-1.0, 1.0), gripper.clamp(0.0, 1.0)], dim=-1)
 
 
 class Observer(nn.Module):
@@ -171,15 +164,20 @@ class Actor(nn.Module):
             Layer(config, reads_memory=True) for _ in range(config.decoder_layers)
         )
         self.norm = nn.LayerNorm(config.width)
-        self.actions = nn.Linear(config.width, len(ACTION_DIMS))
+        self.floor = config.action.floor
+        self.actions = nn.Linear(config.width, len(config.action.dims))
 
     def forward(self, memory: Tensor) -> Tensor:
-        """Actions (B, K, 7) from the memory (B, S, D)."""
+        """Actions (B, K, D) from the memory (B, S, D)."""
         plan = self.queries.repeat(len(memory), 1, 1)
         for layer in self.layers:
             plan = layer(plan, memory=memory)
         actions: Tensor = self.actions(self.norm(plan))
         return actions
+
+    def within_range(self, actions: Tensor) -> Tensor:
+        """The (..., D) actions cut to [-1, 1], a gripper's to [0, 1]."""
+        return torch.maximum(actions.clamp(-1.0, 1.0), actions.new_tensor(self.floor))
 
 
 class StyleEncoder(nn.Module):
@@ -189,14 +187,14 @@ class StyleEncoder(nn.Module):
         super().__init__()
         width = config.width
         self.proprioception = nn.Linear(len(config.proprioception), width)
-        self.actions = nn.Linear(len(ACTION_DIMS), width)
+        self.actions = nn.Linear(len(config.action.dims), width)
         self.summary = positions(1, width)
         self.position = positions(2 + config.chunk_length, width)
         self.encoder = Encoder(config)
         self.style = nn.Linear(width, 2 * config.style)
 
     def forward(self, measured: Tensor, actions: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance (B, Z) from values (B, P) and a plan (B, K, 7).
+        """Mean and log variance (B, Z) from values (B, P) and a plan (B, K, D).
 
         Elements of the plan that are not ``valid`` (B, K) are masked.
         """
@@ -353,5 +351,5 @@ class _Think(nn.Module):
         self.actor = actor
 
     def forward(self, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        action = within_range(self.actor(memory))
+        action = self.actor.within_range(self.actor(memory))
         return action, torch.zeros_like(action), torch.ones_like(action)

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Magma's action format in PyTorch: 256 edges on [-1, 1], so 255 bins per dimension.
 
-Arm columns are normalised with the 1st and 99th percentile of the data (BOUNDS_Q99 of OpenVLA,
-arXiv 2406.09246, which Magma shares); the gripper, 0 to 1, passes through unchanged.
+What its -1 and 1 stand for tells :mod:`~magma_ros.models.network.normalisation`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from magma_ros.types import GRIPPER
+from magma_ros.models.network.space import SpaceConfig
 
 BINS = 255
 """Intervals between Magma's 256 edges."""
@@ -27,9 +27,9 @@ class Decoded(NamedTuple):
     """What is decoded from a bin distribution.
 
     Attributes:
-        action: (..., 7) on [-1, 1], the gripper column on [0, 1].
-        entropy: (..., 7) entropy divided by that of the uniform distribution, 0 to 1.
-        margin: (..., 7) lead of the likeliest bin and its neighbours (the decoding window) over
+        action: (..., D) on [-1, 1], a gripper's column on [0, 1].
+        entropy: (..., D) entropy divided by that of the uniform distribution, 0 to 1.
+        margin: (..., D) lead of the likeliest bin and its neighbours (the decoding window) over
             all other bins, in probability, 0 to 1. Neighbours are taken together because the
             labels are soft: next to a sure bin lies one that is nearly as likely.
     """
@@ -61,8 +61,13 @@ def soft_labels(values: Tensor, sigma: float) -> Tensor:
     return torch.softmax(-0.5 * distance.square(), dim=-1)
 
 
-def decode(logits: Tensor) -> Decoded:
-    """The action and its confidence figures, from (..., 7, 255) logits."""
+def decode(logits: Tensor, floor: Sequence[float] = SpaceConfig().floor) -> Decoded:
+    """The action and its confidence figures.
+
+    Args:
+        logits: (..., D, 255).
+        floor: Least value of each of the D columns; Magma's by default.
+    """
     probability = torch.softmax(logits, dim=-1)
     index = torch.arange(BINS, device=logits.device)
     near = (index - probability.argmax(dim=-1, keepdim=True)).abs() <= WINDOW
@@ -71,9 +76,8 @@ def decode(logits: Tensor) -> Decoded:
     action = (inside * bin_centres(logits.device).to(logits)).sum(dim=-1) / mass
     information = torch.log_softmax(logits, dim=-1)
     entropy = -(probability * information).sum(dim=-1) / math.log(BINS)
-    arm, gripper = action[..., :GRIPPER], action[..., GRIPPER:]
     return Decoded(
-        action=torch.cat([arm, gripper.clamp(0.0, 1.0)], dim=-1),
+        action=torch.maximum(action, action.new_tensor(floor)),
         entropy=entropy.clamp(0.0, 1.0),
         margin=(2.0 * mass - 1.0).clamp(0.0, 1.0),
     )

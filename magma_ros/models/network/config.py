@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from magma_ros.models.network.space import SpaceConfig
 from magma_ros.models.schema import Fraction, Positive, Strict
 
 CHANNELS_PER_GROUP = 16
@@ -134,6 +135,8 @@ class PolicyConfig(Strict):
         proprioception: Names of the measured values, in order.
         max_tokens: Length of the padded instruction.
         chunk_length: Steps K in a plan.
+        action: The columns of its actions; where a LeRobot data set is learned from, those of the
+            data set if the recipe does not say.
         trace: The traces that the exits predict, or None.
         point: The place that it may be given, or None.
     """
@@ -143,6 +146,7 @@ class PolicyConfig(Strict):
     proprioception: tuple[str, ...] = Field(min_length=1)
     max_tokens: Positive
     chunk_length: Positive
+    action: SpaceConfig = SpaceConfig()
     trace: TraceConfig | None = None
     point: PointConfig | None = None
 

@@ -163,7 +163,7 @@ class _Think(nn.Module):
             return kept
         output = self.stage.exit(state)
         trace = () if output.trace is None else (output.trace,)
-        return (*kept, *decode(output.logits), *trace)
+        return (*kept, *decode(output.logits, self.stage.exit.floor), *trace)
 
 
 def _exit_outputs(stage: ThinkStage) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from magma_ros.models.network.actions import decode, soft_labels
 from magma_ros.models.network.config import LossConfig, ViewConfig
 from magma_ros.models.network.network import Inputs, PolicyOutput
 from magma_ros.models.network.point import near_cells
+from magma_ros.models.network.space import SpaceConfig
 
 POSITION_UNIT = 0.1
 """Relative positions are learned in decimetres, so that they are of the order of one."""
@@ -31,7 +32,7 @@ class Labels(NamedTuple):
     """Labels of a batch.
 
     Attributes:
-        actions: (B, K, 7) normalised actions.
+        actions: (B, K, D) normalised actions.
         valid: (B, K) whether the element is a label.
         positions: (B, 6) target and goal relative to the end effector [m]; nan if not known.
         pixels: By camera name, (B, 2 or 3, 2) column and row of target, goal and perhaps the hand,
@@ -90,7 +91,11 @@ class Losses(NamedTuple):
 
 
 def policy_losses(
-    output: PolicyOutput, labels: Labels, views: Sequence[ViewConfig], weights: LossConfig
+    output: PolicyOutput,
+    labels: Labels,
+    views: Sequence[ViewConfig],
+    weights: LossConfig,
+    floor: Sequence[float] = SpaceConfig().floor,
 ) -> Losses:
     """All terms for one batch.
 
@@ -99,6 +104,7 @@ def policy_losses(
         labels: Of the same batch.
         views: Shapes of the heat maps, and which camera each of them reads.
         weights: Weights of the terms.
+        floor: Least value of each column of an action; Magma's by default.
 
     Returns:
         The sum of the terms ``cross_entropy``; ``error``, of the decoded action; ``position``
@@ -122,7 +128,7 @@ def policy_losses(
         logits = exit_output.logits.float()
         log_share = functional.log_softmax(logits, dim=-1)
         surprises.append((_cross_entropy(wanted, log_share) * share).sum())
-        distance = (decode(logits).action - labels.actions).abs().mean(dim=-1)
+        distance = (decode(logits, floor).action - labels.actions).abs().mean(dim=-1)
         errors.append((distance * share).sum())
         if exit_output is not output.exits[-1]:
             lessons.append((_cross_entropy(taught, log_share) * share).sum())

@@ -77,11 +77,12 @@ class MagmaPolicy(Policy):
 
     def losses(self, batch: Batch, weights: LossConfig) -> Losses:
         """See :class:`Policy`."""
-        return policy_losses(self(batch.inputs), batch.labels, self.config.views, weights)
+        floor = self.config.action.floor
+        return policy_losses(self(batch.inputs), batch.labels, self.config.views, weights, floor)
 
     def plan(self, inputs: Inputs) -> Tensor:
         """See :class:`Policy`."""
-        return decode(self(inputs).exits[-1].logits).action
+        return decode(self(inputs).exits[-1].logits, self.config.action.floor).action
 
     def stage_graphs(self) -> list[StageGraph]:
         """See :class:`Policy`."""

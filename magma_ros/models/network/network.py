@@ -37,7 +37,6 @@ from magma_ros.models.network.config import (
 )
 from magma_ros.models.network.places import FineGrounding, PlaceHead
 from magma_ros.models.network.point import PointEncoder, PointMark, PointTrust
-from magma_ros.types import ACTION_DIMS
 
 # Magma's image statistics: those of OpenAI's CLIP.
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -195,14 +194,15 @@ class ExitHead(nn.Module):
         super().__init__()
         self.chunk_length = config.chunk_length
         self.norm = LlamaRMSNorm(config.width, eps=1e-5)
-        self.bins = nn.Linear(config.width, len(ACTION_DIMS) * BINS)
+        self.floor = config.action.floor
+        self.bins = nn.Linear(config.width, len(self.floor) * BINS)
         self.positions = nn.Linear(config.width, 6)
         self.trace = None if config.trace is None else TraceHead(config, config.trace)
 
     def forward(self, state: Tensor) -> ExitOutput:
         """Logits, auxiliary positions and trace from the state (B, S, D)."""
         queries = self.norm(state[:, : self.chunk_length])
-        logits = self.bins(queries).unflatten(-1, (len(ACTION_DIMS), BINS))
+        logits = self.bins(queries).unflatten(-1, (len(self.floor), BINS))
         trace = None if self.trace is None else self.trace(queries)
         return ExitOutput(logits, self.positions(queries[:, 0]), trace)
 

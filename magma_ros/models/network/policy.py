@@ -34,7 +34,7 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def plan(self, inputs: Inputs) -> Tensor:
-        """(B, K, 7) actions at full depth, on [-1, 1] and the gripper's on [0, 1]."""
+        """(B, K, D) actions at full depth, on [-1, 1] and a gripper's on [0, 1]."""
 
     @abstractmethod
     def stage_graphs(self) -> list[StageGraph]:

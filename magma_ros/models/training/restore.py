@@ -63,7 +63,8 @@ def recipe_of(bundle: Path, config: TrainingConfig, more_words: tuple[str, ...] 
     except KeyError as error:
         raise _foreign(bundle, str(error)) from error
     action = manifest.action
-    return Recipe(config, words, Statistics(action.q01, action.q99, tuple(mean), tuple(std)))
+    scale = action.q01, action.q99, tuple(mean), tuple(std), action.mask
+    return Recipe(config, words, Statistics(*scale))
 
 
 def restore_bundle(network: Policy, bundle: Path) -> None:
@@ -129,6 +130,8 @@ def _check(bundle: Path, manifest: Manifest, config: TrainingConfig) -> None:
         raise _foreign(bundle, "other cameras")
     if manifest.observation.proprioception != network.proprioception:
         raise _foreign(bundle, "other measured values")
+    if manifest.action.space.names != network.action.space.names:
+        raise _foreign(bundle, "other actions")
     if manifest.action.chunk_length != network.chunk_length:
         raise _foreign(bundle, f"plans of {manifest.action.chunk_length} steps")
 

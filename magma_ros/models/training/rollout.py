@@ -51,8 +51,8 @@ class TorchPolicy:
         inputs = inputs_of({name: torch.from_numpy(value) for name, value in given.items()})
         with torch.inference_mode():
             values = self._network.plan(inputs)[0].double().numpy()
-        statistics = self._statistics
-        return denormalise(values, np.array(statistics.q01), np.array(statistics.q99))
+        found = self._statistics
+        return denormalise(values, np.array(found.q01), np.array(found.q99), found.action_mask)
 
 
 def observation_contract(config: PolicyConfig) -> ObservationContract:

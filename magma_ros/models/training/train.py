@@ -26,7 +26,7 @@ from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
 from magma_ros.models.data.marks import mark
 from magma_ros.models.data.resident import Resident
-from magma_ros.models.data.sets import make_set, read_set, words_of
+from magma_ros.models.data.sets import make_set, read_set, spaced, words_of
 from magma_ros.models.data.shards import CARD
 from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import make_tokenizer
@@ -115,9 +115,14 @@ def _train_on_set(config: TrainingConfig, run: Path, workers: int) -> Path:
             "a recipe of a LeRobot data set has no aggregation, no check.every and no start: these "
             "need the simulator's own demonstrations; remove them"
         )
-    words = words_of(make_set(config.data, workers=workers or os.cpu_count() or 1))
+    folder = make_set(config.data, workers=workers or os.cpu_count() or 1)
+    config = config.model_copy(update={"network": spaced(config.network, folder)})
+    words = words_of(folder, skip_damaged=config.data.skip_damaged)
     data = read_set(config.data, config.network, make_tokenizer(words))
-    statistics = Statistics.of(data.actions, data.proprioception)
+    space = config.network.action
+    statistics = Statistics.of(data.actions, data.proprioception, space.mask)
+    if still := [space.dims[column].name for column in statistics.still]:
+        _log.warning("never moved in %s, and so held by the policy: %s", folder, ", ".join(still))
     return Trainer(Recipe(config, words, statistics), data, run, workers=workers).train()
 
 

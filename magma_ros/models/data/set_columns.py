@@ -1,0 +1,195 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which columns of a LeRobot data set are which of a network's, in which units.
+
+Data sets name a joint as its motor, with or without ``.pos``, some in degrees. A policy names it as
+the robot does; it is matched by name, in whichever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from magma_ros.episodes.episode import Episode
+from magma_ros.episodes.lerobot.read import LeRobotDataset
+from magma_ros.models.data.shards import DataError
+from magma_ros.models.network.config import PolicyConfig
+from magma_ros.models.network.space import SpaceConfig
+from magma_ros.policy.action_contract import DimensionContract
+from magma_ros.spaces import GRIPPER_NAME, MAGMA, POSE_UNITS, ActionSpace, GripperRange
+from magma_ros.types import FloatArray
+
+OPENING = "gripper_opening"
+"""What a policy measures of a gripper: 1 = open, 0 = closed."""
+
+SUFFIXES = {".pos": ".position", ".position": ".position", ".vel": ".velocity"}
+"""Endings of what is measured of a joint, and the policy's for the same."""
+
+MOST_BEYOND = 0.05
+"""How far a gripper's value may lie beyond its ends, as a share of its range."""
+
+
+def space_of(folder: Path, names: Sequence[str]) -> SpaceConfig:
+    """The space of a data set's actions, by their names: Magma's, poses, or otherwise joints [rad].
+
+    Raises:
+        DataError: They have no names, or make no space.
+    """
+    if set(names) <= set(MAGMA.names):
+        return SpaceConfig()
+    if _numbered(names, "action"):
+        raise DataError(
+            f"{folder}: its action's {len(names)} entries have no names; give them, in their "
+            "order, by network.action in the recipe"
+        )
+    kind = "ee_pose" if set(names) <= {*POSE_UNITS, GRIPPER_NAME} else "joint_position"
+    dims = [_dimension(_plain(name), kind) for name in names]
+    try:
+        return SpaceConfig.model_validate({"kind": kind, "dims": dims})
+    except ValueError as error:
+        raise DataError(
+            f"{folder}: {', '.join(names)} make no action space; say what they are by "
+            "network.action in the recipe"
+        ) from error
+
+
+def _dimension(name: str, kind: str) -> DimensionContract:
+    if kind == "joint_position" and name != GRIPPER_NAME:
+        return DimensionContract(name=name, unit="rad")
+    return DimensionContract(name=name)
+
+
+def _plain(name: str) -> str:
+    """A joint's name without what says that its position is meant."""
+    return name.removesuffix(".position").removesuffix(".pos")
+
+
+def _numbered(names: Sequence[str], prefix: str) -> bool:
+    return tuple(names) == tuple(f"{prefix}_{number}" for number in range(len(names)))
+
+
+@dataclass(frozen=True)
+class SetColumns:
+    """The columns that a network learns from.
+
+    Attributes:
+        folder: The data set.
+        action_names: Names of its actions' entries.
+        fields: Names of its states' entries.
+        space: What the network plans.
+        measures: Names of what the network measures.
+        degrees: Whether angles of joints are in degrees there.
+    """
+
+    folder: Path
+    action_names: tuple[str, ...]
+    fields: tuple[str, ...]
+    space: ActionSpace
+    measures: tuple[str, ...]
+    degrees: bool = False
+
+    @classmethod
+    def of(cls, dataset: LeRobotDataset, network: PolicyConfig, *, degrees: bool) -> Self:
+        """The columns of a data set that a network learns from.
+
+        Raises:
+            DataError: The network plans or measures what the data set does not hold.
+        """
+        names, fields, space = dataset.action_names, dataset.fields, network.action.space
+        found = cls(dataset.folder, names, fields, space, network.proprioception, degrees)
+        _ = found._order  # complains
+        if found.measures != (there := found.measured_names):
+            raise DataError(
+                f"network.proprioception must be what {dataset.folder} holds: {', '.join(there)}"
+            )
+        return found
+
+    @property
+    def measured_names(self) -> tuple[str, ...]:
+        """The state's entries by a policy's names; those without a name by the network's."""
+        if _numbered(self.fields, "state") and len(self.fields) == len(self.measures):
+            return self.measures
+        return tuple(self._measured(field) for field in self.fields)
+
+    def actions(self, episode: Episode) -> FloatArray:
+        """(T, D) actions of an episode, in the space's units; Magma's missing columns are zero.
+
+        Raises:
+            DataError: A gripper's column leaves its range.
+        """
+        actions = np.zeros((len(episode), len(self.space)), np.float32)
+        for column, at in enumerate(self._order):
+            dimension = self.space.dimensions[column]
+            if at is None:
+                continue
+            values = episode.actions[:, at]
+            if dimension.gripper is not None:
+                low, high = sorted((dimension.gripper.open, dimension.gripper.closed))
+                margin = MOST_BEYOND * (high - low)
+                if values.min() < low - margin or values.max() > high + margin:
+                    raise DataError(
+                        f"{episode.name}: {dimension.name} goes from {values.min():g} to "
+                        f"{values.max():g}, and not from {low:g} to {high:g}; say in "
+                        "network.action what means open and what closed"
+                    )
+                values = np.clip(values, low, high)
+            elif self.degrees and dimension.name in self._angles:
+                values = np.radians(values)
+            actions[:, column] = values
+        return actions
+
+    def measured(self, episode: Episode) -> FloatArray:
+        """(T, P) measured values of an episode in a policy's units."""
+        values = np.array(episode.proprioception, np.float32)
+        for column, (field, name) in enumerate(zip(self.fields, self.measured_names, strict=True)):
+            if name == OPENING != field and self._gripper is not None:
+                values[:, column] = self._gripper.opening(values[:, column])
+            elif self.degrees and name.rpartition(".")[0] in self._angles:
+                values[:, column] = np.radians(values[:, column])
+        return values
+
+    @cached_property
+    def _order(self) -> tuple[int | None, ...]:
+        """Where each column of the space is in the data set; None for one of Magma's it lacks."""
+        names = tuple(_plain(name) for name in self.action_names)
+        if _numbered(self.action_names, "action") and len(names) == len(self.space):
+            return tuple(range(len(names)))
+        known = self.space.names
+        if self.space == MAGMA and set(names) <= set(known):
+            return tuple(names.index(name) if name in names else None for name in known)
+        for what, some, others in (
+            ("has no {}", known, names),
+            ("has {} too, which network.action does not name", names, known),
+        ):
+            if lacking := [name for name in some if name not in others]:
+                raise DataError(
+                    f"{self.folder}: the action {what.format(lacking[0])}; the data set's are "
+                    f"{', '.join(names)}, the network's {', '.join(known)}"
+                )
+        return tuple(names.index(name) for name in known)
+
+    def _measured(self, field: str) -> str:
+        for suffix, ours in SUFFIXES.items():
+            if field.endswith(suffix):
+                name = field.removesuffix(suffix)
+                gripper = name == GRIPPER_NAME and ours == ".position"
+                return OPENING if gripper else f"{name}{ours}"
+        if field == GRIPPER_NAME:
+            return OPENING
+        return f"{field}.position" if field in self.space.joints else field
+
+    @cached_property
+    def _angles(self) -> frozenset[str]:
+        turning = (dim.name for dim in self.space.dimensions if dim.unit == "rad")
+        return frozenset(turning) & frozenset(self.space.joints)
+
+    @property
+    def _gripper(self) -> GripperRange | None:
+        found = (dim.gripper for dim in self.space.dimensions if dim.name == GRIPPER_NAME)
+        return next(found, None)
