@@ -58,6 +58,7 @@ def test_every_shipped_computer_can_be_read_and_says_what_it_is():
         "thor",
         "desktop-gpu",
         "a100-80",
+        "h100-80",
     } == (set(hardware_names()))
     for name in hardware_names():
         computer = load_hardware(name)
