@@ -22,7 +22,7 @@ from enum import Enum
 
 import numpy as np
 
-from magma_ros.types import ACTION_DIMS, FloatArray, MagmaError
+from magma_ros.types import FloatArray, MagmaError
 
 BASE = "base"
 """What spaces call the base frame of whichever robot."""
@@ -54,12 +54,18 @@ POSE_UNITS: Mapping[str, str] = {
 JOINT_UNITS = ("rad", "m")
 """Of a revolute and of a prismatic joint."""
 
-ROTATION_VECTOR = ("rx", "ry", "rz")
-QUATERNION = ("qx", "qy", "qz", "qw")
-
 GRIPPER_NAME = "gripper"
 """A column of that name is a gripper, 1 for open and 0 for closed, unless something else is said;
 it is the gripper of a robot that has one."""
+
+ACTION_DIMS = (*DELTA_UNITS, GRIPPER_NAME)
+"""Magma's columns of an ``ee_delta``: translation [m], rotation [rad], gripper (1 = open)."""
+
+GRIPPER = ACTION_DIMS.index(GRIPPER_NAME)
+"""Which of Magma's columns is the gripper's."""
+
+ROTATION_VECTOR = ("rx", "ry", "rz")
+QUATERNION = ("qx", "qy", "qz", "qw")
 
 
 class SpaceError(MagmaError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from magma_ros.types import ACTION_DIMS
+from magma_ros.spaces import ACTION_DIMS
 
 if TYPE_CHECKING:
     from magma_ros.doctor.finding import Finding

@@ -31,12 +31,6 @@ DepthArray = npt.NDArray[np.float32]
 """Distances along the optical axis, (H, W) [m]: inf where nothing is, nan where none was measured
 (REP 118)."""
 
-ACTION_DIMS = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper")
-"""Magma's action layout: translation [m], rotation [rad], gripper (1 = open, 0 = closed)."""
-
-GRIPPER = ACTION_DIMS.index("gripper")
-"""Column of the gripper in an action."""
-
 TRACE_MARKS = ("gripper", "target")
 """What a trace follows, in the order of :attr:`Trace.points`."""
 

@@ -105,8 +105,7 @@ def test_frames_of_whichever_robot_fit_every_robot():
 ROOT = Path(__file__).parents[1] / "magma_ros"
 
 OWN = (
-    "spaces.py",
-    "types.py",  # where they are named
+    "spaces.py",  # where they are named
     "tables.py",  # what Magma's tokens and demonstrations of twists come to
     "policy/action_statistics.py",  # Magma's own statistics
     "evaluation/world.py",  # worlds whose arm is moved by displacements, and their experts
@@ -115,12 +114,16 @@ OWN = (
     "episodes/episode.py",  # what a robot that takes twists was sent
     "sim/",
     "metaworld/",
-    "models/",  # what Magma's network and the demonstrations of twists are made of
+    "models/magma/",  # Magma's own network and its tokens
+    "models/data/",  # demonstrations of twists
+    "models/training/rollout.py",
+    "models/export/improvement.py",
+    "models/export/marked.py",
 )
 """Code of ``ee_delta`` itself: only there may anything be made of Magma's seven columns."""
 
 SEVEN = re.compile(
-    r"\bACTION_DIMS\b|types import[^)]*\bGRIPPER\b|\b[A-Z], 7\)|\(7,\)|\[\.\.\., 6\]"
+    r"\bACTION_DIMS\b|spaces import[^\n]*\bGRIPPER\b|\b[A-Z], 7\)|\(7,\)|\[\.\.\., 6\]"
 )
 QUATERNIONS = ("episodes/tracks.py", "episodes/frames.py")
 """Files in which seven columns are a position and a quaternion."""

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.events import Event, Outcome
-from magma_ros.types import ACTION_DIMS, FloatArray, ImageArray, Source
+from magma_ros.spaces import ACTION_DIMS
+from magma_ros.types import FloatArray, ImageArray, Source
 
 HUMAN, POLICY, GUARD = "human", "policy", "guard"
 """Who drove in a row; the guard is named where it let nobody, or where nobody knows."""
@@ -45,7 +46,7 @@ class Episode:
         points: (T, 2) column and row of the place that the instruction names, on a grid of 256
             across the picture of :attr:`point_camera`; nan for none.
         point_camera: The camera that the points lie in; empty for none.
-        actions: (T, 7) float32, columns as in :data:`magma_ros.types.ACTION_DIMS`: what the guard
+        actions: (T, 7) float32, columns as in :data:`magma_ros.spaces.ACTION_DIMS`: what the guard
             sent during the row, displacement [m] and rotation vector [rad] in the base frame, and
             the opening asked of the gripper.
         sources: Who drove: :data:`POLICY`, :data:`HUMAN` or :data:`GUARD`.

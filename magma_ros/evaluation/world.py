@@ -221,7 +221,7 @@ class Demonstrates(Protocol):
     """A world with a scripted expert."""
 
     def expert_action(self) -> FloatArray:
-        """The expert's next action, (7,), as in :data:`~magma_ros.types.ACTION_DIMS`."""
+        """The expert's next action, (7,), as in :data:`~magma_ros.spaces.ACTION_DIMS`."""
         ...
 
 

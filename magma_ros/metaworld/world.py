@@ -25,14 +25,8 @@ import numpy as np
 from magma_ros.metaworld.drawing import CAMERA, CAMERA_PLACE, PROTOCOL, Canvas, Drawing, project
 from magma_ros.metaworld.library import MetaWorldError, load
 from magma_ros.metaworld.tasks import TASKS, Task
-from magma_ros.types import (
-    ACTION_DIMS,
-    GRIPPER,
-    TRACE_GRID,
-    FloatArray,
-    ImageArray,
-    Observation,
-)
+from magma_ros.spaces import ACTION_DIMS, GRIPPER
+from magma_ros.types import TRACE_GRID, FloatArray, ImageArray, Observation
 
 STEP: Final = 1.0 / 80.0
 """Period of the environment's steps [s]: five of its physics."""

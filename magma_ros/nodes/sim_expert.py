@@ -12,7 +12,7 @@ from sensor_msgs.msg import JointState
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.settings import Setting
-from magma_ros.types import GRIPPER
+from magma_ros.spaces import GRIPPER
 
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, RootModel, mod
 
 from magma_ros.files import check, json_mapping, read_yaml
 from magma_ros.share import share_file
-from magma_ros.types import ACTION_DIMS, GRIPPER, MagmaError
+from magma_ros.spaces import ACTION_DIMS, GRIPPER
+from magma_ros.types import MagmaError
 
 OWN = "dataset_statistics.json"
 """Name of the file in a checkpoint's folder."""

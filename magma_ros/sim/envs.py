@@ -36,7 +36,7 @@ ACTION_LOW = np.append(-ACTION_HIGH[:6], np.float32(0.0))
 class TaskEnv(gymnasium.Env[EnvObservation, npt.NDArray[np.float32]]):
     """One task as an environment of 0.1 s steps.
 
-    Action: (7,) float32, columns as in ``types.ACTION_DIMS``: displacement over the step in the
+    Action: (7,) float32, columns as in ``spaces.ACTION_DIMS``: displacement over the step in the
     base frame [m, rad] and the gripper's target (1 = open); clipped to the action space.
     Observation: ``front`` and ``wrist`` images, ``proprioception`` (6,), ``instruction``.
     Reward: 1 in the step that ends in success, which also ends the episode; else 0.

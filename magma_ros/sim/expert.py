@@ -87,7 +87,7 @@ class Expert:
         self._target_name = target_name
 
     def act(self, simulation: Simulation) -> Vector:
-        """The action for the coming environment step, (7,) as in ``types.ACTION_DIMS``."""
+        """The action for the coming environment step, (7,) as in ``spaces.ACTION_DIMS``."""
         name = self._target_name or simulation.target_name
         return _EXPERTS[simulation.task.kind](simulation, name)
 

@@ -6,7 +6,7 @@ import pytest
 
 from magma_ros.share import find_bundle
 from magma_ros.sim.simulation import PROPRIOCEPTION
-from magma_ros.types import ACTION_DIMS
+from magma_ros.spaces import ACTION_DIMS
 
 NAMES = {"observation.state": PROPRIOCEPTION, "action": ACTION_DIMS}
 CAMERAS = {"camera": "observation.images.front", "others": ("observation.images.wrist",)}

@@ -24,7 +24,7 @@ from magma_ros.episodes.lerobot.layout import LeRobotError
 from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.episodes.lerobot.video import frames, probe, usable_codec
 from magma_ros.episodes.lerobot.write import DatasetWriter, Limits
-from magma_ros.types import ACTION_DIMS
+from magma_ros.spaces import ACTION_DIMS
 
 GREY = 2.5
 """Largest difference of a grey picture after the video codec."""

@@ -19,7 +19,7 @@ from magma_ros.models.data import demonstrations
 from magma_ros.models.data.demonstrations import DemonstrationConfig, demonstrate, record_task
 from magma_ros.models.data.recorded import read_recorded
 from magma_ros.models.data.shards import DataError
-from magma_ros.types import GRIPPER
+from magma_ros.spaces import GRIPPER
 
 CONFIG = DemonstrationConfig("metaworld-part", ("reach", "coffee-button"), episodes=1)
 ROWS = "data/chunk-000/file-000.parquet"

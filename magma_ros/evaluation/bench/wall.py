@@ -37,7 +37,15 @@ from magma_ros.evaluation.world import Demonstrates, World
 from magma_ros.gate.gates import make_gate
 from magma_ros.machine import processor_name
 from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
-from magma_ros.types import GRIPPER, Clock, MagmaError, MonotonicClock, Observation, Reason, Verdict
+from magma_ros.spaces import GRIPPER
+from magma_ros.types import (
+    Clock,
+    MagmaError,
+    MonotonicClock,
+    Observation,
+    Reason,
+    Verdict,
+)
 
 BLOCK = 250
 """Ticks of one contender before it is the next one's turn."""

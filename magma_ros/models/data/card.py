@@ -21,7 +21,7 @@ from magma_ros.evaluation.report.markdown import markdown_table
 from magma_ros.files import whole
 from magma_ros.models.data.shards import CARD, COLUMNS, find_shards, read_columns
 from magma_ros.models.data.statistics import Statistics
-from magma_ros.types import ACTION_DIMS
+from magma_ros.spaces import ACTION_DIMS
 
 README = "README.md"
 

@@ -25,7 +25,8 @@ from magma_ros.models.data.dataset import Demonstrations, steps_until
 from magma_ros.models.data.marks import PHRASINGS
 from magma_ros.models.data.words import encode
 from magma_ros.models.network.config import CameraConfig, PolicyConfig
-from magma_ros.types import ACTION_DIMS, GRIPPER, TRACE_GRID, FloatArray, ImageArray
+from magma_ros.spaces import ACTION_DIMS, GRIPPER
+from magma_ros.types import TRACE_GRID, FloatArray, ImageArray
 
 IDLE = 1e-5
 """Displacement of a step up to which an arm rests [m, rad]; a person who waits shows nothing."""

@@ -33,8 +33,8 @@ from magma_ros.files import make_folder
 from magma_ros.models.data.episodes import encode_png, episode_rng
 from magma_ros.models.data.recorded import read_recorded, recorded_episode, write_recorded
 from magma_ros.models.data.shards import DataError
-from magma_ros.spaces import MAGMA, ActionSpace
-from magma_ros.types import ACTION_DIMS, GRIPPER, FloatArray
+from magma_ros.spaces import ACTION_DIMS, GRIPPER, MAGMA, ActionSpace
+from magma_ros.types import FloatArray
 
 SEED = 1_000_000
 """Seed of the first episode; those below are for evaluation."""

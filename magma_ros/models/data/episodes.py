@@ -24,7 +24,8 @@ from magma_ros.models.data.config import DisturbanceConfig
 from magma_ros.models.data.shards import CAMERAS, SCHEMA
 from magma_ros.sim.expert import STEP_LENGTH, STEP_TURN, Expert
 from magma_ros.sim.simulation import ENV_STEP, Simulation
-from magma_ros.types import GRIPPER, FloatArray, ImageArray
+from magma_ros.spaces import GRIPPER
+from magma_ros.types import FloatArray, ImageArray
 
 LARGEST_ACTION = np.array([*[STEP_LENGTH] * 3, 0.0, 0.0, STEP_TURN, 0.0])
 """What the scale of a disturbance refers to [m, rad]."""

@@ -14,7 +14,8 @@ import pyarrow as pa
 from magma_ros.models.data.shards import find_shards, read_columns
 from magma_ros.models.network.normalisation import NORMALISED
 from magma_ros.sim.simulation import PROPRIOCEPTION
-from magma_ros.types import ACTION_DIMS, FloatArray
+from magma_ros.spaces import ACTION_DIMS
+from magma_ros.types import FloatArray
 
 SMALLEST_SPAN = 2e-3
 """Least distance of q01 and q99 [m, rad]; columns that hardly vary (roll, pitch) are given it."""

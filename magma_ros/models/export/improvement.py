@@ -41,7 +41,8 @@ from magma_ros.policy.manifest import read_manifest
 from magma_ros.sim.expert import Expert
 from magma_ros.sim.simulation import ENV_STEP, PROPRIOCEPTION, Simulation
 from magma_ros.sim.suite import load_suite
-from magma_ros.types import ACTION_DIMS, GRIPPER, FloatArray, ImageArray
+from magma_ros.spaces import ACTION_DIMS, GRIPPER
+from magma_ros.types import FloatArray, ImageArray
 
 SHOWN_SEED = 1_900_000
 """Seed of the first scene with take-overs; training owns the seeds from a million on."""
@@ -118,7 +119,7 @@ def weaken(bundle: Path, out: Path, dimension: str, shift: int) -> Path:
     Args:
         bundle: The healthy bundle.
         out: Folder of the weak one.
-        dimension: Name of the dimension, as in :data:`magma_ros.types.ACTION_DIMS`.
+        dimension: Name of the dimension, as in :data:`magma_ros.spaces.ACTION_DIMS`.
         shift: By how many of the 255 bins.
     """
     base = recipe_for(bundle)

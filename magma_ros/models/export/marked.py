@@ -27,7 +27,8 @@ from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.sim.language import base_of, marked_instructions
 from magma_ros.sim.simulation import ENV_STEP, Simulation
 from magma_ros.sim.suite import load_suite
-from magma_ros.types import GRIPPER, TRACE_GRID, ActionChunk, Observation
+from magma_ros.spaces import GRIPPER
+from magma_ros.types import TRACE_GRID, ActionChunk, Observation
 
 FIRST_SEED = 50_000
 """Seed of the first episode; training uses no seeds below a million."""

@@ -32,7 +32,8 @@ from magma_ros.policy.contract import CHOICE
 from magma_ros.policy.manifest import Manifest, read_manifest, write_manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.policy.stages import StageSpec
-from magma_ros.types import ACTION_DIMS, FloatArray, Observation
+from magma_ros.spaces import ACTION_DIMS
+from magma_ros.types import FloatArray, Observation
 
 IntArray = npt.NDArray[np.int64]
 

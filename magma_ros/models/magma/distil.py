@@ -30,7 +30,8 @@ from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import empty_network, fill
 from magma_ros.models.magma.words import Words, read_words
 from magma_ros.policy.action_tokens import ActionCodec
-from magma_ros.types import ACTION_DIMS, MagmaError
+from magma_ros.spaces import ACTION_DIMS
+from magma_ros.types import MagmaError
 
 TOKENS = len(ACTION_DIMS)
 """Tokens of an action."""

@@ -53,7 +53,7 @@ from magma_ros.policy.contract import (
 from magma_ros.policy.external_data import external_files
 from magma_ros.policy.manifest import Manifest, Provenance, sha256_of, write_manifest
 from magma_ros.policy.stages import BundleFile, DecodingContract, GraphSpec, StageSpec
-from magma_ros.types import ACTION_DIMS
+from magma_ros.spaces import ACTION_DIMS
 
 PASSES = ACTION_TOKENS
 """Passes whose cost a decoding stage declares: the most, until a comparison finds the mean."""

@@ -22,7 +22,7 @@ from magma_ros.models.magma.layout import TextShape, layer_prefix
 from magma_ros.models.magma.quantised import Bits, Quantised
 from magma_ros.policy.action_tokens import EDGES, ActionCodec
 from magma_ros.policy.contract import CHOICE, EXIT_OUTPUTS, TensorSpec
-from magma_ros.types import ACTION_DIMS, GRIPPER
+from magma_ros.spaces import ACTION_DIMS, GRIPPER
 
 LEAST = tuple(0.0 if dim == GRIPPER else -1.0 for dim in range(len(ACTION_DIMS)))
 """Least value of each dimension: a gripper is closed at 0, and tokens below that mean the same."""

@@ -24,7 +24,7 @@ from magma_ros.models.network.actions import soft_labels
 from magma_ros.models.network.losses import POSITION_UNIT, Losses
 from magma_ros.models.network.point import near_cells
 from magma_ros.policy.action_tokens import ActionCodec
-from magma_ros.types import ACTION_DIMS, GRIPPER
+from magma_ros.spaces import ACTION_DIMS, GRIPPER
 
 ARM = len(ACTION_DIMS) - 1
 """Columns of an action before the gripper's."""

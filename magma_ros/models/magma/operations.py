@@ -9,7 +9,7 @@ are left out: they are less than a hundredth.
 from __future__ import annotations
 
 from magma_ros.models.magma.layout import MagmaShape, TextShape
-from magma_ros.types import ACTION_DIMS
+from magma_ros.spaces import ACTION_DIMS
 
 ACTION_TOKENS = len(ACTION_DIMS)
 

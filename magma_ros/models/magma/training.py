@@ -50,7 +50,8 @@ from magma_ros.policy.action_statistics import OWN, ActionStatistics
 from magma_ros.policy.action_tokens import ActionCodec
 from magma_ros.policy.prompt import END_OF_TURN, ActionPrompt
 from magma_ros.sim.simulation import ENV_STEP
-from magma_ros.types import GRIPPER, FloatArray, MagmaError
+from magma_ros.spaces import GRIPPER
+from magma_ros.types import FloatArray, MagmaError
 
 STATE = "state.pt"
 """Name of the file to resume from."""

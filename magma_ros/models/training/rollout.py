@@ -25,7 +25,8 @@ from magma_ros.policy.contract import (
 from magma_ros.policy.preprocess import Preprocessor
 from magma_ros.sim.simulation import ENV_STEP, Simulation
 from magma_ros.sim.suite import load_suite
-from magma_ros.types import GRIPPER, FloatArray
+from magma_ros.spaces import GRIPPER
+from magma_ros.types import FloatArray
 
 VALIDATION_SEEDS = 2_000_000
 """First seed of the checks during training."""
