@@ -188,7 +188,8 @@ def test_a_data_set_of_joints_trains_a_policy_that_leads_the_simulated_arm(tmp_p
     content = parts.recipe(parts.JointSet(tmp_path / "set", version="v3.0").write())
     path.write_text(yaml.safe_dump(content))
     run, folder = tmp_path / "run", tmp_path / "joints"
-    assert main(["train", "--config", str(path), "--out", str(run)]) == 0
+    words = ["train", "--config", str(path), "--out", str(run)]
+    assert main(words) == main([*words, "--resume"]) == 0
     assert "and so held by the policy: shoulder_pan" in caplog.text
     assert main(["export", "--checkpoint", str(run), "--out", str(folder)]) == 0
     action = read_manifest(folder).action

@@ -94,12 +94,13 @@ def _contract(manifest: Manifest) -> str:
             action.space.names, action.q01, action.q99, action.mask, strict=True
         )
     ]
+    frame = "" if action.space.kind.of_joints else f" in the {action.frame} frame"
     return (
         f"RGB images from {cameras}; the measured values "
-        f"{', '.join(f'`{name}`' for name in manifest.observation.proprioception)} [m, 1]; an "
+        f"{', '.join(f'`{name}`' for name in manifest.observation.proprioception)} in SI units; an "
         f"instruction of at most {manifest.observation.max_tokens} words.\n\n"
-        f"A plan of {action.chunk_length} steps of {action.step_period} s in the {action.frame} "
-        f"frame, {scale}:\n\n" + markdown_table(("dimension", "q01", "q99", "normalised"), ranges)
+        f"A plan of {action.chunk_length} steps of {action.step_period} s{frame}, "
+        f"{scale}:\n\n" + markdown_table(("dimension", "q01", "q99", "normalised"), ranges)
     )
 
 
