@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from magma_ros.cli import main
 from magma_ros.episodes.lerobot.layout import LeRobotError
 from magma_ros.episodes.lerobot.read import broken_sentence, open_dataset
+from magma_ros.episodes.lerobot.rows import _without_pictures
 from magma_ros.types import MagmaError
 
 VERSIONS = ("v2.1", "v3.0")
@@ -272,6 +273,15 @@ def test_a_missing_shared_file_names_all_that_were_in_it(elsewhere):
     video.unlink()
     with pytest.raises(LeRobotError, match=r"episodes 0 to 1: the video of .* is missing; none"):
         open_dataset(made.folder, skip_broken=True)
+
+
+def test_a_file_that_episodes_share_is_read_once(elsewhere):
+    made = elsewhere(version="v3.0")
+    made.write()
+    before = _without_pictures.cache_info().misses
+    dataset = open_dataset(made.folder)
+    assert len(list(dataset)) == 2
+    assert _without_pictures.cache_info().misses == before + 1
 
 
 def test_episodes_that_are_only_counted_are_named(elsewhere):
