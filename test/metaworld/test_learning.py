@@ -76,6 +76,9 @@ def test_a_recipe_that_names_the_folder_becomes_a_bundle_that_plays(made, tmp_pa
     words = ["export", "--checkpoint", str(tmp_path / "run"), "--precision", "fp32"]
     assert main([*words, "--out", str(tmp_path / "tiny")]) == 0
     manifest = read_manifest(tmp_path / "tiny")
+    card = (tmp_path / "tiny" / "MODEL_CARD.md").read_text()
+    assert "the first successes from seed 1000000 on" in card
+    assert "prisms" not in card
     assert manifest.action.step_period == 0.05
     assert manifest.exits == 2
     out = tmp_path / "told.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 from magma_ros.evaluation.report.exits import report_tables
 from magma_ros.evaluation.report.markdown import markdown_table
 from magma_ros.machine import processor_name
-from magma_ros.models.data.config import AggregationConfig, Episodes
+from magma_ros.models.data.config import AggregationConfig, DataConfig, Episodes
 from magma_ros.models.export.benchmark import Timing
 from magma_ros.models.export.evidence import THREADS, Evidence
 from magma_ros.models.export.parity import Deviation
@@ -23,9 +23,15 @@ from magma_ros.timing import RUNS
 
 CARD = "MODEL_CARD.md"
 
-LIMITS = """\
+TABLETOP = """\
 - It knows one simulated arm, one table, small prisms in five colours, and the words listed in
-  `tokenizer.json`. It has never seen a real camera image.
+  `tokenizer.json`. It has never seen a real camera image."""
+
+DEMONSTRATED = """\
+- It knows the robot, the camera, the scenes and the words (`tokenizer.json`) of its demonstrations
+  alone."""
+
+LIMITS = """\
 - It has no memory: each plan follows from one observation.
 - Its figures come from the simulator it was trained in. They say nothing about another robot.
 - It is no safety function. Whatever it proposes must pass a guard before it reaches an arm."""
@@ -63,7 +69,10 @@ def write_card(
         "## Success\n\n" + _success(comparison.evidence),
         f"## {comparison.precision} against PyTorch\n\n" + _deviations(comparison.deviations),
         "## Latency\n\n" + _latency(comparison.evidence.timings),
-        "## Limits\n\n" + LIMITS,
+        "## Limits\n\n"
+        + (DEMONSTRATED if recipe.config.data.lerobot else TABLETOP)
+        + "\n"
+        + LIMITS,
     ]
     (folder / CARD).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
@@ -109,7 +118,7 @@ def _origin(manifest: Manifest, recipe: Recipe) -> str:
     begun = "from scratch" if config.start is None else f"further from bundle {config.start.bundle}"
     shown = config.corrections is None or config.corrections.demonstrations
     shown = shown and bool(config.data.episodes)
-    seeds = f" ({_seeds(config.data.seed, config.data.episodes)})" if shown else ""
+    seeds = f" ({_seeds(config.data)})" if shown else ""
     train = f"magma train --config models/{config.name}.train.yaml\n"
     return (
         f"Trained {begun} on {manifest.provenance.data}{seeds}."
@@ -128,11 +137,17 @@ def _round(seed: int, aggregation: AggregationConfig) -> str:
     return (
         f" After step {aggregation.after} came {count} episodes of split {aggregation.split} in "
         "which policy and expert drove in turn and the expert labelled every step "
-        f"({_seeds(seed + aggregation.seed_offset, aggregation.episodes)})."
+        f"({_span(seed + aggregation.seed_offset, aggregation.episodes)})."
     )
 
 
-def _seeds(first: int, episodes: Episodes) -> str:
+def _seeds(data: DataConfig) -> str:
+    if data.lerobot:  # what the expert failed in is left out
+        return f"the first successes from seed {data.seed} on"
+    return _span(data.seed, data.episodes)
+
+
+def _span(first: int, episodes: Episodes) -> str:
     most = max(count for tasks in episodes.values() for count in tasks.values())
     return f"seeds {first} to {first + most - 1}"
 
