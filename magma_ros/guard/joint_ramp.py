@@ -28,6 +28,9 @@ from magma_ros.types import FloatArray
 _ROUNDING = 1e-8
 """How far a stop may reach beyond a limit without being refused [rad or m]."""
 
+_UNPLANNED = (RuckigError, ValueError)
+"""What planning raises; the latter for results that Ruckig's Python interface has no name for."""
+
 _STRAIGHT = 1e-8
 """Share of a joint's limits by which a motion on a line may leave it: rounding."""
 
@@ -158,7 +161,7 @@ class JointRamp:
         ).tolist()
         try:
             self._ruckig.calculate(plan, self._trajectory)
-        except RuckigError:
+        except _UNPLANNED:
             return False
         return True
 
@@ -249,7 +252,7 @@ class _Line:
         plan.target_velocity = [goal := min(1.0, max(-1.0, goal))]
         try:
             self._ruckig.calculate(plan, self._trajectory)
-        except RuckigError:
+        except _UNPLANNED:
             return None
         (far,), (fast,), (faster,) = self._trajectory.at_time(elapsed)
         if elapsed >= self._trajectory.duration:

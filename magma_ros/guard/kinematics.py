@@ -27,8 +27,8 @@ class UrdfKinematics:
         tool: Link whose frame is the tool's.
 
     Raises:
-        GuardConfigError: Pinocchio is missing, the text is no robot description, or it lacks a
-            joint or a link.
+        GuardConfigError: Pinocchio is missing, the text is no robot description, it lacks a joint
+            or a link, or a joint neither turns nor slides.
     """
 
     def __init__(self, urdf: str, joints: Sequence[str], base: str, tool: str) -> None:
@@ -91,7 +91,13 @@ class UrdfKinematics:
             raise GuardConfigError(
                 f"joints.names holds {name}, which the robot description has not; it has {there}"
             )
-        return self._model.joints[self._model.getJointId(name)]
+        joint = self._model.joints[self._model.getJointId(name)]
+        if joint.nv != 1:
+            raise GuardConfigError(
+                f"joints.names holds {name}, which moves in {joint.nv} ways at once; only joints "
+                "that turn or slide can be commanded"
+            )
+        return joint
 
     def _check_reach(self, tool: str) -> None:
         """Refuse joints that move the tool without being commanded."""

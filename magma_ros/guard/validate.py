@@ -21,6 +21,10 @@ ABSURD = 100.0
 """Share of a speed limit beyond which a command is no haste but a fault of its sender."""
 
 
+FARTHEST = 1e4
+"""Position beyond which a target of a joint without limits is a fault of its sender [rad or m]."""
+
+
 class Timing(NamedTuple):
     """What is allowed of a command's stamp.
 
@@ -91,11 +95,15 @@ def joint_malformation(command: JointCommand, limits: JointLimits) -> str | None
 
 
 def _farther_than_its_range(command: JointCommand, who: str, limits: JointLimits) -> str | None:
-    """Which target lies beyond a limit by more than its joint's whole range, or None."""
+    """Which target lies beyond a limit by more than its joint's whole range, or None.
+
+    A joint without limits has the range from -:data:`FARTHEST` to :data:`FARTHEST`, and no more.
+    """
     for name, position in zip(command.names, command.positions, strict=True):
         index = limits.names.index(name)
-        low, high = limits.lower[index], limits.upper[index]
-        if max(low - position, position - high) > high - low:
+        low, high = max(limits.lower[index], -FARTHEST), min(limits.upper[index], FARTHEST)
+        slack = high - low if high - low < FARTHEST else 0.0
+        if max(low - position, position - high) > slack:
             return (
                 f"{who} asks for {position:.3g} of {name}, which may go from {low:g} to {high:g}; "
                 "send radians and metres"

@@ -14,6 +14,7 @@ from rclpy.task import Future
 
 from magma_ros.guard import CommandInterface
 from magma_ros.guard.controller import misordering
+from magma_ros.nodes.limits import commanded_joints
 from magma_ros.nodes.robot_output import COMMAND_TOPICS
 from magma_ros.nodes.settings import Settings, Value
 
@@ -102,7 +103,7 @@ def joint_controller_check(node: Node, settings: Settings) -> ControllerCheck:
     """Checks that the robot's joint controller takes the joints that its file names."""
     interface = CommandInterface(settings["command_interface"])
     name = COMMAND_TOPICS[interface].rpartition("/")[0]
-    commanded = [str(joint) for joint in settings["joints.names"]]
+    commanded = commanded_joints(settings)
 
     # A node of rclcpp that lacks one of those asked for tells none.
     asked = ("joints",) if interface is CommandInterface.JOINT_TRAJECTORY else _FORWARD

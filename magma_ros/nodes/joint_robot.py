@@ -14,6 +14,7 @@ from magma_ros.guard import CommandInterface, GuardConfigError, JointConfig, Joi
 from magma_ros.guard.joints import BOUNDS, RATES
 from magma_ros.guard.kinematics import UrdfKinematics
 from magma_ros.nodes import names
+from magma_ros.nodes.limits import commanded_joints
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.robot_description import description_file
 from magma_ros.nodes.settings import Settings
@@ -34,7 +35,7 @@ def joint_config(node: ManagedNode) -> JointConfig | None:
     """
     settings = node.settings
     interface = CommandInterface(settings["command_interface"])
-    joints = [str(name) for name in settings["joints.names"] if name]
+    joints = commanded_joints(settings)
     if interface is CommandInterface.TWIST:
         if joints:
             raise GuardConfigError(

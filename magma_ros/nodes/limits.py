@@ -12,7 +12,7 @@ import math
 
 from magma_ros.guard import CommandInterface
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
-from magma_ros.nodes.settings import Setting
+from magma_ros.nodes.settings import Setting, Settings
 
 BASE_FRAME = Setting("base_frame", str, "Frame of twists and poses, fixed to the robot's base.")
 
@@ -169,3 +169,8 @@ ROBOT_SETTINGS: tuple[Setting, ...] = (
     *GRIPPER_SETTINGS,
 )
 """Everything that a robot's file may hold; a node ignores those it does not declare."""
+
+
+def commanded_joints(settings: Settings) -> list[str]:
+    """The joints of ``joints.names``, in its order; none for a robot led by twists."""
+    return [str(name) for name in settings[JOINT_NAMES.name] if name]

@@ -16,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 from magma_ros.motion import ChunkStream, JointStream, StreamConfig
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.gripper import GripperJoint
+from magma_ros.nodes.limits import commanded_joints
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.spaces import ActionSpace, SpaceError
 from magma_ros.types import ActionChunk, Answer, FloatArray, Pose, Source
@@ -188,7 +189,7 @@ class JointLead:
         measured: Callable[[], FloatArray | None],
         driving: Callable[[], bool],
     ) -> None:
-        known = [name for name in node.settings["joints.names"] if name]
+        known = commanded_joints(node.settings)
         space.require_joints(known)
         if more := [name for name in known if name not in space.joints]:
             raise SpaceError(

@@ -15,6 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from magma_ros.guard import CommandInterface, GuardOutput
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.limits import commanded_joints
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.types import FloatArray
 
@@ -84,7 +85,7 @@ class TrajectoryOutput:
     """
 
     def __init__(self, node: ManagedNode) -> None:
-        self._joints = [str(name) for name in node.settings["joints.names"]]
+        self._joints = commanded_joints(node.settings)
         self._reach = 1.0 / node.settings["command_rate"]
         self._publisher = node.create_publisher(JointTrajectory, names.ROBOT_TRAJECTORY, qos.STATE)
         self._told = TwistOutput(node, names.GUARD_TWIST)
@@ -116,7 +117,7 @@ class ForwardOutput:
 
     def __init__(self, node: ManagedNode, interface: CommandInterface) -> None:
         self._by_velocity = interface is CommandInterface.FORWARD_VELOCITY
-        self._count = len(node.settings["joints.names"])
+        self._count = len(commanded_joints(node.settings))
         self._publisher = node.create_publisher(
             Float64MultiArray, COMMAND_TOPICS[interface], qos.STATE
         )

@@ -14,6 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from magma_ros.guard import CommandInterface
 from magma_ros.nodes import convert, qos
+from magma_ros.nodes.limits import commanded_joints
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.robot_output import COMMAND_TOPICS
 from magma_ros.nodes.settings import SettingError
@@ -41,7 +42,7 @@ class SimJoints:
     def __init__(
         self, node: ManagedNode, arm: tuple[str, ...], interface: CommandInterface
     ) -> None:
-        given = [str(name) for name in node.settings["joints.names"] if name]
+        given = commanded_joints(node.settings)
         if sorted(given) != sorted(arm):
             raise SettingError(
                 f"joints.names is {', '.join(given) or 'empty'}, but the simulated arm has the "

@@ -16,7 +16,9 @@ from magma_ros.guard import GuardConfigError, JointLimits, JointMotion
 from magma_ros.guard.jog import joint_speeds
 from magma_ros.guard.joint_ramp import JointRamp
 from magma_ros.guard.kinematics import UrdfKinematics
+from magma_ros.guard.validate import joint_malformation
 from magma_ros.share import share_file
+from magma_ros.types import JointCommand, Source
 
 JOINTS = robot_config("sim_joints").joints
 LIMITS = JOINTS.limits
@@ -94,6 +96,42 @@ def test_the_jacobian_is_the_derivative_of_the_pose_in_any_order_of_joints(order
         step = 1e-6 * np.eye(5)[joint]
         moved = (kinematics.pose(at + step)[0] - kinematics.pose(at - step)[0]) / 2e-6
         assert np.allclose(kinematics.jacobian(at)[:3, joint], moved, atol=1e-6)
+
+
+def test_a_joint_that_neither_turns_nor_slides_alone_cannot_be_commanded():
+    planar = URDF.replace('"shoulder_pan" type="revolute"', '"shoulder_pan" type="planar"')
+    with pytest.raises(GuardConfigError, match="holds shoulder_pan, which moves in 3 ways at once"):
+        UrdfKinematics(planar, LIMITS.names, "base_link", "tcp")
+
+
+def endless(index=0):
+    lower, upper = LIMITS.lower.copy(), LIMITS.upper.copy()
+    lower[index], upper[index] = -math.inf, math.inf
+    return replace(LIMITS, lower=lower, upper=upper)
+
+
+@pytest.mark.parametrize("far", [1e5, -1e12, 1e300])
+def test_a_target_of_a_joint_without_limits_is_refused_where_no_joint_gets(far):
+    command = JointCommand(
+        0.0, LIMITS.names, np.array([far, 0, 1, 0, 0]), np.zeros(5), Source.POLICY
+    )
+    assert "of shoulder_pan, which may go from -10000 to 10000" in joint_malformation(
+        command, endless()
+    )
+    near = replace(command, positions=np.array([500.0, 0, 1, 0, 0]))
+    assert joint_malformation(near, endless()) is None
+
+
+@pytest.mark.parametrize("far", [1e9, -1e12, 1e100])
+def test_a_way_that_cannot_be_planned_halts_the_joints_within_their_limits(far):
+    limits, motion = endless(), JointMotion(np.array([0.0, 0.4, 1.7, 0.7, 0.0]))
+    ramp = JointRamp(limits)
+    for target in (motion.position + 1.0, np.array([far, 0.4, 1.7, 0.7, 0.0])):
+        for _ in range(20):
+            following = ramp.towards(motion, target, np.zeros(5), 0.02)
+            within(following, motion, 0.02, limits)
+            motion = following
+    assert motion.at_rest
 
 
 def test_a_joint_without_end_has_no_limits_and_turns():
