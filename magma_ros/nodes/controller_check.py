@@ -35,6 +35,8 @@ class Controller:
         parameters: Those that are asked for.
         switch: The guard's parameter that turns the question off.
         unheard: That it has not answered yet, as a sentence.
+        topic: Where it listens; who listens there and cannot be asked is not driven. Empty to
+            drive such a one.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Controller:
     parameters: tuple[str, ...]
     switch: str
     unheard: str
+    topic: str = ""
 
 
 class ControllerCheck:
@@ -54,6 +57,7 @@ class ControllerCheck:
     """
 
     def __init__(self, node: Node, controller: Controller, judge: Judge) -> None:
+        self._node = node
         self._client = node.create_client(GetParameters, controller.service)
         self._controller, self._judge = controller, judge
         self._answer: Future | None = None
@@ -63,12 +67,12 @@ class ControllerCheck:
     def look(self, now: float) -> str:
         """What is wrong with the controller at ``now`` [s], or empty; never waits.
 
-        Where there is no controller there is nothing to drive and nothing wrong.
+        Where nobody listens there is nothing to drive and nothing wrong.
         """
         controller = self._controller
         if not self._client.service_is_ready():
             self._answer, self._problem = None, None
-            return ""
+            return controller.unheard if self._listened_to() else ""
         if self._answer is not None and self._answer.done():
             self._problem = self._judged(self._answer)
             self._answer = None
@@ -84,6 +88,10 @@ class ControllerCheck:
             request = GetParameters.Request(names=list(controller.parameters))
             self._answer = self._client.call_async(request)
         return controller.unheard if self._problem is None else self._problem
+
+    def _listened_to(self) -> bool:
+        topic = self._controller.topic
+        return bool(topic and self._node.count_subscribers(self._node.resolve_topic_name(topic)))
 
     def _judged(self, answer: Future) -> str:
         try:
@@ -118,6 +126,8 @@ def joint_controller_check(node: Node, settings: Settings) -> ControllerCheck:
         f"{name}/get_parameters",
         asked,
         "joints.controller_check",
-        f"{name} has not yet said which joints it takes.",
+        f"{name} has not yet said which joints it takes; if it is no controller of ros2_control, "
+        "set joints.controller_check to false.",
+        COMMAND_TOPICS[interface],
     )
     return ControllerCheck(node, controller, judge)

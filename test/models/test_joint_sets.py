@@ -47,6 +47,14 @@ def test_joints_are_learned_in_radians_by_name_and_the_gripper_by_its_ends(joint
     np.testing.assert_allclose(data.proprioception[0], [*here, 1.0], atol=1e-6)
 
 
+def test_joints_that_are_measured_alone_are_in_radians_too(joints):
+    names = joints.NAMES | {"action": joints.NAMES["action"][:2]}
+    dims = joints.SPACE["dims"][:2]
+    _, data = joints.read(names=names, network={"action": joints.SPACE | {"dims": dims}})
+    here = np.array(joints.GOAL) - np.array(joints.MOVED)
+    np.testing.assert_allclose(data.proprioception[0], [*here, 1.0], atol=1e-6)
+
+
 def test_a_recipe_without_a_space_takes_that_of_the_data_set(joints):
     names = [f"{joint}.pos" for joint in joints.JOINTS]
     shape, data = joints.read(names=joints.NAMES | {"action": names}, leave_out=("action",))

@@ -109,7 +109,11 @@ def begin(*words):
 @pytest.fixture
 def bench(request):
     interface = getattr(request, "param", CommandInterface.JOINT_TRAJECTORY)
-    begin(f"command_interface:={interface.value}")
+    checked = "joints.controller_check:=true"
+    begin(
+        f"command_interface:={interface.value}",
+        *([checked] if "asked" in request.fixturenames else []),
+    )
     made = Bench(interface)
     yield made
     for node in (made.guard, made.robot.node):
@@ -139,6 +143,22 @@ def test_a_guard_that_ends_while_the_joints_move_brings_them_to_rest(bench):
     assert not bench.guard._told.moving
 
 
+@pytest.fixture
+def asked():
+    """For a test whose guard asks the controller which joints it takes."""
+
+
+def test_a_controller_that_cannot_be_asked_is_not_driven(asked, bench):
+    assert bench.guard.trigger_configure() == bench.guard.trigger_activate() == DONE
+    bench.until(lambda: bench.robot.mode == ("HOLD", "STARTUP"), "the mode")
+    bench.until(lambda: "has not yet said which" in bench.call("hand_back").message, "the refusal")
+    other = rclpy.create_node("joint_trajectory_controller")
+    other.declare_parameter("joints", list(JOINTS))
+    bench.executor.add_node(other)
+    bench.until(lambda: bench.call("hand_back").success, "leave to drive")
+    other.destroy_node()
+
+
 @pytest.mark.parametrize(
     ("controller", "joints", "sentence"),
     [
@@ -146,7 +166,7 @@ def test_a_guard_that_ends_while_the_joints_move_brings_them_to_rest(bench):
         ("joint_trajectory_controller", (), "does not say which joints"),
     ],
 )
-def test_a_controller_of_other_joints_is_not_driven(bench, controller, joints, sentence):
+def test_a_controller_of_other_joints_is_not_driven(asked, bench, controller, joints, sentence):
     other = rclpy.create_node(controller)
     if joints:
         other.declare_parameter("joints", list(joints))

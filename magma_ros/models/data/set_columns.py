@@ -150,7 +150,7 @@ class SetColumns:
         for column, (field, name) in enumerate(zip(self.fields, self.measured_names, strict=True)):
             if name == OPENING != field and self._gripper is not None:
                 values[:, column] = self._gripper.opening(values[:, column])
-            elif self.degrees and name.rpartition(".")[0] in self._angles:
+            elif self.degrees and self._turns(name):
                 values[:, column] = np.radians(values[:, column])
         return values
 
@@ -188,6 +188,12 @@ class SetColumns:
     def _angles(self) -> frozenset[str]:
         turning = (dim.name for dim in self.space.dimensions if dim.unit == "rad")
         return frozenset(turning) & frozenset(self.space.joints)
+
+    def _turns(self, measured: str) -> bool:
+        """Whether a measured value is of a joint that turns, as one that no action moves does."""
+        joint, _, measure = measured.rpartition(".")
+        others = {dim.name for dim in self.space.dimensions} - self._angles
+        return measure in ("position", "velocity") and joint not in others
 
     @property
     def _gripper(self) -> GripperRange | None:
