@@ -69,18 +69,18 @@ def _description(node: ManagedNode) -> str:
     if path := str(node.settings["body.urdf"]):
         return description_file(path).read_text(encoding="utf-8")
     found: list[str] = []
-    ear = rclpy.create_node(
-        "description_ear", namespace=node.get_namespace(), start_parameter_services=False
+    reader = rclpy.create_node(
+        "description_reader", namespace=node.get_namespace(), start_parameter_services=False
     )
     executor = SingleThreadedExecutor()
-    executor.add_node(ear)
+    executor.add_node(reader)
     topic = node.resolve_topic_name(names.DESCRIPTION)
-    subscribe_latched(ear, String, topic, lambda message: found.append(message.data))
+    subscribe_latched(reader, String, topic, lambda message: found.append(message.data))
     deadline = time.monotonic() + PATIENCE
     while not found and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.05)
     executor.shutdown()
-    ear.destroy_node()
+    reader.destroy_node()
     if not found:
         raise GuardConfigError(
             f"nobody publishes {topic}, and body.urdf gives no file: a robot that is commanded by "
