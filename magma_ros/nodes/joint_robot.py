@@ -50,7 +50,7 @@ def joint_config(node: ManagedNode) -> JointConfig | None:
     kinematics = None
     if not settings["joints.without_description"]:
         base, tool = tool_chain(settings)
-        kinematics = UrdfKinematics(_description(node), joints, base, tool)
+        kinematics = UrdfKinematics(described(node), joints, base, tool)
     bounds = {name: settings[f"joints.{name}"] for name in (*BOUNDS, *RATES)}
     limits = JointLimits.tightened(joints, kinematics, **bounds)
     return JointConfig(limits, kinematics, interface, settings["joints.tolerance"])
@@ -64,23 +64,35 @@ def tool_chain(settings: Settings) -> tuple[str, str]:
     )
 
 
-def _description(node: ManagedNode) -> str:
-    """The robot description, as text."""
+def described(node: ManagedNode) -> str:
+    """The robot description, as text.
+
+    Args:
+        node: Node whose parameter ``body.urdf`` names a file, or is empty for the topic.
+
+    Raises:
+        BodyError: There is no such file.
+        GuardConfigError: Nobody publishes a description.
+    """
     if path := str(node.settings["body.urdf"]):
         return description_file(path).read_text(encoding="utf-8")
     found: list[str] = []
     reader = rclpy.create_node(
-        "description_reader", namespace=node.get_namespace(), start_parameter_services=False
+        f"{node.get_name()}_description_reader",
+        namespace=node.get_namespace(),
+        start_parameter_services=False,
     )
     executor = SingleThreadedExecutor()
-    executor.add_node(reader)
     topic = node.resolve_topic_name(names.DESCRIPTION)
-    subscribe_latched(reader, String, topic, lambda message: found.append(message.data))
-    deadline = time.monotonic() + PATIENCE
-    while not found and time.monotonic() < deadline:
-        executor.spin_once(timeout_sec=0.05)
-    executor.shutdown()
-    reader.destroy_node()
+    try:
+        executor.add_node(reader)
+        subscribe_latched(reader, String, topic, lambda message: found.append(message.data))
+        deadline = time.monotonic() + PATIENCE
+        while not found and time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.05)
+    finally:
+        executor.shutdown()
+        reader.destroy_node()
     if not found:
         raise GuardConfigError(
             f"nobody publishes {topic}, and body.urdf gives no file: a robot that is commanded by "

@@ -246,3 +246,20 @@ def test_a_description_that_nobody_gives_is_missed_in_a_sentence(monkeypatch):
     assert "nobody publishes /robot_description" in str(node.failure)
     node.destroy_node()
     rclpy.shutdown()
+
+
+def test_a_description_whose_reading_fails_leaves_no_node_behind(monkeypatch):
+    begin("body.urdf:=''")
+    made, make = [], rclpy.create_node
+
+    def break_down(*_, **__):
+        raise RuntimeError
+
+    monkeypatch.setattr(rclpy, "create_node", lambda *a, **k: made.append(make(*a, **k)) or made[0])
+    monkeypatch.setattr(SingleThreadedExecutor, "spin_once", break_down)
+    node = GuardNode()
+    assert node.trigger_configure() != DONE
+    (reader,) = made
+    assert not list(reader.subscriptions)
+    node.destroy_node()
+    rclpy.shutdown()
