@@ -221,6 +221,32 @@ class ActionSpace:
             )
         return tuple(known.index(name) for name in self.joints)
 
+    def require_units(self, units: Mapping[str, str]) -> None:
+        """Refuse joints whose units are not those of the robot's.
+
+        Args:
+            units: ``rad`` or ``m`` by joint, as the robot's description has them.
+
+        Raises:
+            SpaceError: A joint turns where the policy has it slide, or the other way round, or the
+                description does not have it.
+        """
+        for name in self.joints:
+            ours, theirs = self.dimensions[self.names.index(name)].unit, units.get(name)
+            if theirs is None:
+                raise SpaceError(
+                    f"the policy moves the joint {name}, of which the robot description does not "
+                    "say that it turns or slides; correct the description, or take a policy for "
+                    "this robot"
+                )
+            if ours != theirs:
+                does = "turns" if theirs == "rad" else "slides"
+                raise SpaceError(
+                    f"the policy moves the joint {name} in {ours}, but by the robot description it "
+                    f"{does}, which is {theirs}; correct its unit in action.dims of the bundle, or "
+                    "take a policy for this robot"
+                )
+
     def require_frames(self, base: str, tool: str | None = None) -> None:
         """Refuse a space of an end effector that is not about these frames of the robot.
 

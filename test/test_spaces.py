@@ -49,6 +49,16 @@ def test_joints_are_mapped_by_name_whatever_their_order():
     assert MAGMA.require_joints(()) == ()
 
 
+def test_a_joint_has_the_unit_of_the_robots():
+    turning = dict.fromkeys((dim.name for dim in SIX), "rad")
+    space(*SIX).require_units(turning)
+    MAGMA.require_units({})
+    with pytest.raises(SpaceError, match=r"joint_2 in rad, .* it slides, which is m; correct"):
+        space(*SIX).require_units(turning | {"joint_2": "m"})
+    with pytest.raises(SpaceError, match="joint_1, of which the robot description does not"):
+        space(*SIX).require_units({})
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

@@ -52,6 +52,13 @@ JOINT_NAMES = Setting(
     "joints; empty for a robot led by twists.",
 )
 
+WITHOUT_DESCRIPTION = Setting(
+    "joints.without_description",
+    False,
+    "Drive a robot without a URDF: workspace, tilt and the tool's speed are then not kept, "
+    "obstacles slow every motion alike, and nobody can teleoperate.",
+)
+
 WORKSPACE_SETTINGS: tuple[Setting, ...] = (
     Setting("workspace.lower", list[float], "Least x, y, z of the end effector [m]."),
     Setting("workspace.upper", list[float], "Greatest x, y, z of the end effector [m]."),
@@ -67,13 +74,15 @@ BODY_SETTINGS: tuple[Setting, ...] = (
 )
 """Further bounds on where a robot may be; these have defaults, because not every robot has them."""
 
+URDF = Setting(
+    "body.urdf",
+    "",
+    "Robot description: a file, absolute or below share/magma_ros; empty for the topic "
+    "robot_description.",
+)
+
 DESCRIPTION_SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "body.urdf",
-        "",
-        "Robot description: a file, absolute or below share/magma_ros; empty for the topic "
-        "robot_description.",
-    ),
+    URDF,
     Setting("body.base_link", "", "Its link at base_frame; empty if both have one name."),
     Setting("body.tool_link", "", "Its link between the fingers; empty for ee_frame."),
 )
@@ -143,12 +152,7 @@ JOINT_SETTINGS: tuple[Setting, ...] = (
         0.001,
         10.0,
     ),
-    Setting(
-        "joints.without_description",
-        False,
-        "Drive a robot without a URDF: workspace, tilt and the tool's speed are then not kept, "
-        "obstacles slow every motion alike, and nobody can teleoperate.",
-    ),
+    WITHOUT_DESCRIPTION,
     Setting(
         "joints.controller_check",
         True,

@@ -16,8 +16,10 @@ from trajectory_msgs.msg import JointTrajectory
 from magma_ros.motion import ChunkStream, JointStream, StreamConfig
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.gripper import GripperJoint
-from magma_ros.nodes.limits import commanded_joints
+from magma_ros.nodes.joint_robot import described
+from magma_ros.nodes.limits import WITHOUT_DESCRIPTION, commanded_joints
 from magma_ros.nodes.managed_node import ManagedNode
+from magma_ros.perception.urdf import joint_units
 from magma_ros.spaces import ActionSpace, SpaceError
 from magma_ros.types import ActionChunk, Answer, FloatArray, Pose, Source
 
@@ -85,7 +87,8 @@ def lead_of(
         driving: Tells whether the policy drives, by what the guard has said.
 
     Raises:
-        SpaceError: The robot has no such joints, or not as many grippers.
+        SpaceError: The robot has no such joints, joints of other units, or not as many grippers.
+        MagmaError: It is commanded by joints and its description is missing.
     """
     if len(space.grippers) > 1:
         named = ", ".join(space.names[column] for column in space.grippers)
@@ -177,7 +180,9 @@ class JointLead:
         stream: What is played.
 
     Raises:
-        SpaceError: The joints of the robot's file are not those of ``space``.
+        SpaceError: The joints of the robot's file are not those of ``space``, or by the robot's
+            description one of them has another unit.
+        MagmaError: There is no such description, and the robot's file does not go without it.
     """
 
     def __init__(
@@ -196,6 +201,8 @@ class JointLead:
                 f"the robot's file has the joint {more[0]}, which the policy does not move; "
                 "name in joints.names those alone that it is to move"
             )
+        if not node.settings[WITHOUT_DESCRIPTION.name]:
+            space.require_units(joint_units(described(node)))
         self._joints = space.joints
         self._measured, self._driving = measured, driving
         self._stream = JointStream()

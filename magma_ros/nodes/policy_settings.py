@@ -8,7 +8,14 @@ from magma_ros.agent.tuned_gate import GATE_OPTIONS
 from magma_ros.gate.loop import HEADROOM
 from magma_ros.nodes.cameras import CAMERA_TOPICS
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
-from magma_ros.nodes.limits import BASE_FRAME, JOINT_NAMES, LIMIT_SETTINGS, POSE_SETTINGS
+from magma_ros.nodes.limits import (
+    BASE_FRAME,
+    JOINT_NAMES,
+    LIMIT_SETTINGS,
+    POSE_SETTINGS,
+    URDF,
+    WITHOUT_DESCRIPTION,
+)
 from magma_ros.nodes.settings import Setting
 
 GATE_SETTINGS = (
@@ -96,6 +103,8 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     *POSE_SETTINGS,
     BASE_FRAME,
     JOINT_NAMES,
+    WITHOUT_DESCRIPTION,
+    URDF,
     *LIMIT_SETTINGS,
     *GRIPPER_SETTINGS,
 )

@@ -22,7 +22,10 @@ from magma_ros.perception.error import BodyError
 from magma_ros.perception.shapes import Shape
 from magma_ros.types import FloatArray
 
-MOVING = ("revolute", "continuous", "prismatic")
+UNITS = {"revolute": "rad", "continuous": "rad", "prismatic": "m"}
+"""Units of the positions of each kind of joint that joint states tell of."""
+
+MOVING = tuple(UNITS)
 """Kinds of joints that joint states tell of."""
 
 MeshReader = Callable[[str, Sequence[float]], FloatArray]
@@ -100,20 +103,26 @@ def read_description(text: str, mesh: MeshReader | None = None) -> Description:
     Raises:
         BodyError: It is not well-formed, not a tree, or holds what cannot be used.
     """
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise BodyError("the robot description declares XML entities, which no URDF needs")
-    try:
-        robot = ET.fromstring(text)  # noqa: S314 - without a document type there are no entities
-    except ET.ParseError as error:
-        raise BodyError(f"the robot description is no well-formed XML: {error}") from error
-    if robot.tag != "robot":
-        raise BodyError(f"the robot description must begin with <robot>, not <{robot.tag[:40]}>")
+    robot = _robot(text)
     links = {_name(link): _solids(link, mesh) for link in robot.findall("link")}
     if not links:
         raise BodyError("the robot description has no links")
     joints = [_joint(joint) for joint in robot.findall("joint")]
     root, ordered = _tree(links, joints)
     return Description(robot.get("name", "robot"), links, ordered, root)
+
+
+def joint_units(text: str) -> dict[str, str]:
+    """Units of the positions of a robot's joints, by name: ``rad`` or ``m``; others are left out.
+
+    Args:
+        text: The URDF.
+
+    Raises:
+        BodyError: It is not well-formed.
+    """
+    joints = _robot(text).findall("joint")
+    return {_name(joint): UNITS[kind] for joint in joints if (kind := joint.get("type")) in UNITS}
 
 
 def mesh_vertices(path: Path, scale: Sequence[float]) -> FloatArray:
@@ -135,6 +144,18 @@ def mesh_vertices(path: Path, scale: Sequence[float]) -> FloatArray:
     if len(vertices) < 4:
         raise BodyError(f"the robot's mesh {path} cannot be read; STL and OBJ can")
     return vertices * np.asarray(scale, np.float64)
+
+
+def _robot(text: str) -> ET.Element:
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise BodyError("the robot description declares XML entities, which no URDF needs")
+    try:
+        robot = ET.fromstring(text)  # noqa: S314 - without a document type there are no entities
+    except ET.ParseError as error:
+        raise BodyError(f"the robot description is no well-formed XML: {error}") from error
+    if robot.tag != "robot":
+        raise BodyError(f"the robot description must begin with <robot>, not <{robot.tag[:40]}>")
+    return robot
 
 
 def _solids(link: ET.Element, mesh: MeshReader | None) -> tuple[Shape, ...]:

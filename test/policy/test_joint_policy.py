@@ -73,9 +73,10 @@ def run(tmp_path):
     create(graph, out=folder, name="six", kind=kind, dims=dims, step_period=0.05)
     made = []
 
-    def start(joints):
+    def start(joints, how="joints.without_description:=true"):
         robot_file = share_file("config", "robots", "sim.yaml")
         words = ["-p", f"bundle:={folder}", "-p", f"joints.names:=[{','.join(joints)}]"]
+        words += ["-p", how]
         more = ["-p", "self_test:=0.0", "-p", "deadline:=5.0", "-p", "max_age:=5.0"]
         rclpy.init(args=["--ros-args", "--params-file", str(robot_file), *words, *more])
         made.extend((PolicyNode(), Arm(), SingleThreadedExecutor()))
@@ -131,6 +132,20 @@ def test_a_robot_of_other_joints_is_refused(run, capfd, joints, sentence):
     policy, *_ = start(joints)
     assert policy.trigger_configure() == FAILURE
     assert sentence in capfd.readouterr().err
+
+
+def test_a_robot_whose_joint_has_another_unit_is_refused(run, capfd, tmp_path):
+    kinds = {"joint_5": "prismatic", "joint_6": "continuous"}
+    joints = "".join(
+        f'<joint name="{name}" type="{kinds.get(name, "revolute")}"/>' for name in THEIRS.JOINTS
+    )
+    urdf = tmp_path / "arm.urdf"
+    urdf.write_text(f"<robot name='arm'>{joints}</robot>")
+    start, _ = run
+    policy, *_ = start(THEIRS.JOINTS, f"body.urdf:={urdf}")
+    assert policy.trigger_configure() == FAILURE
+    said = capfd.readouterr().err
+    assert "joint joint_5 in rad, but by the robot description it slides, which is m" in said
 
 
 def lead_the_simulated_arm(folder, goal, within):
