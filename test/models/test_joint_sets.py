@@ -47,6 +47,42 @@ def test_joints_are_learned_in_radians_by_name_and_the_gripper_by_its_ends(joint
     np.testing.assert_allclose(data.proprioception[0], [*here, 1.0], atol=1e-6)
 
 
+@pytest.fixture
+def jaw(joints):
+    """Read the set with a gripper of another name in the action, and one of any in the state."""
+
+    def read(state):
+        dims = [joints.SPACE["dims"][0] | {"name": "jaw"}, *joints.SPACE["dims"][1:]]
+        measured = [*joints.NAMES["observation.state"][:-1], state]
+        names = {"observation.state": measured, "action": ["jaw.pos", *joints.NAMES["action"][1:]]}
+        return joints.read(names=names, network={"action": joints.SPACE | {"dims": dims}})[1]
+
+    return read
+
+
+def test_a_gripper_of_another_name_is_measured_by_how_open_it_is(jaw):
+    data = jaw("jaw.pos")
+    np.testing.assert_allclose(data.proprioception[[0, 6], 5], [1.0, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("jaw.vel", r"the state has jaw\.vel, but of a gripper a robot measures only how open"),
+        ("gripper.pos", "has the grippers jaw, gripper, but a robot has one"),
+    ],
+)
+def test_what_a_robot_cannot_measure_of_grippers_is_refused(jaw, state, sentence):
+    with pytest.raises(MagmaError, match=sentence):
+        jaw(state)
+
+
+def test_a_gripper_in_units_that_nothing_tells_of_is_refused(joints):
+    names = [f"{joint}.pos" for joint in joints.JOINTS]
+    with pytest.raises(MagmaError, match=r"gripper\.pos goes from 8.* to 100, and not from 0 to 1"):
+        joints.read(names=joints.NAMES | {"action": names}, leave_out=("action",))
+
+
 def test_joints_that_are_measured_alone_are_in_radians_too(joints):
     names = joints.NAMES | {"action": joints.NAMES["action"][:2]}
     dims = joints.SPACE["dims"][:2]
@@ -56,8 +92,9 @@ def test_joints_that_are_measured_alone_are_in_radians_too(joints):
 
 
 def test_a_recipe_without_a_space_takes_that_of_the_data_set(joints):
-    names = [f"{joint}.pos" for joint in joints.JOINTS]
-    shape, data = joints.read(names=joints.NAMES | {"action": names}, leave_out=("action",))
+    names = {key: [f"{joint}.pos" for joint in joints.JOINTS] for key in joints.NAMES}
+    measured = {"proprioception": [f"{joint}.position" for joint in joints.JOINTS]}
+    shape, data = joints.read(names=names, network=measured, leave_out=("action",))
     assert shape.action.kind == "joint_position"
     assert shape.action.space.names == joints.JOINTS
     assert shape.action.mask == (True,) * 5

@@ -22,7 +22,7 @@ from magma_ros.models.data.shards import DataError
 from magma_ros.models.network.config import PolicyConfig
 from magma_ros.models.network.space import SpaceConfig
 from magma_ros.policy.action_contract import DimensionContract
-from magma_ros.spaces import GRIPPER_NAME, MAGMA, POSE_UNITS, ActionSpace, GripperRange
+from magma_ros.spaces import GRIPPER_NAME, MAGMA, POSE_UNITS, ActionSpace, Dimension, GripperRange
 from magma_ros.types import FloatArray
 
 OPENING = "gripper_opening"
@@ -33,6 +33,9 @@ SUFFIXES = {".pos": ".position", ".position": ".position", ".vel": ".velocity"}
 
 MOST_BEYOND = 0.05
 """How far a gripper's value may lie beyond its ends, as a share of its range."""
+
+MOST_MEASURED_BEYOND = 1.0
+"""Likewise of one that is measured; what is farther beyond is in another unit."""
 
 
 def space_of(folder: Path, names: Sequence[str]) -> SpaceConfig:
@@ -99,7 +102,8 @@ class SetColumns:
         """The columns of a data set that a network learns from.
 
         Raises:
-            DataError: The network plans or measures what the data set does not hold.
+            DataError: The network plans or measures what the data set does not hold, or a robot
+                could not measure a gripper as the data set does.
         """
         names, fields, space = dataset.action_names, dataset.fields, network.action.space
         found = cls(dataset.folder, names, fields, space, network.proprioception, degrees)
@@ -130,26 +134,25 @@ class SetColumns:
                 continue
             values = episode.actions[:, at]
             if dimension.gripper is not None:
-                low, high = sorted((dimension.gripper.open, dimension.gripper.closed))
-                margin = MOST_BEYOND * (high - low)
-                if values.min() < low - margin or values.max() > high + margin:
-                    raise DataError(
-                        f"{episode.name}: {dimension.name} goes from {values.min():g} to "
-                        f"{values.max():g}, and not from {low:g} to {high:g}; say in "
-                        "network.action what means open and what closed"
-                    )
-                values = np.clip(values, low, high)
+                values = _within(dimension.gripper, values, dimension.name, episode, MOST_BEYOND)
             elif self.degrees and dimension.name in self._angles:
                 values = np.radians(values)
             actions[:, column] = values
         return actions
 
     def measured(self, episode: Episode) -> FloatArray:
-        """(T, P) measured values of an episode in a policy's units."""
+        """(T, P) measured values of an episode in a policy's units.
+
+        Raises:
+            DataError: A gripper's values are not between its ends; one that no action moves has 0
+                and 1.
+        """
         values = np.array(episode.proprioception, np.float32)
         for column, (field, name) in enumerate(zip(self.fields, self.measured_names, strict=True)):
-            if name == OPENING != field and self._gripper is not None:
-                values[:, column] = self._gripper.opening(values[:, column])
+            if name == OPENING != field:
+                ends = (self._gripper and self._gripper.gripper) or GripperRange()
+                told = _within(ends, values[:, column], field, episode, MOST_MEASURED_BEYOND)
+                values[:, column] = ends.opening(told)
             elif self.degrees and self._turns(name):
                 values[:, column] = np.radians(values[:, column])
         return values
@@ -175,14 +178,26 @@ class SetColumns:
         return tuple(names.index(name) for name in known)
 
     def _measured(self, field: str) -> str:
-        for suffix, ours in SUFFIXES.items():
-            if field.endswith(suffix):
-                name = field.removesuffix(suffix)
-                gripper = name == GRIPPER_NAME and ours == ".position"
-                return OPENING if gripper else f"{name}{ours}"
-        if field == GRIPPER_NAME:
-            return OPENING
-        return f"{field}.position" if field in self.space.joints else field
+        suffix = next(filter(field.endswith, SUFFIXES), "")
+        name = field.removesuffix(suffix)
+        measure = SUFFIXES.get(suffix, ".position")
+        if name in self._grippers:
+            return self._measured_gripper(name, field, measure)
+        return f"{name}{measure}" if suffix or name in self.space.joints else field
+
+    def _measured_gripper(self, name: str, field: str, measure: str) -> str:
+        """What a robot measures of a gripper: how open its own is, and of others nothing."""
+        if measure != ".position":
+            raise DataError(
+                f"{self.folder}: the state has {field}, but of a gripper a robot measures only how "
+                "open it is; leave it out of the data set"
+            )
+        if self._gripper is not None and name != self._gripper.name:
+            raise DataError(
+                f"{self.folder}: the state has the grippers {', '.join(self._grippers)}, but a "
+                "robot has one; make the others joints in network.action, without open and closed"
+            )
+        return OPENING
 
     @cached_property
     def _angles(self) -> frozenset[str]:
@@ -195,7 +210,34 @@ class SetColumns:
         others = {dim.name for dim in self.space.dimensions} - self._angles
         return measure in ("position", "velocity") and joint not in others
 
-    @property
-    def _gripper(self) -> GripperRange | None:
-        found = (dim.gripper for dim in self.space.dimensions if dim.name == GRIPPER_NAME)
-        return next(found, None)
+    @cached_property
+    def _grippers(self) -> tuple[str, ...]:
+        """What is a gripper: the space's, and what is named so and is none of its joints."""
+        named = tuple(self.space.names[column] for column in self.space.grippers)
+        return named if GRIPPER_NAME in self.space.names else (*named, GRIPPER_NAME)
+
+    @cached_property
+    def _gripper(self) -> Dimension | None:
+        """The action that moves the robot's gripper: the only one, or the one of that name."""
+        found = [self.space.dimensions[column] for column in self.space.grippers]
+        called = [dimension for dimension in found if dimension.name == GRIPPER_NAME]
+        return next(iter(called or found), None)
+
+
+def _within(
+    ends: GripperRange, values: FloatArray, name: str, episode: Episode, beyond: float
+) -> FloatArray:
+    """``values`` (T,) of a gripper, none beyond its ends.
+
+    Raises:
+        DataError: One is farther beyond than a share of its range.
+    """
+    low, high = sorted((ends.open, ends.closed))
+    margin = beyond * (high - low)
+    if values.min() < low - margin or values.max() > high + margin:
+        raise DataError(
+            f"{episode.name}: {name} goes from {values.min():g} to {values.max():g}, and not from "
+            f"{low:g} to {high:g}; say in network.action what means open and what closed, "
+            "or leave it out of the data set"
+        )
+    return np.clip(values, low, high)

@@ -165,9 +165,9 @@ def _columns(
     return Demonstrations(
         chunk_length=network.chunk_length,
         images={},
-        proprioception=columns.measured(episode),
         tokens=encode(tokenizer, list(episode.instructions), network.max_tokens),
-        actions=columns.actions(episode),
+        actions=columns.actions(episode),  # before what is measured by the actions' ends
+        proprioception=columns.measured(episode),
         valid=np.minimum(left + 1, network.chunk_length),
         positions=positions.astype(np.float32),
         pixels={camera.name: pixels for camera in network.cameras},
