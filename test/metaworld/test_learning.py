@@ -15,6 +15,7 @@ from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.metaworld.tasks import TASKS
 from magma_ros.models.data.augment import augment
 from magma_ros.models.data.config import AugmentationConfig, DataConfig
+from magma_ros.models.data.demonstrations import DemonstrationConfig
 from magma_ros.models.data.resident import Resident
 from magma_ros.models.data.sets import make_set, read_set, words_of
 from magma_ros.models.data.shards import DataError
@@ -165,6 +166,39 @@ def test_a_missing_set_is_made_only_where_the_recipe_says_how(tmp_path):
     data = recipe(tmp_path / "none")["data"] | {"episodes": uneven}
     with pytest.raises(DataError, match="as many episodes of every task"):
         make_set(DataConfig.model_validate(data))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"noise": 0.003}, r"was made with noise 0\.0, not 0\.003"),
+        ({"seed": 1_000_500}, "was made with seed 1000000, not 1000500"),
+        ({"rate": 10}, "was made with rate 20, not 10"),
+        (
+            {"episodes": {"metaworld": {"reach": 1, "coffee-button": 1}}},
+            "suite metaworld-part, not",
+        ),
+        ({"episodes": {"metaworld-part": {"reach": 1, "push": 1}}}, "made with other tasks"),
+        ({"episodes": {"metaworld-part": {"reach": 1, "push": 2}}}, "as many episodes of every"),
+        ({"episodes": {"metaworld-part": {"reach": 2, "coffee-button": 2}}}, "episodes 1, not 2"),
+    ],
+)
+def test_a_set_made_with_other_settings_than_the_recipes_is_refused(made, change, sentence):
+    with pytest.raises(DataError, match=sentence):
+        make_set(DataConfig.model_validate(recipe(made)["data"] | change))
+
+
+def test_a_set_of_the_recipes_settings_is_taken_in_whichever_order_its_tasks_stand(made):
+    tasks = {"metaworld-part": {"coffee-button": 1, "reach": 1}}
+    for change in ({}, {"episodes": tasks}, {"episodes": {}, "noise": 0.003}):
+        assert make_set(DataConfig.model_validate(recipe(made)["data"] | change)) == made
+
+
+def test_the_shipped_recipe_takes_the_set_that_the_command_makes_of_all_tasks(made, monkeypatch):
+    settings = DemonstrationConfig("metaworld-part").to_json()
+    monkeypatch.setattr("magma_ros.models.data.sets.settings_of", lambda _: settings)
+    shipped = load_config(share_file("models", "magma-metaworld.train.yaml")).data
+    assert make_set(shipped.model_copy(update={"folder": made})) == made
 
 
 def test_what_needs_the_simulators_own_demonstrations_is_refused(made, tmp_path):

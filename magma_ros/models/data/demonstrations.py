@@ -24,6 +24,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from rich.console import Console
 
+from magma_ros.episodes.lerobot.meta import read_info
 from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.episodes.lerobot.write import DatasetWriter
 from magma_ros.evaluation.play.workers import outcomes
@@ -277,6 +278,17 @@ def steps_of(suite: Suite, rate: int) -> int:
     return round(steps)
 
 
+def settings_of(folder: Path) -> dict[str, Any] | None:
+    """The settings that a data set was made with, or None if it comes from elsewhere.
+
+    Raises:
+        LeRobotError: It is no data set.
+    """
+    made: Any = (read_info(folder).model_extra or {}).get(MADE_WITH)
+    settings = made.get("settings") if isinstance(made, Mapping) else None
+    return dict(settings) if isinstance(settings, Mapping) else None
+
+
 def _look_over(folder: Path, config: DemonstrationConfig) -> None:
     """Refuse a data set that is not the one that would be made.
 
@@ -284,9 +296,8 @@ def _look_over(folder: Path, config: DemonstrationConfig) -> None:
         DataError: It was made with other settings, or elsewhere.
         LeRobotError: It is damaged.
     """
-    dataset = open_dataset(folder)
-    made: Any = (dataset.info.model_extra or {}).get(MADE_WITH)
-    if not isinstance(made, Mapping) or made.get("settings") != config.to_json():
+    open_dataset(folder)
+    if settings_of(folder) != config.to_json():
         raise DataError(
             f"{folder} holds another data set; choose another folder or delete this one"
         )

@@ -10,10 +10,10 @@ hand are, become labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -25,9 +25,10 @@ from magma_ros.episodes.episode import Episode
 from magma_ros.episodes.lerobot.keys import resolve_keys
 from magma_ros.episodes.lerobot.meta import Entry, read_info
 from magma_ros.episodes.lerobot.read import LeRobotDataset, open_dataset
+from magma_ros.evaluation.suites import find_suite
 from magma_ros.models.data.config import DataConfig
 from magma_ros.models.data.dataset import Demonstrations
-from magma_ros.models.data.demonstrations import DemonstrationConfig, demonstrate
+from magma_ros.models.data.demonstrations import DemonstrationConfig, demonstrate, settings_of
 from magma_ros.models.data.set_columns import SetColumns, space_of
 from magma_ros.models.data.shards import DataError
 from magma_ros.models.data.words import encode
@@ -48,20 +49,32 @@ def make_set(data: DataConfig, *, workers: int = 1) -> Path:
 
     Raises:
         MagmaError: As :func:`~magma_ros.models.data.demonstrations.demonstrate`, or the recipe asks
-            for several suites or for different numbers of episodes.
+            for several suites or for different numbers of episodes, or the data set that is there
+            was made with other settings than the recipe's.
     """
     if data.folder.exists():
+        if data.episodes and (made := settings_of(data.folder)) is not None:
+            _require_settings(data, made)
         return data.folder
     if not data.episodes:
         raise DataError(f"there is no data set in {data.folder}; correct data.folder in the recipe")
+    return demonstrate(_demonstration(data), data.folder, workers=workers)
+
+
+def _demonstration(data: DataConfig) -> DemonstrationConfig:
+    """How the data set of a recipe is made.
+
+    Raises:
+        DataError: It cannot be.
+    """
     counts = {count for tasks in data.episodes.values() for count in tasks.values()}
     if len(data.episodes) > 1 or len(counts) > 1:
         raise DataError(
-            f"{data.folder} is missing, and can be made only of one suite with as many episodes of "
-            "every task; make it by magma data demonstrate"
+            f"{data.folder} can be made only of one suite with as many episodes of every task; "
+            "make it by magma data demonstrate, and name no episodes in the recipe"
         )
     (suite,) = data.episodes
-    config = DemonstrationConfig(
+    return DemonstrationConfig(
         suite,
         tuple(data.episodes[suite]),
         episodes=counts.pop(),
@@ -69,7 +82,25 @@ def make_set(data: DataConfig, *, workers: int = 1) -> Path:
         noise=data.noise,
         seed=data.seed,
     )
-    return demonstrate(config, data.folder, workers=workers)
+
+
+def _require_settings(data: DataConfig, made: Mapping[str, Any]) -> None:
+    """Refuse a data set that was ``made`` with other settings than the recipe's.
+
+    Raises:
+        DataError: It was.
+    """
+    config = _demonstration(data)
+    tasks = made.get("tasks") or find_suite(config.suite).tasks  # none are all
+    there = {**made, "tasks": sorted(map(str, tasks))}
+    wanted = config.to_json() | {"tasks": sorted(config.tasks)}
+    for name, asked in wanted.items():
+        if there.get(name) != asked:
+            said = "other tasks" if name == "tasks" else f"{name} {there.get(name)}, not {asked}"
+            raise DataError(
+                f"{data.folder} was made with {said}, as the recipe has it; give data.folder "
+                "another one, or delete this one to make it anew"
+            )
 
 
 def words_of(folder: Path, *, skip_damaged: bool = False) -> tuple[str, ...]:
