@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,14 @@ from magma_ros.share import share_file
 from magma_ros.types import FloatArray, MagmaError, Pose
 
 
-def robot_config(robot: str = "sim", **changes: Any) -> GuardConfig:
+def robot_config(
+    robot: str = "sim", *, endless: Collection[str] = (), **changes: Any
+) -> GuardConfig:
     """The guard's settings for a robot of ``config/robots``, with its other defaults.
 
     Args:
         robot: Name of the robot's file, without its ending.
+        endless: Names of joints that turn without end here, whatever its description says.
         **changes: Settings to have otherwise.
 
     Raises:
@@ -46,14 +49,14 @@ def robot_config(robot: str = "sim", **changes: Any) -> GuardConfig:
             base_frame=given["base_frame"],
             limits=Limits(**given["limits"]),
             workspace=Workspace(**given["workspace"]),
-            joints=_joints(given),
+            joints=_joints(given, endless),
         )
     except (KeyError, TypeError) as error:
         raise MagmaError(f"{path} does not hold a robot's frame, limits and workspace") from error
     return replace(config, **changes)
 
 
-def _joints(given: Mapping[str, Any]) -> JointConfig | None:
+def _joints(given: Mapping[str, Any], endless: Collection[str]) -> JointConfig | None:
     """How a robot is commanded joint by joint, or None if it takes twists.
 
     Raises:
@@ -66,6 +69,8 @@ def _joints(given: Mapping[str, Any]) -> JointConfig | None:
     body, bounds = given["body"], dict(given["joints"])
     names = bounds.pop("names")
     urdf = share_file(body["urdf"]).read_text(encoding="utf-8")
+    for name in endless:
+        urdf = urdf.replace(f'name="{name}" type="revolute"', f'name="{name}" type="continuous"')
     base = body.get("base_link") or given["base_frame"]
     tool = body.get("tool_link") or given["ee_frame"]
     kinematics = UrdfKinematics(urdf, names, base, tool)

@@ -27,6 +27,18 @@ FAST = {"linear_speed": 2.0, "angular_speed": 20.0}
 PACE = 0.25
 """Most of a joint's speed limit that a moving target asks for; beyond it some do [-]."""
 
+ENDLESS = "wrist_roll"
+"""The joint that turns without end here."""
+
+FAR = (-9e3, -4.0, 0.5, 7.0, 9e3)
+"""Targets of that joint; some are so far off that not every way there can be planned [rad]."""
+
+BEYOND = (-2e4, 1e9, -1e12, 1e300)
+"""Targets of that joint that nobody can mean [rad]."""
+
+SHARE_BEYOND = 0.002
+"""Share of the commands that ask for one of these."""
+
 _ROUNDING = 1e-6
 """Share of a limit that rounding may add."""
 
@@ -39,8 +51,9 @@ def fuzz_joints(
 ) -> FuzzResult:
     """Send random messages and requests, and check every command that comes out.
 
-    No command may be beyond a joint's position, velocity, acceleration or jerk; the tool may not
-    leave its box; and what :func:`~magma_ros.evaluation.bench.guard_fuzz.fuzz_guard` looks for.
+    One joint turns without end. No command may be beyond a joint's position, velocity,
+    acceleration or jerk; the tool may not leave its box; and what
+    :func:`~magma_ros.evaluation.bench.guard_fuzz.fuzz_guard` looks for.
 
     Args:
         messages: How many messages and requests.
@@ -48,7 +61,7 @@ def fuzz_joints(
         interface: How the robot is commanded; not by twists.
         tell: Called now and then with the number of messages sent so far.
     """
-    config = robot_config("sim_joints")
+    config = robot_config("sim_joints", endless=(ENDLESS,))
     assert config.joints is not None, "the robot's file names joints"
     # A driver that stops soon: how far the arm goes while the guard is paused is not its doing.
     config = replace(
@@ -110,7 +123,7 @@ class JointFuzz(Fuzz):
         if rng.random() < 0.01:
             far = rng.random() < 0.3
             self._target = (
-                rng.uniform(limits.lower - 0.2, limits.upper + 0.2)
+                self._anywhere()
                 if far
                 else np.array(HOME) + rng.uniform(-1.0, 1.0, len(HOME)) * NEAR
             )
@@ -121,6 +134,10 @@ class JointFuzz(Fuzz):
         target, drift = self._target[order], self._drift[order]
         if rng.random() < odd:
             target = np.array([self._number(-4.0, 4.0) for _ in range(rng.integers(0, 7))])
+        if rng.random() < SHARE_BEYOND:
+            target = np.where(
+                np.isinf(limits.upper[order]), rng.choice(BEYOND), self._target[order]
+            )
         if rng.random() < odd:
             drift = np.array([float(rng.choice(WEIRD)) for _ in range(rng.integers(0, 7))])
         if rng.random() < odd:
@@ -132,6 +149,16 @@ class JointFuzz(Fuzz):
         velocities = drift if drift.any() else np.zeros(0)
         command = JointCommand(self._stamp(), tuple(names), target, velocities, source)
         self._guard.submit(command, self._now)
+
+    def _anywhere(self) -> FloatArray:
+        """A target within the limits or a little beyond, and one of :data:`FAR` without limits."""
+        limits = self._joints.limits
+        share = self._rng.random(len(HOME))
+        endless = np.isinf(limits.upper)
+        lower, upper = (np.where(endless, 0.0, each) for each in (limits.lower, limits.upper))
+        target = lower - 0.2 + share * (upper - lower + 0.4)
+        far = np.array(FAR)[(share * len(FAR)).astype(int)]
+        return np.where(endless, far, target)
 
     def _state(self) -> None:
         """True positions, perhaps late and in parts, or impossible ones."""
