@@ -121,8 +121,8 @@ def joint_units(text: str) -> dict[str, str]:
     Raises:
         BodyError: It is not well-formed.
     """
-    joints = _robot(text).findall("joint")
-    return {_name(joint): UNITS[kind] for joint in joints if (kind := joint.get("type")) in UNITS}
+    kinds = {_name(joint): joint.get("type", "") for joint in _robot(text).findall("joint")}
+    return {name: UNITS[kind] for name, kind in kinds.items() if kind in UNITS}
 
 
 def mesh_vertices(path: Path, scale: Sequence[float]) -> FloatArray:

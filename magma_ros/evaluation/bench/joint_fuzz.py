@@ -156,9 +156,10 @@ class JointFuzz(Fuzz):
         share = self._rng.random(len(HOME))
         endless = np.isinf(limits.upper)
         lower, upper = (np.where(endless, 0.0, each) for each in (limits.lower, limits.upper))
-        target = lower - 0.2 + share * (upper - lower + 0.4)
         far = np.array(FAR)[(share * len(FAR)).astype(int)]
-        return np.where(endless, far, target)
+        near = lower - 0.2 + share * (upper - lower + 0.4)
+        target: FloatArray = np.where(endless, far, near)
+        return target
 
     def _state(self) -> None:
         """True positions, perhaps late and in parts, or impossible ones."""

@@ -150,8 +150,8 @@ class SetColumns:
         values = np.array(episode.proprioception, np.float32)
         for column, (field, name) in enumerate(zip(self.fields, self.measured_names, strict=True)):
             if name == OPENING != field:
-                ends = (self._gripper and self._gripper.gripper) or GripperRange()
-                told = _within(ends, values[:, column], field, episode, MOST_MEASURED_BEYOND)
+                ends, told = self._ends, values[:, column]
+                told = _within(ends, told, field, episode, MOST_MEASURED_BEYOND)
                 values[:, column] = ends.opening(told)
             elif self.degrees and self._turns(name):
                 values[:, column] = np.radians(values[:, column])
@@ -222,6 +222,12 @@ class SetColumns:
         found = [self.space.dimensions[column] for column in self.space.grippers]
         called = [dimension for dimension in found if dimension.name == GRIPPER_NAME]
         return next(iter(called or found), None)
+
+    @property
+    def _ends(self) -> GripperRange:
+        """What is measured of the gripper at its ends: as its action has it, or else 1 and 0."""
+        ends = None if self._gripper is None else self._gripper.gripper
+        return GripperRange() if ends is None else ends
 
 
 def _within(
