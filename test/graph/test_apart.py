@@ -18,6 +18,9 @@ pytestmark = [pytest.mark.graph, pytest.mark.timeout(120)]
 SHARED = {"/diagnostics", "/tf", "/tf_static", "/clock", "/rosout", "/parameter_events"}
 """What robots in one domain share on purpose."""
 
+STARVED = "HOLD: The policy has sent no command"
+"""What a guard says when a policy was not heard in time."""
+
 OURS = {"policy", "guard", "recorder", "sim", "report"}
 
 
@@ -71,26 +74,40 @@ def test_two_robots_and_a_demo_in_one_domain_share_nothing_that_moves(launched, 
     assert not any(size for _, size in watcher.twists[names.ROBOT_TWIST])
 
 
-def test_two_demos_at_the_same_time_each_report_their_own_task(tmp_path, watcher):
+def play_together(folder, seeds):
+    """Play demos of these seeds at the same time; by seed, what each summed up and printed."""
     demos = {}
-    for seed in (1, 3):
+    for seed in seeds:
         words = ["demo", "--task", "reach", "--seed", str(seed), "--run-dir", f"run{seed}"]
         demos[seed] = subprocess.Popen(
             [sys.executable, "-m", "magma_ros.cli", *words],
-            cwd=tmp_path,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
     try:
-        for seed, demo in demos.items():
-            text, _ = demo.communicate(timeout=90)
-            assert demo.returncode == 0, text
-            summary = json.loads((tmp_path / f"run{seed}" / "summary.json").read_text())
-            assert (summary["seed"], summary["success"]) == (seed, True)
+        printed = {seed: demo.communicate(timeout=90)[0] for seed, demo in demos.items()}
     finally:
         for demo in demos.values():
             demo.kill()
             demo.wait()
+    return {
+        seed: (json.loads((folder / f"run{seed}" / "summary.json").read_text()), text)
+        for seed, text in printed.items()
+    }
+
+
+@pytest.mark.timeout(300)
+def test_two_demos_at_the_same_time_each_report_their_own_task(tmp_path, watcher):
+    for attempt in range(3):  # a guard holds where ten processes that start leave a policy no time
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        found = play_together(folder, (1, 3))
+        assert [summary["seed"] for summary, _ in found.values()] == [*found]
+        if not any(STARVED in text for _, text in found.values()):
+            break
+    for summary, text in found.values():
+        assert summary["success"], text
     watcher.spin_for(0.1)
     assert not watcher.twists[names.ROBOT_TWIST], "whoever is in the domain hears none of them"
