@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 from setuptools import find_packages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,3 +85,9 @@ def test_no_source_file_is_ignored_by_git():
         check=False,
     )
     assert not listed.stdout
+
+
+@pytest.mark.parametrize("bundle", sorted((ROOT / "models").glob("*/bundle.yaml")))
+def test_the_command_of_a_shipped_bundle_names_no_folder_of_one_machine(bundle):
+    command = yaml.safe_load(bundle.read_text())["provenance"]["command"]
+    assert not [word for word in command.split() if word.startswith(("/", "~"))]
