@@ -209,8 +209,8 @@ class _Leg:
             part = min((now - self.until) / stop_time, 1.0)
             places = places + stop_time * (part - part**3 + 0.5 * part**4) * paces
             paces = ease_out(part) * paces
-        within = np.clip(places, self._low, self._high)
-        return within, np.where(within == places, paces, 0.0)
+        inside = (self._low < places) & (places < self._high)
+        return np.clip(places, self._low, self._high), np.where(inside, paces, 0.0)
 
     def openings_at(self, now: float) -> FloatArray:
         """Openings (G,) of the step at ``now`` [s]."""
