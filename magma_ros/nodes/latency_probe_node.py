@@ -46,6 +46,10 @@ PATIENCE = 60.0
 """Longest wait for the guard to let the policy drive [s]."""
 
 
+FASTEST = 10.0
+"""The most that its arm follows of a command, a component [m/s, rad/s]; no real arm is faster."""
+
+
 class ProbeError(MagmaError):
     """The probe cannot measure anything."""
 
@@ -199,7 +203,8 @@ class LatencyProbeNode(ManagedNode):
         twist = convert.twist_from_message(message, Source.GUARD).twist
         if not np.isfinite(twist).all():
             raise convert.MessageError("the robot's twist is not finite")
-        self._twist = twist
+        # A larger one could be finite and its integral not.
+        self._twist = np.clip(twist, -FASTEST, FASTEST)
 
     def _on_follows(self, message: TimeReference) -> None:
         command = _nanoseconds(message.time_ref)
