@@ -66,6 +66,30 @@ _OURS = [*range(20, 90), *range(101, 230)][WORKER::WORKERS]
 DOMAINS = itertools.cycle(random.SystemRandom().sample(_OURS, len(_OURS)))
 
 
+def _load_profiles() -> None:
+    """Choose how Hypothesis finds its examples; test/support/properties.py counts them.
+
+    ``repeatable`` tries the same on every machine and every run, so that a change is judged by what
+    it changes. ``explore`` tries others each time, and many more of them.
+    """
+    from hypothesis import HealthCheck, settings
+
+    common = settings(
+        deadline=None,  # a slow machine is no fault of the code
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+        print_blob=True,
+    )
+    settings.register_profile("repeatable", common, derandomize=True)
+    settings.register_profile(
+        "explore", common, derandomize=False, max_examples=20 * common.max_examples
+    )
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+if find_spec("hypothesis") is not None:
+    _load_profiles()
+
+
 def _lacks(module: str) -> str:
     extra = EXTRA_OF[module]
     return f"needs {module}: pip install '.{'' if extra == 'core' else f'[{extra}]'}'"

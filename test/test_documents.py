@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros import documents
 from magma_ros.documents import DocumentError, parse_yaml
@@ -166,7 +167,7 @@ def test_a_name_that_cannot_be_one_is_one_sentence():
         read_text(Path("a\nb"))
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@examples(40)
 @given(data=st.data())
 def test_random_bytes_and_mutated_files_only_ever_give_a_sentence(data, tmp_path_factory):
     reader = data.draw(st.sampled_from(sorted(READERS)))

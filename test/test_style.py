@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about the code itself."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -85,6 +86,11 @@ def test_no_source_file_is_ignored_by_git():
         check=False,
     )
     assert not listed.stdout
+
+
+def test_how_many_examples_are_tried_is_the_profiles_to_say():
+    own = re.compile(r"^\s*(@.*|.* = )\bsettings\(", re.MULTILINE)
+    assert [p for p in (ROOT / "test").rglob("test_*.py") if own.search(p.read_text())] == []
 
 
 @pytest.mark.parametrize("bundle", sorted((ROOT / "models").glob("*/bundle.yaml")))

@@ -4,9 +4,11 @@
 
 import json
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from properties import examples
 
 from magma_ros.console.frames import FrameError, read_frame
 from magma_ros.console.robot import JOG_LIFETIME
@@ -178,12 +180,13 @@ def _as_dict(message):
     return frame.model_dump()
 
 
+@pytest.mark.hypothesis
 def test_no_order_of_frames_delays_and_losses_moves_the_arm_without_leave(make_world, make_clock):
     class Bound(Machine):
         pass
 
     Bound.make_world, Bound.make_clock = staticmethod(make_world), staticmethod(make_clock)
-    Bound.TestCase.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
+    Bound.TestCase.settings = examples(40, stateful_step_count=60)
     Bound.TestCase().runTest()
 
 
@@ -208,7 +211,7 @@ near_frames = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.one_of(texts, st.binary(max_size=60), json_values.map(json.dumps), near_frames))
 def test_no_message_raises_or_moves(make_world, make_clock, message):
     clock = make_clock()

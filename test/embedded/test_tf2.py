@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import TransformStamped
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
@@ -130,7 +131,7 @@ def test_what_is_older_than_the_cache_is_forgotten():
 numbers = st.tuples(*[st.floats(-3.0, 3.0)] * 3)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(numbers, numbers, numbers, numbers)
 def test_there_and_back_is_no_way_at_all(first, turn, second, other):
     buffer = Buffer()

@@ -9,8 +9,9 @@ from contextlib import suppress
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.cli import main
 from magma_ros.episodes.lerobot.layout import LeRobotError
@@ -104,7 +105,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(40)
 @given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=3), st.booleans())
 def test_no_content_of_the_description_ends_with_anything_but_a_sentence(
     small_set, changes, in_info

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.cli import main
 from magma_ros.episodes.bag import EpisodeError
@@ -83,7 +84,7 @@ def assert_same(episode, original):
             assert abs(float(picture.mean()) - float(before.mean())) < GREY, row
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(12)
 @given(
     lengths=st.lists(st.integers(1, 25), min_size=1, max_size=4),
     fps=st.integers(1, 60),

@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scipy.spatial.transform import Rotation
 
 from magma_ros.episodes import resample, topics
@@ -304,7 +305,7 @@ def test_an_empty_or_foreign_or_broken_recording_is_one_sentence(scene, tmp_path
         read_episode(whole, period=0.0)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(15)
 @given(
     spoilt=st.lists(
         st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.binary(max_size=12)),

@@ -3,8 +3,9 @@
 """Whatever happened to a recording, what is left of it becomes a whole bag."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from rosbags.highlevel import AnyReader
 
 from magma_ros.episodes.bag import EpisodeError, make_episode
@@ -48,9 +49,7 @@ def test_a_whole_recording_is_copied_whole(recording, tmp_path):
         ]
 
 
-@settings(
-    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@examples(30)
 @given(share=st.floats(0.0, 1.0))
 def test_wherever_it_is_cut_off_everything_before_is_saved(
     recording, flushed, tmp_path_factory, share
@@ -73,9 +72,7 @@ def test_wherever_it_is_cut_off_everything_before_is_saved(
     assert result.messages >= max(n for size, n in [(0, 0), *flushed] if size <= len(whole) * share)
 
 
-@settings(
-    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@examples(30)
 @given(data=st.data())
 def test_no_damage_is_more_than_a_sentence(recording, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damaged")

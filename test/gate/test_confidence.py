@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from magma_ros.gate.confidence import (
@@ -102,7 +102,6 @@ def test_the_deepest_exit_agrees_with_itself():
     assert model.probability(reading(chunk(depth=2)), chunk(), None) == 1.0
 
 
-@settings(deadline=None)
 @given(bias=st.floats(-1e6, 1e6), weight=st.floats(-1e6, 1e6), feature=st.floats(-4.0, 4.0))
 def test_a_probability_is_one_whatever_the_coefficients(bias, weight, feature):
     probability = ExitModel(bias, (weight,)).probability((feature,))

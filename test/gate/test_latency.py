@@ -4,8 +4,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.gate.latency import SHORTEST, LatencyModel, NominalRates, RunWindow
 
@@ -237,7 +238,7 @@ def test_a_run_that_took_no_time_is_no_division_by_nothing(stages):
     assert model.forecast(stages[:1]) == pytest.approx(SHORTEST)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(times=TIMES, size=st.integers(1, 20), quantile=st.floats(0.5, 0.99))
 def test_the_window_tells_what_a_plain_sort_of_the_last_runs_does(times, size, quantile):
     window = RunWindow(size)

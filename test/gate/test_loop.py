@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from magma_ros.gate.gates import AdaptiveGate, FixedDepth
@@ -215,7 +215,6 @@ FIRST = 2  # of them lead to the first exit
 SECONDS = st.floats(0.0, 0.1)
 
 
-@settings(deadline=None)
 @given(
     forecasts=st.tuples(*[SECONDS] * 5),
     shares=st.tuples(*[st.floats(0.0, 1.0)] * 5),

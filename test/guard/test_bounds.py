@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.evaluation.bench.guard_bounds import Delays, largest_excursion
 from magma_ros.evaluation.bench.guard_robot import robot_config
@@ -29,7 +30,7 @@ def at(*position):
     return Estimate(np.array([position]), np.eye(3)[None])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     robot=st.sampled_from(["sim", "franka_fr3"]),
     latency=st.floats(0.0, 0.25),
@@ -100,7 +101,7 @@ def test_box_slows_smoothly_towards_a_face():
 # A second point
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32), offset=st.tuples(*[st.floats(-0.15, 0.15)] * 3))
 def test_second_point_stays_in_its_box_while_the_hand_turns(make_cell, seed, offset):
     rng = np.random.default_rng(seed)
@@ -134,7 +135,7 @@ def lean(cell):
     return math.acos(min(1.0, float(-(cell.arm.rotation @ [0.0, 0.0, 1.0])[2])))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32), angle=st.floats(0.1, 1.5))
 def test_tool_never_leans_further_than_its_cone(make_cell, seed, angle):
     rng = np.random.default_rng(seed)

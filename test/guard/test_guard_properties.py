@@ -8,9 +8,10 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from properties import examples
 
 from magma_ros.evaluation.bench.guard_robot import robot_config
 from magma_ros.guard import Clearance, Guard, PolicyHealth, Workspace
@@ -44,7 +45,7 @@ def send(guard, twist, now, source=Source.POLICY):
     return guard.submit(TwistCommand(now, "base_link", twist, source), now)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.sampled_from([LIMITS, SLUGGISH]),
     st.tuples(*[st.floats(low, high) for low, high in zip(BOX.lower, BOX.upper, strict=True)]),
@@ -85,7 +86,7 @@ def test_limits_hold_and_an_ideal_arm_never_leaves_the_box(limits, start, script
 requests = st.sampled_from(["take_over", "hand_back", "hold", "reset", "stop", None])
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(
     st.sampled_from([LIMITS, SLUGGISH]),
     st.lists(st.tuples(requests, twists, twists, st.integers(1, 10)), min_size=2, max_size=10),
@@ -124,7 +125,7 @@ def test_no_change_of_driver_jolts_the_arm_however_uneven_the_updates(limits, sc
             last = twist
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.lists(st.floats(-0.3, 0.3), min_size=3, max_size=3),
     st.lists(st.floats(-2.0, 2.0), min_size=3, max_size=3),
@@ -256,4 +257,4 @@ class Driving(RuleBasedStateMachine):
 
 
 TestDriving = Driving.TestCase
-TestDriving.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestDriving.settings = examples(60, stateful_step_count=30)

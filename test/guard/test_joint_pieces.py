@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.evaluation.bench.guard_robot import robot_config
 from magma_ros.guard import GuardConfigError, JointLimits, JointMotion
@@ -175,7 +176,7 @@ def within(motion, before, elapsed, bounds):
     assert (jerk <= bounds.jerk * elapsed * (1 + 1e-6) + 1e-4).all()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["towards", "shift", "halt"]), positions, shares),
@@ -202,7 +203,7 @@ def test_no_order_of_aims_leads_beyond_velocity_acceleration_or_jerk(script, wai
             within(motion, before, elapsed, LIMITS)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(positions, shares, shares)
 def test_a_stop_reaches_as_far_as_its_simulation(at, fast, faster):
     """The path that is checked is the path that a halt takes, turning points included."""

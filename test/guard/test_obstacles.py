@@ -9,15 +9,14 @@ from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from magma_ros.guard import ClearanceSource, Obstacles, OnSilence, Proximity
 from magma_ros.guard.fences import NEGLIGIBLE
 from magma_ros.guard.obstacles import DRIFT, kept, separating_speed, sides, way_out
 from magma_ros.guard.track import Motion
 from magma_ros.types import Mode, Source, StopReason
-
-hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: pip install '.[dev]'")
-st = hypothesis.strategies
 
 VECTORS = partial(Proximity, source=ClearanceSource.VECTORS)
 FORWARD = np.array([0.2, 0, 0, 0, 0, 0])
@@ -51,7 +50,7 @@ def limited(twist, points, levers=None):
     return rows, *kept(twist, rows, allowed(rows.gaps))
 
 
-@hypothesis.given(twists, vectors)
+@given(twists, vectors)
 def test_what_leads_nearer_to_nothing_is_free(twist, points):
     units = points / np.linalg.norm(points, axis=1)[:, None]
     retreat = twist.copy()
@@ -59,13 +58,13 @@ def test_what_leads_nearer_to_nothing_is_free(twist, points):
         retreat[:3] -= (
             np.maximum(units @ retreat[:3], 0.0).max() * units[np.argmax(units @ retreat[:3])]
         )
-    hypothesis.assume((units @ retreat[:3] <= 0.0).all())
+    assume((units @ retreat[:3] <= 0.0).all())
     _, left, scale, index = limited(retreat, points)
     assert (scale, index) == (1.0, -1)
     assert left is retreat
 
 
-@hypothesis.given(twists, vectors, vectors)
+@given(twists, vectors, vectors)
 def test_the_path_is_never_bent_and_nothing_is_approached_faster_than_allowed(twist, points, arms):
     levers = np.resize(arms, points.shape)
     rows, left, scale, _ = limited(twist, points, levers)
@@ -82,8 +81,7 @@ def test_the_path_is_never_bent_and_nothing_is_approached_faster_than_allowed(tw
 angles = st.lists(st.floats(0.0, math.pi), min_size=2, max_size=8).map(np.array)
 
 
-@hypothesis.given(angles, st.floats(-0.01, 0.015), st.floats(0.02, 0.03))
-@hypothesis.settings(deadline=None)
+@given(angles, st.floats(-0.01, 0.015), st.floats(0.02, 0.03))
 def test_several_that_are_passed_at_a_right_angle_hold_nothing_up(around, lean, distance):
     # A wall beside the way, measured with some noise: every vector leans a little into the way.
     wall = np.stack([np.full(len(around), lean), np.cos(around) / 20, np.ones(len(around))], axis=1)
@@ -91,8 +89,7 @@ def test_several_that_are_passed_at_a_right_angle_hold_nothing_up(around, lean, 
     assert scale == 1.0
 
 
-@hypothesis.given(angles, st.floats(0.0, 0.0024), st.floats(0.02, 0.03))
-@hypothesis.settings(deadline=None)
+@given(angles, st.floats(0.0, 0.0024), st.floats(0.02, 0.03))
 def test_the_way_out_is_free_though_all_around_leans_into_it(around, lean, distance):
     # As after letting go of a thing that stands between the fingers.
     turned = np.concatenate([around, around + math.pi])
@@ -107,8 +104,7 @@ def test_who_slides_along_two_walls_that_close_in_is_slow():
     assert scale * left[0] == pytest.approx(DRIFT / 0.04, rel=0.01)
 
 
-@hypothesis.given(twists, vectors, vectors)
-@hypothesis.settings(deadline=None)
+@given(twists, vectors, vectors)
 def test_who_creeps_out_leads_no_nearer_to_the_nearest_and_is_slow(twist, points, arms):
     levers = np.resize(arms, points.shape)
     rows, left, _, _ = limited(twist, points, levers)
@@ -132,10 +128,10 @@ def test_person_leaves_the_nearest_of_obstacles_all_around_and_the_policy_waits(
         assert not drive(cell, 0.5, FORWARD, around).twist.any()
 
 
-@hypothesis.given(twists, vectors, st.floats(0.1, 1.0))
+@given(twists, vectors, st.floats(0.1, 1.0))
 def test_the_nearer_an_obstacle_is_the_slower_the_arm(twist, points, share):
     _, left, far, _ = limited(twist, points)
-    hypothesis.assume(left is twist)
+    assume(left is twist)
     _, left, near, _ = limited(twist, points * share)
     assert left is not twist or near <= far + 1e-9
 
@@ -249,9 +245,7 @@ def test_what_approaches_is_met_by_an_arm_that_stands(driven):
     assert rested > 0.03
 
 
-@hypothesis.given(
-    st.floats(0.001, 1.0), st.floats(0.0, 2.0), st.floats(0.0, 0.5), st.floats(0.1, 10.0)
-)
+@given(st.floats(0.001, 1.0), st.floats(0.0, 2.0), st.floats(0.0, 0.5), st.floats(0.1, 10.0))
 def test_a_separating_speed_solves_its_formula(gap, approach, reaction, deceleration):
     v = float(separating_speed(np.array([gap]), approach, reaction, deceleration)[0])
     needed = approach * (reaction + v / deceleration) + v * reaction + v**2 / (2 * deceleration)

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from properties import examples
 
 from magma_ros.evaluation.bench.guard_robot import robot_config
 from magma_ros.guard import (
@@ -87,7 +88,7 @@ def test_speed_scale_keeps_direction_and_both_limits():
 velocities = arrays(np.float64, 6, elements=st.floats(-1.0, 1.0))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(velocities, st.floats(0.001, 0.04))
 def test_halt_is_straight_and_brakes_at_the_limit(direction, elapsed):
     motion, ramp = Motion(direction * np.array([0.35] * 3 + [3.5] * 3)), Ramp(LIMITS)
@@ -103,7 +104,7 @@ def test_halt_is_straight_and_brakes_at_the_limit(direction, elapsed):
     assert not motion.twist.any()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.tuples(velocities, st.floats(0.001, 0.04)), min_size=1, max_size=20))
 def test_ramp_keeps_acceleration_and_jerk_per_axis(targets):
     motion, ramp = Motion(), Ramp(LIMITS)

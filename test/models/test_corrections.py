@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.episode import GUARD, HUMAN, POLICY, Episode
@@ -63,7 +64,7 @@ drivers = st.lists(st.sampled_from([HUMAN, POLICY, GUARD]), min_size=1, max_size
 
 
 @given(drivers, st.sampled_from(["good", "bad", ""]))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_who_drove_and_what_came_of_it_says_how_much_a_row_counts(
     sources: list[str], label: str
 ) -> None:
@@ -82,7 +83,7 @@ def test_who_drove_and_what_came_of_it_says_how_much_a_row_counts(
 
 
 @given(drivers)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_plan_holds_only_what_one_driver_did_without_a_gap(sources: list[str]) -> None:
     found = episode(sources, label="good")
     weights = row_weights(found, CONFIG)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.models.data.augment import augment
 from magma_ros.models.data.config import AugmentationConfig, MarkConfig, TiltConfig
@@ -109,7 +110,7 @@ def test_what_is_no_point_has_no_place(recipe: Recipe) -> None:
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_place_is_spread_over_the_cells_around_it(x: float, y: float) -> None:
     weights = near_cells(torch.tensor([[x, y]]), (4, 6)).reshape(4, 6)
     assert weights.sum() == pytest.approx(1.0, abs=1e-5)

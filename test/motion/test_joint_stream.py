@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from properties import examples
 
 from magma_ros.motion import ChunkError, JointStream, StreamState
 from magma_ros.spaces import ActionSpace, Dimension, SpaceKind, gripper
@@ -78,7 +79,7 @@ def test_waiting_does_not_use_up_a_plan():
     assert "Entered 0.00 s" in stream.push(chunk(2.0, ramp(0.0, 0.5)), 3.0, HERE).sentence
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(arrays(np.float64, (3, 4, 2), elements=st.floats(-0.9, 0.9)))
 def test_neither_place_nor_speed_jumps_where_one_way_turns_into_another(targets):
     stream, here = JointStream(), HERE
@@ -103,7 +104,7 @@ def assert_same_motion(one, other, tolerance):
     np.testing.assert_allclose(one.velocities[free], other.velocities[free], atol=tolerance)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(arrays(np.float64, (3, 4, 2), elements=st.floats(-0.9, 0.9)))
 def test_speeds_are_those_of_the_places_and_none_leads_over_a_limit(targets):
     stream, now, aside = JointStream(), 0.0, 1e-7

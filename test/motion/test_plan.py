@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from properties import examples
 from scipy.integrate import trapezoid
 from scipy.spatial.transform import Rotation
 
@@ -36,14 +37,14 @@ def plan_of(rows: object, period: float = PERIOD) -> Plan:
     return Plan(ActionChunk(0.0, period, np.asarray(rows, dtype=float), 1, MAGMA))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(actions)
 def test_total_displacement_is_the_sum_of_the_actions(rows):
     plan = plan_of(rows)
     np.testing.assert_allclose(plan.displacement(plan.duration), rows[:, :6].sum(axis=0), atol=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(actions, st.floats(0.0, 0.8), st.floats(0.0, 0.8))
 def test_displacement_is_the_integral_of_velocity(rows, start, end):
     plan = plan_of(rows)
@@ -55,7 +56,7 @@ def test_displacement_is_the_integral_of_velocity(rows, start, end):
     np.testing.assert_allclose(integral, travelled, atol=1e-4)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(actions)
 def test_velocity_never_jumps(rows):
     plan = plan_of(rows)

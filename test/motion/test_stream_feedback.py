@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.guard.limits import Limits, Motion, Ramp
 from magma_ros.motion import ChunkStream, StreamConfig
@@ -116,7 +117,7 @@ def arrival(path, goal):
     return (away.max() + 1) * TICK
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     distance=st.floats(0.02, 0.25),
     direction=st.tuples(*[st.floats(-1.0, 1.0)] * 3).filter(lambda d: np.linalg.norm(d) > 0.1),

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from properties import examples
 
 from magma_ros.motion import ChunkError, ChunkStream, StreamConfig, StreamState
 from magma_ros.spaces import MAGMA
@@ -56,7 +57,7 @@ def play(stream: ChunkStream, plan, waits):
         now += waits[turn % len(waits)]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(arrivals, gaps)
 def test_speed_and_acceleration_limits_hold_whatever_arrives(plan, waits):
     last = np.zeros(6)
@@ -70,7 +71,7 @@ def test_speed_and_acceleration_limits_hold_whatever_arrives(plan, waits):
         last = twist
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(arrivals, gaps)
 def test_stream_always_comes_to_rest_once_chunks_stop(plan, waits):
     *_, (_, sample) = play(ChunkStream(CONFIG), plan, waits)
@@ -78,14 +79,14 @@ def test_stream_always_comes_to_rest_once_chunks_stop(plan, waits):
     assert not sample.twist.any()
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(arrivals, gaps)
 def test_same_arrivals_give_the_same_commands(plan, waits):
     runs = [[s.twist for _, s in play(ChunkStream(CONFIG), plan, waits)] for _ in range(2)]
     np.testing.assert_array_equal(*runs)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.floats(0.0, 0.3), st.floats(0.04, 0.3), st.integers(0, 2**32 - 1))
 def test_replanning_the_same_smooth_path_is_followed(latency, every, seed):
     """Chunks cut from one smooth path, at any rate and delay, move the arm along that path."""
@@ -191,12 +192,12 @@ class Traffic(RuleBasedStateMachine):
 
 
 TestTraffic = Traffic.TestCase
-TestTraffic.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestTraffic.settings = examples(40, stateful_step_count=25)
 
 TICKS = round(STEP / CONFIG.period)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(
         st.tuples(

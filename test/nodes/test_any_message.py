@@ -13,8 +13,9 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import rclpy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
@@ -162,7 +163,7 @@ def as_of_now(node, message):
 
 
 def feed_anything(node, subscription):
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @examples(EXAMPLES)
     @given(messages(subscription.msg_type), st.booleans())
     def check(message, recent):
         feed(subscription, as_of_now(node, message) if recent else message)
@@ -170,6 +171,7 @@ def feed_anything(node, subscription):
     check()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.filterwarnings("error:overflow:RuntimeWarning")
 @pytest.mark.parametrize("kind", node_classes(), ids=lambda kind: kind.__name__)
 def test_no_message_ends_a_node(kind, start):

@@ -10,8 +10,9 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TransformStamped, TwistStamped
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from sensor_msgs.msg import JointState, PointCloud2, Range
@@ -423,11 +424,12 @@ def messages(draw):
     return [twist, pose, joints, health, span, *spoken]
 
 
+@pytest.mark.hypothesis
 def test_no_message_ends_the_guard_or_moves_the_arm(bench):
     bench.up()
     callbacks = [(s.msg_type, s.callback) for s in bench.guard.subscriptions]
 
-    @settings(max_examples=150, deadline=None)
+    @examples(150)
     @given(messages())
     def flood(drawn):
         for message in drawn:

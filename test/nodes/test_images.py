@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -167,7 +168,7 @@ def test_a_corrupt_png_is_not_half_a_picture(spoil):
         picture_from_message(compressed(spoil(data), "png")).pixels()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from([".jpg", ".png"]), st.data())
 def test_no_damage_is_more_than_a_refusal(kind, data):
     whole = bytearray(cv2.imencode(kind, scene(60, 80))[1].tobytes())

@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.files import yaml_mapping
 from magma_ros.perception.clearance import (
@@ -22,15 +25,6 @@ from magma_ros.perception.shapes import box, sphere
 from magma_ros.perception.synthetic import at, looking
 from magma_ros.perception.urdf import read_description
 from magma_ros.share import share_file
-
-hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: pip install '.[dev]'")
-st = hypothesis.strategies
-
-COMMON = {
-    "deadline": None,
-    "derandomize": True,
-    "suppress_health_check": [hypothesis.HealthCheck.function_scoped_fixture],
-}
 
 
 def ball(position, radius=0.05):
@@ -63,19 +57,19 @@ def look(scene, intrinsics, home):
     return Look()
 
 
-@hypothesis.given(
+@given(
     side=st.floats(0.12, 0.3), up=st.floats(-0.1, 0.2), out=st.floats(-0.1, 0.15), big=st.booleans()
 )
-@hypothesis.settings(max_examples=12, **COMMON)
+@examples(12)
 def test_a_distance_is_right_within_five_millimetres(scene, intrinsics, home, side, up, out, big):
     # The camera stands where y is positive: it sees the ball's far side, so the ball stands
     # beyond the hand, and what it turns to the hand is turned to the camera.
     centre, radius = np.array([0.39 + out, -side, 0.36 + up]), 0.06 if big else 0.03
     solids = scene.body.solids(scene.body.poses(home), guarded=True)
     vectors, lengths, _ = solids.vectors(centre[None], 10.0)
-    hypothesis.assume(lengths[0] > radius + 0.025)
+    assume(lengths[0] > radius + 0.025)
     touched = centre - vectors[0] * radius / lengths[0]
-    hypothesis.assume(_visible(scene, touched, centre, radius))
+    assume(_visible(scene, touched, centre, radius))
     estimator = ClearanceEstimator(ClearanceConfig(), scene.body)
     reading = estimator.update(
         scene.picture(ball(centre, radius)), intrinsics, scene.camera, RobotState(home), 1.0
@@ -100,7 +94,7 @@ def _visible(scene, point, centre, radius):
     return bool(np.nan_to_num(around, nan=9.0).min() > inside[2] + 0.02)
 
 
-@hypothesis.given(
+@given(
     st.tuples(
         st.floats(-1.5, 1.5),
         st.floats(-0.5, 1.0),
@@ -110,7 +104,7 @@ def _visible(scene, point, centre, radius):
         st.floats(0.0, 0.036),
     )
 )
-@hypothesis.settings(max_examples=15, **COMMON)
+@examples(15)
 def test_the_arm_is_no_obstacle_to_itself(scene, intrinsics, angles):
     joints = dict(zip(scene.body.joints, [*angles, angles[-1]], strict=True))
     estimator = ClearanceEstimator(ClearanceConfig(), scene.body)

@@ -6,8 +6,9 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.perception.mark_text import (
     OLD_GRID,
@@ -49,13 +50,13 @@ def questions(draw):
     return Question(marks, draw(tasks), draw(count), draw(count), told, actor, grid)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(questions(), st.sampled_from(["", "<image>\n", "<image_start><image><image_end>\n"]))
 def test_a_question_survives_the_way_into_text_and_back(question, before):
     assert parse_question(before + question.render()) == question
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.data(), grids)
 def test_an_answer_survives_the_way_into_text_and_back(data, grid):
     paths = st.lists(places(grid), min_size=2, max_size=17).map(tuple)
@@ -63,14 +64,14 @@ def test_an_answer_survives_the_way_into_text_and_back(data, grid):
     assert parse_answer(render_answer(traces, grid), tuple(traces), grid) == traces
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.data(), grids)
 def test_places_survive_the_way_into_text_and_back(data, grid):
     found = data.draw(st.dictionaries(numbers, places(grid), min_size=1, max_size=8))
     assert parse_places(render_places(found, grid), grid) == found
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.data())
 def test_an_answer_that_ends_anywhere_is_whole_or_refused(data):
     cut = ANSWER[: data.draw(st.integers(0, len(ANSWER)))]
@@ -78,7 +79,7 @@ def test_an_answer_that_ends_anywhere_is_whole_or_refused(data):
         assert parse_answer(cut) == TRACES
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.text(max_size=200))
 def test_no_text_does_more_than_being_refused(text):
     for parse in (parse_answer, parse_question, parse_places):
@@ -144,7 +145,7 @@ def test_a_malformed_question_is_named(change, says):
         parse_question(text)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(1, 4000), st.integers(1, 4000), st.data())
 def test_a_point_lies_within_half_a_cell_of_what_is_written(width, height, data):
     size = np.array([width, height])

@@ -7,10 +7,11 @@ import contextlib
 import onnx
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
+from properties import examples
 
 from magma_ros.cli import main
 from magma_ros.policy.contract import BundleError
@@ -127,7 +128,7 @@ def test_weights_are_found_wherever_a_model_may_hold_them(tmp_path):
     assert external_files(path) == {f"{name}.bin" for name in names}
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
+@examples(100)
 @given(content=st.binary(max_size=200))
 def test_no_file_is_more_than_a_value_error(content, tmp_path_factory):
     path = tmp_path_factory.mktemp("m") / "model.onnx"
