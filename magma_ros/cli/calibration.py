@@ -62,7 +62,6 @@ def calibrate(
         workers: Parallel processes; 0 for one a core.
         json_file: Also write the result there.
     """
-    require("sim")
     folder = find_bundle(bundle)
     if episodes < 1:
         raise MagmaError(f"episodes must be at least 1, not {episodes}")
@@ -83,6 +82,10 @@ def calibrate(
             json_file=json_file,
         )
 
+    chosen = names(suites or "tabletop,moving")
+    from magma_ros.evaluation.suites import extras_of
+
+    require(*extras_of(chosen))
     from magma_ros.evaluation.calibrate.certify import CalibrationSpec
     from magma_ros.evaluation.calibrate.certify import calibrate as run_calibration
     from magma_ros.evaluation.calibrate.readings import TaskSet
@@ -90,7 +93,7 @@ def calibrate(
     from magma_ros.gate.gate_file import write_gate_file
 
     spec = CalibrationSpec(
-        task_set=TaskSet(names(suites or "tabletop,moving"), names(tasks), split or "seen"),
+        task_set=TaskSet(chosen, names(tasks), split or "seen"),
         epsilon=epsilon,
         delta=delta,
         alpha=alpha,
@@ -119,6 +122,11 @@ def _check(
     workers: int,
     json_file: Path | None,
 ) -> int:
+    from magma_ros.evaluation.suites import extras_of
+    from magma_ros.gate.gate_file import find_gate_file
+
+    if (file := find_gate_file(folder)) is not None:
+        require(*extras_of(file.guarantee.suites))
     from magma_ros.evaluation.calibrate.certify import check as run_check
     from magma_ros.evaluation.calibrate.report import check_table
 

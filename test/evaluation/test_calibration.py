@@ -61,7 +61,7 @@ def calibrated(tiny_bundle, tmp_path_factory):
 
 
 def play(bundle, make, scenes=1, **options):
-    yardstick = yardstick_for(read_manifest(bundle).action, TASK_SET.steps)
+    yardstick = yardstick_for(read_manifest(bundle).action, TASK_SET.suites)
     options = {"workers": 1, "console": None, "description": ""} | options
     return collect(bundle, TASK_SET.scenes(scenes, 300_100), make, yardstick, **options)
 
@@ -71,7 +71,7 @@ def fixed(depth, scene):
 
 
 def oracle(bundle, epsilon, scene):
-    yardstick = yardstick_for(read_manifest(bundle).action, TASK_SET.steps)
+    yardstick = yardstick_for(read_manifest(bundle).action, TASK_SET.suites)
     return OracleGate(epsilon, AgreementModel(yardstick, ()))
 
 

@@ -4,6 +4,7 @@
 
 import json
 import runpy
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from magma_ros.cli import main
+from magma_ros.evaluation.calibrate.readings import TaskSet, collect, explorer, yardstick_for
+from magma_ros.policy.manifest import read_manifest
 
 STEPS = 8
 
@@ -69,3 +72,22 @@ def test_the_world_goes_on_while_a_modelled_computer_thinks(bundle, tmp_path):
     words = ["--tasks", "handle-press", "--clock", "modelled", "--depth", "1"]
     first = played(bundle, tmp_path / "first.json", *words)
     assert first == played(bundle, tmp_path / "second.json", *words)
+
+
+def test_a_calibration_plays_the_steps_of_the_policy_and_not_those_of_the_suite(bundle, tmp_path):
+    words = ["--tasks", "handle-press", "--seed", "1000", "--depth", "1"]
+    (told,) = played(bundle, tmp_path / "told.json", *words)["episodes"]
+    task_set = TaskSet(("metaworld-part",), ("handle-press",))
+    yardstick = yardstick_for(read_manifest(bundle).action, task_set.suites)
+    assert yardstick.steps == 2
+    (episode,) = collect(
+        bundle,
+        task_set.scenes(1, 1000),
+        partial(explorer, 1),
+        yardstick,
+        workers=1,
+        console=None,
+        description="",
+    )
+    assert len(episode.depths) == told["chunks"]
+    assert episode.success is told["success"] is True

@@ -45,6 +45,7 @@ from magma_ros.evaluation.calibrate.readings import (
 )
 from magma_ros.evaluation.figures.exit_costs import exit_costs, exit_prices
 from magma_ros.evaluation.figures.statistics import wilson_interval
+from magma_ros.evaluation.play.evaluate import require_match
 from magma_ros.evaluation.world import Scene
 from magma_ros.gate.adaptive import AdaptiveGate
 from magma_ros.gate.confidence import AgreementModel
@@ -122,7 +123,8 @@ def calibrate(spec: CalibrationSpec, bundle: Path, console: Console | None = Non
         MagmaError: The bundle does not load, or a worker died.
     """
     manifest = read_manifest(bundle)
-    yardstick = yardstick_for(manifest.action, spec.task_set.steps)
+    require_match(spec.task_set.spec(1, spec.seed), manifest)
+    yardstick = yardstick_for(manifest.action, spec.task_set.suites)
     play = partial(collect, bundle, yardstick=yardstick, workers=spec.workers, console=console)
     recorded = play(
         spec.task_set.scenes(spec.fit_episodes, spec.seed),

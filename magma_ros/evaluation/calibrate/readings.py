@@ -21,7 +21,7 @@ from magma_ros.evaluation.play.episode import Episode
 from magma_ros.evaluation.play.shadow import read_all
 from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
-from magma_ros.evaluation.suites import find_suite
+from magma_ros.evaluation.suites import steps_executed
 from magma_ros.evaluation.world import Scene
 from magma_ros.gate.baselines import FixedDepth, OracleGate
 from magma_ros.gate.confidence import Yardstick
@@ -54,17 +54,15 @@ class TaskSet:
     def __post_init__(self) -> None:
         self.scenes(1, 0)
 
-    @property
-    def steps(self) -> int:
-        """Steps of a chunk that are executed before the next observation, at most."""
-        return max(find_suite(suite).execute for suite in self.suites)
+    def spec(self, episodes: int, seed: int) -> EvaluationSpec:
+        """The same as an evaluation of ``episodes`` seeds from ``seed`` on."""
+        return EvaluationSpec(
+            self.suites, self.tasks, split=self.split, episodes=episodes, seed=seed
+        )
 
     def scenes(self, episodes: int, seed: int) -> tuple[Scene, ...]:
         """Episodes that take the tasks in turn, each with a seed of its own from ``seed`` on."""
-        spec = EvaluationSpec(
-            self.suites, self.tasks, split=self.split, episodes=episodes, seed=seed
-        )
-        kinds = spec.chosen
+        kinds = self.spec(episodes, seed).chosen
         return tuple(
             Scene(*kinds[number % len(kinds)], self.split, seed + number)
             for number in range(episodes)
@@ -145,8 +143,9 @@ class ShadowActor:
         return verdict
 
 
-def yardstick_for(contract: ActionContract, steps: int) -> Yardstick:
-    """The measure of deviations for a policy of which ``steps`` steps are executed at a time."""
+def yardstick_for(contract: ActionContract, suites: Sequence[str]) -> Yardstick:
+    """The measure of deviations for a policy in suites, by the steps that those execute."""
+    steps = max(steps_executed(suite, contract.step_period) for suite in suites)
     return Yardstick(contract.ranges, steps)
 
 
@@ -185,9 +184,12 @@ def _play(
     bundle: Path, make_gate: Callable[[Scene], Gate], yardstick: Yardstick, scene: Scene
 ) -> EpisodeReadings:
     recorder = Recorder(yardstick)
-    actor = ShadowActor(_load(bundle), make_gate(scene), recorder)
-    with Episode(scene) as episode:
-        IdealClock(actor).play(episode, Pace(find_suite(scene.suite).execute, deadline=1.0))
+    policy = _load(bundle)
+    step = policy.manifest.action.step_period
+    actor = ShadowActor(policy, make_gate(scene), recorder)
+    with Episode(scene, step) as episode:
+        pace = Pace(steps_executed(scene.suite, step), deadline=1.0)
+        IdealClock(actor).play(episode, pace)
         return recorder.episode(success=episode.result().success)
 
 
