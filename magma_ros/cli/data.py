@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from magma_ros.cli.common import JsonFile, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import check, write_json
+from magma_ros.share import find_bundle
 
 data_app = App(name="data", help="Make demonstrations, and look into them.")
 
@@ -67,6 +68,8 @@ def demonstrate(
     rate: int = 20,
     tail: int = 2,
     noise: float = 0.0,
+    seed: int = 1_000_000,
+    after: str = "",
     workers: int = 0,
 ) -> int:
     """Let the expert of any suite do its tasks, and write what it did as a LeRobot data set.
@@ -83,6 +86,9 @@ def demonstrate(
         tail: Rows recorded after success.
         noise: Standard deviation of what is added to the expert's displacement along each axis, in
             each step of the suite [m]; recorded is what the expert meant.
+        seed: Of the first episode of each task, from 1000000 upwards.
+        after: A policy that acts first for a while drawn by seed, a shipped bundle's name or a
+            folder; recorded is how the expert goes on from there.
         workers: Processes; 0 for one a core.
     """
     from magma_ros.evaluation.suites import extras_of
@@ -92,7 +98,14 @@ def demonstrate(
     from magma_ros.models.data.demonstrations import demonstrate as run_demonstration
 
     config = DemonstrationConfig(
-        suite, names(tasks), episodes=episodes, rate=rate, tail=tail, noise=noise
+        suite,
+        names(tasks),
+        episodes=episodes,
+        rate=rate,
+        tail=tail,
+        noise=noise,
+        seed=seed,
+        after=find_bundle(after) if after else None,
     )
     folder = run_demonstration(
         config, out, workers=workers or os.cpu_count() or 1, console=complaints

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from magma_ros.cli import main
 from magma_ros.episodes.lerobot.layout import LeRobotError
 from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.evaluation.suites import find_suite
@@ -17,8 +18,11 @@ from magma_ros.metaworld.drawing import PART
 from magma_ros.metaworld.world import STEP, MetaWorld
 from magma_ros.models.data import demonstrations
 from magma_ros.models.data.demonstrations import DemonstrationConfig, demonstrate, record_task
+from magma_ros.models.data.episodes import episode_rng
+from magma_ros.models.data.led import draw_lead, lead
 from magma_ros.models.data.recorded import read_recorded
 from magma_ros.models.data.shards import DataError
+from magma_ros.share import share_file
 from magma_ros.spaces import GRIPPER
 
 CONFIG = DemonstrationConfig("metaworld-part", ("reach", "coffee-button"), episodes=1)
@@ -92,6 +96,52 @@ def test_the_info_says_how_it_was_made(made):
     assert info["made_with"]["settings"] == CONFIG.to_json()
     assert info["made_with"]["suite"]["drawing"]["shadow_map"] == PART.shadow_map
     assert info["features"]["observation.images.corner2"]["info"]["video.pix_fmt"] == "yuv444p"
+
+
+def test_after_a_policy_the_expert_goes_on_from_where_that_led(tmp_path):
+    bundle = share_file("models", "magma-metaworld")
+    config = replace(CONFIG, tasks=("reach",), after=bundle)
+    (path,) = record_task(config, tmp_path, "reach")
+    led = read_recorded(path)
+    seed = int(led["seed"][0])
+    rng = episode_rng("reach", seed)
+    world = MetaWorld(PART)
+    world.reset("reach", "seen", seed)
+    begin = world.tool_position().copy()
+    lead(world, "metaworld-part", bundle, draw_lead(rng) / config.rate)
+    np.testing.assert_allclose(led["state"][0, :3], world.tool_position(), atol=1e-6)
+    assert np.linalg.norm(led["state"][0, :3] - begin) > 0.01
+    for *moved, opening in led["step_actions"].reshape(-1, 4):  # the expert's, without the policy
+        world.command(np.array(moved) / STEP, opening)
+        world.step(STEP)
+    assert world.done()
+    world.close()
+
+
+def test_what_the_policy_did_by_itself_is_no_demonstration(tmp_path, monkeypatch):
+    monkeypatch.setattr(demonstrations, "lead", solve)
+    demonstrations.record(
+        replace(CONFIG, after=share_file("models", "magma-metaworld")),
+        "reach",
+        CONFIG.seed,
+        tmp_path / "e.npz",
+    )
+    assert not read_recorded(tmp_path / "e.npz")["done"].any()
+
+
+def solve(world, suite, bundle, seconds):
+    """Do the task before the expert can, as a good policy does."""
+    while not world.done():
+        action = world.expert_action()
+        world.command(action[:GRIPPER] / STEP, action[GRIPPER])
+        world.step(STEP)
+
+
+def test_a_policy_that_is_not_there_is_missed_before_anything_is_played(tmp_path, capsys):
+    words = ["data", "demonstrate", "metaworld-part", "--out", str(tmp_path / "set")]
+    assert main([*words, "--after", "magma-none"]) == 2
+    assert "magma-none" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_interrupted_run_goes_on_and_makes_the_same_set(made, tmp_path):

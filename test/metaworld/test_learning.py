@@ -23,7 +23,9 @@ from magma_ros.models.data.statistics import Statistics
 from magma_ros.models.data.words import encode, make_tokenizer
 from magma_ros.models.network.config import NetworkConfig
 from magma_ros.models.network.magma import MagmaPolicy
+from magma_ros.models.training.checkpoint import load_policy
 from magma_ros.models.training.config import TrainingConfig, load_config
+from magma_ros.models.training.train import train
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import share_file
 from magma_ros.types import MagmaError
@@ -70,23 +72,67 @@ def read(folder, **changes):
     return read_set(data, shape, make_tokenizer(words_of(folder)))
 
 
-def test_a_recipe_that_names_the_folder_becomes_a_bundle_that_plays(made, tmp_path, capsys):
-    path = tmp_path / "tiny.train.yaml"
+@pytest.fixture(scope="module")
+def learned(made, tmp_path_factory):
+    """A run on the data set, and its bundle."""
+    folder = tmp_path_factory.mktemp("learned")
+    path = folder / "tiny.train.yaml"
     path.write_text(yaml.safe_dump(recipe(made)))
-    assert main(["train", "--config", str(path), "--out", str(tmp_path / "run")]) == 0
-    words = ["export", "--checkpoint", str(tmp_path / "run"), "--precision", "fp32"]
-    assert main([*words, "--out", str(tmp_path / "tiny")]) == 0
-    manifest = read_manifest(tmp_path / "tiny")
-    card = (tmp_path / "tiny" / "MODEL_CARD.md").read_text()
+    assert main(["train", "--config", str(path), "--out", str(folder / "run")]) == 0
+    words = ["export", "--checkpoint", str(folder / "run"), "--precision", "fp32"]
+    assert main([*words, "--out", str(folder / "tiny")]) == 0
+    return folder / "run", folder / "tiny"
+
+
+def test_a_recipe_that_names_the_folder_becomes_a_bundle_that_plays(learned, tmp_path):
+    bundle = learned[1]
+    manifest = read_manifest(bundle)
+    card = (bundle / "MODEL_CARD.md").read_text()
     assert "the first successes from seed 1000000 on" in card
     assert "prisms" not in card
     assert manifest.action.step_period == 0.05
     assert manifest.exits == 2
     out = tmp_path / "told.json"
     words = ["eval", "--suite", "metaworld-part", "--tasks", "reach", "--episodes", "1"]
-    words += ["--bundle", str(tmp_path / "tiny"), "--workers", "1", "--json", str(out)]
+    words += ["--bundle", str(bundle), "--workers", "1", "--json", str(out)]
     assert main([*words, "--execute", "8"]) == 0
     assert json.loads(out.read_text())["episodes"][0]["chunks"] > 0
+
+
+def test_a_bundle_learns_on_from_further_sets_with_its_own_words_and_statistics(
+    made, learned, tmp_path
+):
+    run, bundle = learned
+    on = recipe(made, start={"bundle": str(bundle)})
+    on["data"] |= {"more": [str(made)]}
+    on["optimiser"] |= {"learning_rate": 1e-9}
+    path = tmp_path / "tiny.train.yaml"
+    path.write_text(yaml.safe_dump(on))
+    network, recipe_on = load_policy(train(path, out=tmp_path / "on"))
+    before, given = load_policy(run)
+    assert recipe_on.vocabulary == given.vocabulary
+    assert not recipe_on.statistics.difference(given.statistics, 1e-6)
+    weights = network.state_dict()
+    kept = [name for name in before.state_dict() if ".attention." in name or "self_attn" in name]
+    assert kept
+    for name in kept:
+        torch.testing.assert_close(weights[name], before.state_dict()[name], atol=1e-4, rtol=0.0)
+
+
+def test_further_sets_are_read_behind_the_first(made):
+    data = DataConfig.model_validate(recipe(made)["data"] | {"more": [str(made)]})
+    shape = NetworkConfig.model_validate(network())
+    tokenizer = make_tokenizer(words_of(made, made))
+    both, once = (read_set(each, shape, tokenizer) for each in (data, alone(data)))
+    assert len(both) == 2 * len(once)
+    np.testing.assert_array_equal(both.actions, np.concatenate([once.actions] * 2))
+    rows = np.array([3, len(once) + 3])
+    pictures = both.batch(rows, Statistics.of(both.actions, both.proprioception)).inputs.images
+    torch.testing.assert_close(pictures["corner2"][0], pictures["corner2"][1])
+
+
+def alone(data):
+    return data.model_copy(update={"more": ()})
 
 
 def test_what_is_read_is_what_the_set_holds(made):
@@ -204,8 +250,6 @@ def test_the_shipped_recipe_takes_the_set_that_the_command_makes_of_all_tasks(ma
 def test_what_needs_the_simulators_own_demonstrations_is_refused(made, tmp_path):
     path = tmp_path / "tiny.train.yaml"
     path.write_text(yaml.safe_dump(recipe(made, check={"every": 1})))
-    from magma_ros.models.training.train import train
-
     with pytest.raises(MagmaError, match="has no aggregation"):
         train(path, out=tmp_path / "run")
 

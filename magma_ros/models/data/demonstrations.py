@@ -32,8 +32,10 @@ from magma_ros.evaluation.suites import find_suite
 from magma_ros.evaluation.world import INSTANT, Demonstrates, OwnSpace, Suite, World
 from magma_ros.files import make_folder
 from magma_ros.models.data.episodes import encode_png, episode_rng
+from magma_ros.models.data.led import draw_lead, identity_of, lead
 from magma_ros.models.data.recorded import read_recorded, recorded_episode, write_recorded
 from magma_ros.models.data.shards import DataError
+from magma_ros.policy.manifest import read_manifest
 from magma_ros.spaces import ACTION_DIMS, GRIPPER, MAGMA, ActionSpace
 from magma_ros.types import FloatArray
 
@@ -77,9 +79,11 @@ class DemonstrationConfig:
         noise: Standard deviation of what is added to each executed displacement, along each axis,
             in each of the suite's steps [m]; what is recorded is the expert's action without it.
         seed: Of the first episode.
+        after: Folder of the bundle of a policy that acts first, or None; see :mod:`led`.
 
     Raises:
         DataError: A number is out of range.
+        BundleError: There is no bundle in that folder.
     """
 
     suite: str
@@ -90,6 +94,7 @@ class DemonstrationConfig:
     tail: int = 2
     noise: float = 0.0
     seed: int = SEED
+    after: Path | None = None
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -102,10 +107,14 @@ class DemonstrationConfig:
             value = getattr(self, name)
             if not least <= value < math.inf:
                 raise DataError(f"{name} must be a number from {least} upwards, not {value}")
+        if self.after is not None:
+            read_manifest(self.after)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self) | {"tasks": list(self.tasks)}
+        """As plain data; of a policy that acts first the checksum, wherever it lies."""
+        settings = asdict(self) | {"tasks": list(self.tasks)}
+        bundle = settings.pop("after")
+        return settings if bundle is None else settings | {"after": identity_of(bundle)}
 
     @property
     def identity(self) -> str:
@@ -189,18 +198,22 @@ def record(config: DemonstrationConfig, task: str, seed: int, path: Path) -> Non
         if not isinstance(world, Demonstrates):
             raise DataError(f"the worlds of suite {config.suite} have no expert")
         world.reset(task, config.split, seed)
-        player = _Player(world, suite, config, episode_rng(task, seed))
+        rng = episode_rng(task, seed)
+        if config.after is not None:
+            lead(world, config.suite, config.after, draw_lead(rng) / config.rate)
+        early = world.done()  # by the policy, which leaves nothing to show
+        player = _Player(world, suite, config, rng)
         rows, left = [player.row()], config.tail
         while world.time < suite.time_limit(task) - INSTANT:
             left -= world.done()
             if left < 0:
                 break
             rows.append(player.row())
-        done = world.done()
+        done = world.done() and not early
     columns: dict[str, Any] = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     columns |= {
         # Whether it was done by the end of each row; of a failure, no more than that is of use.
-        "done": np.array([*columns["done"][1:], done]),
+        "done": np.array([*columns["done"][1:], done]) & done,
         "seed": np.full(len(rows), seed),
         "fields": player.fields,
         "instruction": player.instruction,

@@ -93,7 +93,7 @@ def _require_settings(data: DataConfig, made: Mapping[str, Any]) -> None:
     config = _demonstration(data)
     tasks = made.get("tasks") or find_suite(config.suite).tasks  # none are all
     there = {**made, "tasks": sorted(map(str, tasks))}
-    wanted = config.to_json() | {"tasks": sorted(config.tasks)}
+    wanted = {"after": None} | config.to_json() | {"tasks": sorted(config.tasks)}
     for name, asked in wanted.items():
         if there.get(name) != asked:
             said = "other tasks" if name == "tasks" else f"{name} {there.get(name)}, not {asked}"
@@ -103,19 +103,20 @@ def _require_settings(data: DataConfig, made: Mapping[str, Any]) -> None:
             )
 
 
-def words_of(folder: Path, *, skip_damaged: bool = False) -> tuple[str, ...]:
-    """All words of a data set's instructions, sorted.
+def words_of(*folders: Path, skip_damaged: bool = False) -> tuple[str, ...]:
+    """All words of the instructions of data sets, sorted.
 
     Args:
-        folder: The data set.
-        skip_damaged: Whether some of its episodes may be damaged.
+        folders: The data sets.
+        skip_damaged: Whether some of their episodes may be damaged.
 
     Raises:
-        LeRobotError: It is no data set, or damaged.
+        LeRobotError: One is no data set, or damaged.
     """
     split = Whitespace().pre_tokenize_str
-    tasks = open_dataset(folder, skip_broken=skip_damaged).tasks.values()
-    return tuple(sorted({word for text in tasks for word, _ in split(text.lower())}))
+    sets = [open_dataset(folder, skip_broken=skip_damaged) for folder in folders]
+    texts = {text.lower() for dataset in sets for text in dataset.tasks.values()}
+    return tuple(sorted({word for text in texts for word, _ in split(text)}))
 
 
 def spaced(network: NetworkShape, folder: Path) -> NetworkShape:
@@ -134,13 +135,20 @@ def spaced(network: NetworkShape, folder: Path) -> NetworkShape:
 
 
 def read_set(data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer) -> Demonstrations:
-    """Read the data set of a recipe.
+    """Read the data set of a recipe, and those that it names under ``more``.
 
     Raises:
-        DataError: The network takes what it does not hold, or plans other actions.
-        LeRobotError: It is damaged.
+        DataError: The network takes what one does not hold, or plans other actions.
+        LeRobotError: One is damaged.
     """
-    dataset = open_dataset(data.folder, skip_broken=data.skip_damaged)
+    folders = data.folder, *data.more
+    return Demonstrations.joined([_read(folder, data, network, tokenizer) for folder in folders])
+
+
+def _read(
+    folder: Path, data: DataConfig, network: PolicyConfig, tokenizer: Tokenizer
+) -> Demonstrations:
+    dataset = open_dataset(folder, skip_broken=data.skip_damaged)
     _check(dataset, data, network)
     columns = SetColumns.of(dataset, network, degrees=data.degrees)
     ends = np.cumsum([entry.length for entry in dataset.entries])

@@ -109,15 +109,19 @@ def train(
 
 
 def _train_on_set(config: TrainingConfig, run: Path, workers: int) -> Path:
-    """Train on a LeRobot data set, whose words and statistics become the policy's."""
-    if config.aggregation or config.check.every or config.start is not None:
+    """Train on LeRobot data sets; words and statistics of a new policy are taken from them."""
+    if config.aggregation or config.check.every:
         raise MagmaError(
-            "a recipe of a LeRobot data set has no aggregation, no check.every and no start: these "
-            "need the simulator's own demonstrations; remove them"
+            "a recipe of a LeRobot data set has no aggregation and no check.every: these need the "
+            "simulator's own demonstrations; remove them"
         )
     folder = make_set(config.data, workers=workers or os.cpu_count() or 1)
     config = config.model_copy(update={"network": spaced(config.network, folder)})
-    words = words_of(folder, skip_damaged=config.data.skip_damaged)
+    words = words_of(folder, *config.data.more, skip_damaged=config.data.skip_damaged)
+    if config.start is not None:
+        recipe = recipe_of(config.start.bundle, config, words)
+        data = read_set(config.data, config.network, recipe.tokenizer())
+        return Trainer(recipe, data, run, workers=workers).train()
     data = read_set(config.data, config.network, make_tokenizer(words))
     space = config.network.action
     statistics = Statistics.of(data.actions, data.proprioception, space.mask)
