@@ -29,6 +29,9 @@ EXITS = "exits.json"
 PAGE = "report.md"
 PLOT = "success.png"
 EXITS_PLOT = "exits.png"
+
+NAMED = 12
+"""Tasks up to which each has a colour of its own in a plot of all exits."""
 SHEET = "failures.png"
 CLIPS = "videos"
 
@@ -140,7 +143,7 @@ def _plot(evaluation: Evaluation, path: Path) -> None:
     success.barh(places, 100 * rates, color="tab:blue", xerr=100 * spans, capsize=3, ecolor="0.3")
     success.set(xlim=(0, 100), xlabel="success [%], 95 % interval")
     success.set_yticks(places, evaluation.tasks)
-    success.invert_yaxis()
+    success.set_ylim(len(rows) - 0.4, -0.6)  # the first on top, and no margins
     left = np.zeros(len(rows))
     for colour, reason in zip(cycle(TABLEAU_COLORS), _failure_reasons(evaluation), strict=False):
         shares = np.array([100 * row.failures.get(reason.name, 0) / row.episodes for row in rows])
@@ -160,9 +163,13 @@ def _plot_exits(study: ExitStudy, path: Path) -> None:
     axes = figure.subplots()
     sums = [evaluation.summary() for evaluation in study.exits.values()]
     cost = [100 * (row.flops_fraction or 0.0) for row in sums]
-    for task in study.deepest.tasks:
+    tasks = study.deepest.tasks
+    named = len(tasks) <= NAMED
+    for number, task in enumerate(tasks):
         rates = [100 * e.summary(task=task).success for e in study.exits.values()]
-        axes.plot(cost, rates, linewidth=0.8, alpha=0.6, label=task)
+        label = task if named else f"each of {len(tasks)} tasks" if number == 0 else None
+        colour = None if named else "0.6"
+        axes.plot(cost, rates, linewidth=0.8, alpha=0.6, label=label, color=colour)
     low, high = 100 * np.array([row.interval for row in sums]).T
     axes.fill_between(cost, low, high, color="black", alpha=0.15, linewidth=0.0)
     axes.plot(cost, [100 * row.success for row in sums], "o-", color="black", label="all")

@@ -19,16 +19,19 @@ from magma_ros.evaluation.report.tables import (
 def exit_tables(study: ExitStudy) -> tuple[Grid, ...]:
     """Success of every exit: one table with the intervals, and one over the tasks."""
     spec, name = study.deepest.spec, study.deepest.manifest.name
-    tasks = study.deepest.tasks
-    overall, by_task = [], []
+    overall = []
     for depth, evaluation in study.exits.items():
         row = evaluation.summary()
         done = share(row.successes, row.episodes)
         cost = percentage(row.flops_fraction), percentage(row.weight_fraction)
         overall.append((str(depth), *cost, done, percentages(row.interval)))
-        rows = [evaluation.summary(task=task) for task in tasks]
-        cells = [f"{percentage(r.success)} ({percentages(r.interval)})" for r in rows]
-        by_task.append((str(depth), *cells))
+    by_task = []
+    for task in study.deepest.tasks:
+        rows = [evaluation.summary(task=task) for evaluation in study.exits.values()]
+        by_task.append(
+            (task, *(f"{percentage(r.success)} ({percentages(r.interval)})" for r in rows))
+        )
+    heads = [f"exit {depth}" for depth in study.exits]
     seeds = f"Seeds {spec.seed} to {spec.seed + spec.episodes - 1}, split {spec.split}"
     return (
         Grid(
@@ -37,7 +40,7 @@ def exit_tables(study: ExitStudy) -> tuple[Grid, ...]:
             overall,
             f"{seeds}, {spec.clock} clock; Wilson intervals.",
         ),
-        Grid(f"{name}: every exit by task", ("exit", *tasks), by_task),
+        Grid(f"{name}: every exit by task", ("task", *heads), by_task),
     )
 
 
