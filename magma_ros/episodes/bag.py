@@ -31,6 +31,15 @@ class EpisodeError(MagmaError):
     """A recording cannot be written, read or recovered."""
 
 
+def remapping(name: str) -> str:
+    """Under which name the recorder notes the full name of a topic that was remapped.
+
+    Args:
+        name: The topic's relative name.
+    """
+    return f"topic.{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A recorded topic.

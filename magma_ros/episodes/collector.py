@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,9 @@ class Collector:
             topics.EE_POSE: self._pose,
             topics.JOINT_STATES: self._joints,
             topics.ROBOT_TWIST: self._twist,
+            topics.ROBOT_TRAJECTORY: self._trajectory,
+            topics.ROBOT_POSITIONS: self._numbers,
+            topics.ROBOT_VELOCITIES: self._numbers,
             topics.ROBOT_GRIPPER: self._joints,
             topics.INSTRUCTION: self._text,
             topics.GUARD_INSTRUCTION: self._text,
@@ -67,9 +71,10 @@ class Collector:
             topics.TASK_STATUS: self._task,
             topics.EPISODE_LABEL: self._label,
         }
-        if topics.place(bag.types, namespace, topics.EE_POSE) not in bag.types:
+        place = partial(topics.place, bag.types, namespace, facts=bag.facts)
+        if place(topics.EE_POSE) not in bag.types:
             take |= {topics.TF: self._transforms, topics.TF_STATIC: self._transforms}
-        self.places = {name: topics.place(bag.types, namespace, name) for name in take}
+        self.places = {name: place(name) for name in take}
         self._take = {self.places[name]: use for name, use in take.items()}
 
     @property
@@ -114,6 +119,17 @@ class Collector:
     def _joints(self, message: Message, decoded: Any) -> None:
         pairs = zip(decoded.name, map(float, decoded.position), strict=False)
         self._keep(message, {name: p for name, p in pairs if abs(p) < LARGEST})
+
+    def _trajectory(self, message: Message, decoded: Any) -> None:
+        (point,) = decoded.points  # which the guard sends; a longer one is a plan
+        pairs = zip(decoded.joint_names, map(float, point.positions), strict=True)
+        self._keep(message, {name: p for name, p in pairs if abs(p) < LARGEST})
+
+    def _numbers(self, message: Message, decoded: Any) -> None:
+        values = np.array(decoded.data, float)
+        if not _usable(values):
+            raise ValueError
+        self._keep(message, values)
 
     def _text(self, message: Message, decoded: Any) -> None:
         self._keep(message, str(decoded.data))

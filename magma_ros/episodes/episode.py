@@ -46,9 +46,10 @@ class Episode:
         points: (T, 2) column and row of the place that the instruction names, on a grid of 256
             across the picture of :attr:`point_camera`; nan for none.
         point_camera: The camera that the points lie in; empty for none.
-        actions: (T, 7) float32, columns as in :data:`magma_ros.spaces.ACTION_DIMS`: what the guard
-            sent during the row, displacement [m] and rotation vector [rad] in the base frame, and
-            the opening asked of the gripper.
+        actions: (T, D) float32, what the guard sent during the row. Of an arm led by twists,
+            :data:`magma_ros.spaces.ACTION_DIMS`: displacement [m] and rotation vector [rad] in the
+            base frame, and the opening asked of the gripper. Of one commanded joint by joint, the
+            position of each joint at the row's end [rad or m], and of the gripper, if any.
         sources: Who drove: :data:`POLICY`, :data:`HUMAN` or :data:`GUARD`.
         interventions: (T,) whether a person had taken over (mode TELEOP).
         modes: The guard's mode, empty before it was heard.
@@ -57,7 +58,7 @@ class Episode:
         events: What happened when, in order.
         methods: How each column was brought to the clock, as a phrase.
         warnings: What is missing or doubtful, a sentence each.
-        action_names: Names of the columns of ``actions``, which in recordings of other robots are
+        action_names: Names of the columns of ``actions``, which in recordings made elsewhere are
             other ones, in units of theirs.
         extra: Columns of such recordings that are none of the above, (T, ...), by their names.
         begin: Number of the first row for ``look``; see :meth:`part`.

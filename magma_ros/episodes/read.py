@@ -14,9 +14,11 @@ import numpy as np
 from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.episode import POLICY, Episode, driver
+from magma_ros.episodes.joints import JointTracks
 from magma_ros.episodes.messages import Bag, Message
 from magma_ros.episodes.pictures import pixels
 from magma_ros.episodes.tracks import Camera, GripperEnds, Tracks, collect
+from magma_ros.spaces import ACTION_DIMS, GRIPPER_NAME
 from magma_ros.types import FloatArray, ImageArray
 
 STEP_PERIOD = 0.1
@@ -62,6 +64,7 @@ def read_episode(
     tracks = collect(bag, topics.find_namespace(bag.types, namespace), gripper)
     times, methods = _clock(tracks, bag.path, period)
     fields, state = _proprioception(tracks, times)
+    action_names, actions = _actions(tracks, times, period, command_hold)
     modes = tracks.modes.at(times + 0.5 * period)
     sources = tuple(driver(source) for source in tracks.sources.at(times + 0.5 * period))
     depths = [int(depth or 0) for depth in tracks.depths.at(times + 0.5 * period)]
@@ -81,7 +84,8 @@ def read_episode(
         instructions=tuple(tracks.instructions.at(times)),
         points=tracks.points_at(times),
         point_camera=tracks.point_camera,
-        actions=_actions(tracks, times, period, command_hold),
+        actions=actions,
+        action_names=action_names,
         sources=sources,
         interventions=np.array([mode == "TELEOP" for mode in modes], bool),
         modes=tuple(modes),
@@ -90,7 +94,7 @@ def read_episode(
         ),
         outcome=tracks.outcome,
         events=tuple(tracks.events),
-        methods=methods | _methods(command_hold),
+        methods=methods | _methods(tracks, command_hold),
         warnings=(*tracks.warnings, *_stills(times, ages)),
     )
 
@@ -150,14 +154,17 @@ def _clock(tracks: Tracks, path: Path, period: float) -> tuple[FloatArray, dict[
     }
 
 
-def _methods(command_hold: float) -> dict[str, str]:
+def _methods(tracks: Tracks, command_hold: float) -> dict[str, str]:
+    hold = f"at most {command_hold:g} s"
+    sent = f"twists sent to the robot, integrated over the row, each until the next and {hold}"
+    if (joints := tracks.joints) is not None:
+        sent = f"joint positions, the newest before the row's end, which holds {hold} beyond a row"
+        if joints.by_velocity:
+            sent = f"where joint velocities, each until the next and {hold}, lead within the row"
     return {
         "proprioception": "interpolated between the measurements around the row's beginning",
         "instruction": "the newest not later than the row",
-        "action": (
-            "twists sent to the robot, integrated over the row, each until the next and at most "
-            f"{command_hold:g} s; the gripper's newest target before the row's end"
-        ),
+        "action": f"{sent}; the gripper's newest target before the row's end",
         "source": "who drove at the row's middle",
         "intervention": "whether the guard was in TELEOP at the row's middle",
         "depth": "exit of the newest plan at the row's middle, 0 where the policy did not drive",
@@ -165,12 +172,7 @@ def _methods(command_hold: float) -> dict[str, str]:
 
 
 def _proprioception(tracks: Tracks, times: FloatArray) -> tuple[tuple[str, ...], FloatArray]:
-    columns: dict[str, FloatArray] = {}
-    if len(poses := tracks.poses.times):
-        position = resample.interpolate(poses, tracks.poses.values[:, :3], times)
-        x, y, z, w = resample.interpolate_rotations(poses, tracks.poses.values[:, 3:], times).T
-        yaw = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-        columns = dict(zip(FIELDS, (*position.T, np.sin(yaw), np.cos(yaw)), strict=False))
+    columns = _pose(tracks, times) if tracks.joints is None else _joints(tracks.joints, times)
     if len(tracks.openings.times):
         opening = resample.interpolate(tracks.openings.times, tracks.openings.values, times)
         columns[FIELDS[-1]] = np.clip(opening, 0.0, 1.0)
@@ -178,17 +180,40 @@ def _proprioception(tracks: Tracks, times: FloatArray) -> tuple[tuple[str, ...],
     return tuple(columns), table.astype(np.float32)
 
 
-def _actions(tracks: Tracks, times: FloatArray, period: float, command_hold: float) -> FloatArray:
-    twists = tracks.twists
-    moved = resample.displacements(twists.times, twists.values, times, period, command_hold)
+def _pose(tracks: Tracks, times: FloatArray) -> dict[str, FloatArray]:
+    if not len(poses := tracks.poses.times):
+        return {}
+    position = resample.interpolate(poses, tracks.poses.values[:, :3], times)
+    x, y, z, w = resample.interpolate_rotations(poses, tracks.poses.values[:, 3:], times).T
+    yaw = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+    return dict(zip(FIELDS, (*position.T, np.sin(yaw), np.cos(yaw)), strict=False))
+
+
+def _joints(joints: JointTracks, times: FloatArray) -> dict[str, FloatArray]:
+    columns = zip(joints.names, joints.positions(times).T, strict=True)
+    return {f"{name}.position": column for name, column in columns if name in joints.measured}
+
+
+def _actions(
+    tracks: Tracks, times: FloatArray, period: float, command_hold: float
+) -> tuple[tuple[str, ...], FloatArray]:
     gripper = np.full(len(times), 1.0)
-    if len(tracks.openings.times):
+    if measured := len(tracks.openings.times):
         gripper = resample.interpolate(tracks.openings.times, tracks.openings.values, times)
     if len(asked := tracks.targets.times):
         # Half a nanosecond keeps the command that opens the next row out of this one.
         chosen = resample.newest(asked, times + period - 5e-10)
         gripper = np.where(chosen >= 0, tracks.targets.values[chosen], gripper)
-    return np.column_stack([moved, np.clip(gripper, 0.0, 1.0)]).astype(np.float32)
+    gripper = np.clip(gripper, 0.0, 1.0)
+    if (joints := tracks.joints) is None:
+        twists = tracks.twists
+        moved = resample.displacements(twists.times, twists.values, times, period, command_hold)
+        return ACTION_DIMS, np.column_stack([moved, gripper]).astype(np.float32)
+    moved = joints.actions(times, period, command_hold)
+    if not measured and not len(asked):
+        return joints.names, moved.astype(np.float32)
+    names = (*joints.names, GRIPPER_NAME)
+    return names, np.column_stack([moved, gripper]).astype(np.float32)
 
 
 def _stills(times: FloatArray, ages: Mapping[str, FloatArray]) -> Iterator[str]:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation, Slerp
@@ -78,8 +80,29 @@ def displacements(
         hold: Longest time for which the arm carries out a command when no other comes [s].
     """
     moved = np.zeros((len(ticks), 6))
-    if not len(times):
-        return moved
+    for row, steps in enumerate(_steps(times, twists, ticks, period, hold)):
+        moved[row, :3] = steps[:, :3].sum(axis=0)
+        moved[row, 3:] = _turned(steps[:, 3:])
+    return moved
+
+
+def travelled(
+    times: FloatArray, velocities: FloatArray, ticks: FloatArray, period: float, hold: float
+) -> FloatArray:
+    """What commanded velocities (N, J) of joints add up to in each step, (T, J).
+
+    The arguments are those of :func:`displacements`.
+    """
+    moved = np.zeros((len(ticks), velocities.reshape(len(times), -1).shape[1] if len(times) else 0))
+    for row, steps in enumerate(_steps(times, velocities, ticks, period, hold)):
+        moved[row] = steps.sum(axis=0)
+    return moved
+
+
+def _steps(
+    times: FloatArray, velocities: FloatArray, ticks: FloatArray, period: float, hold: float
+) -> Iterator[FloatArray]:
+    """For each tick, what each of the velocities carried out during its step moved, (M, D)."""
     ends = np.minimum(np.append(times[1:], np.inf), times + hold)
     first = np.searchsorted(times, ticks - hold, side="left")
     last = np.searchsorted(times, ticks + period, side="left")
@@ -87,10 +110,7 @@ def displacements(
         chosen = slice(int(first[row]), int(last[row]))
         begin = np.maximum(times[chosen], tick)
         lengths = np.minimum(ends[chosen], tick + period) - begin
-        lengths = np.maximum(lengths, 0.0)[:, None]
-        moved[row, :3] = (lengths * twists[chosen, :3]).sum(axis=0)
-        moved[row, 3:] = _turned(lengths * twists[chosen, 3:])
-    return moved
+        yield np.maximum(lengths, 0.0)[:, None] * velocities[chosen]
 
 
 def _turned(rotations: FloatArray) -> FloatArray:

@@ -7,13 +7,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from magma_ros.episodes.bag import EpisodeError
+from magma_ros.episodes.bag import EpisodeError, remapping
 
 INSTRUCTION = "instruction"
 INSTRUCTION_POINT = "instruction/point"
 EE_POSE = "ee_pose"
 JOINT_STATES = "joint_states"
 ROBOT_TWIST = "servo_node/delta_twist_cmds"
+ROBOT_TRAJECTORY = "joint_trajectory_controller/joint_trajectory"
+ROBOT_POSITIONS = "forward_position_controller/commands"
+ROBOT_VELOCITIES = "forward_velocity_controller/commands"
 ROBOT_GRIPPER = "gripper/command"
 GUARD_MODE = "guard/mode"
 GUARD_INSTRUCTION = "guard/instruction"
@@ -22,6 +25,14 @@ POLICY_HELP = "policy/help"
 TASK_STATUS = "task/status"
 EPISODE_LABEL = "episode/label"
 TF, TF_STATIC = "tf", "tf_static"
+
+COMMANDS: Mapping[str, str] = {
+    "twist": ROBOT_TWIST,
+    "joint_trajectory": ROBOT_TRAJECTORY,
+    "forward_position": ROBOT_POSITIONS,
+    "forward_velocity": ROBOT_VELOCITIES,
+}
+"""Where the guard's commands go, by ``command_interface`` of the robot's file."""
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 """Types of a camera's pictures."""
@@ -58,8 +69,21 @@ def find_namespace(topics: Collection[str], wanted: str | None = None) -> str:
     return found[0] if found else "/"
 
 
-def place(topics: Collection[str], namespace: str, name: str) -> str:
-    """The full name of a robot's topic: in its namespace, or else, if recorded there, outside."""
+def place(
+    topics: Collection[str], namespace: str, name: str, facts: Mapping[str, str] | None = None
+) -> str:
+    """The full name of a robot's topic.
+
+    It is in the robot's namespace, or else, if recorded there, outside.
+
+    Args:
+        topics: Full names of the recorded topics.
+        namespace: As :func:`find_namespace` gives it.
+        name: Its relative name.
+        facts: What the recorder noted, among it the topics that were remapped.
+    """
+    if facts and (remapped := facts.get(remapping(name))) in topics:
+        return str(remapped)
     inside, outside = f"{namespace}{name}", f"/{name}"
     return outside if inside not in topics and outside in topics else inside
 

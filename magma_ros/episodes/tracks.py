@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.collector import Collector
 from magma_ros.episodes.events import Event, Outcome, labelled
+from magma_ros.episodes.joints import JointTracks, joint_tracks
 from magma_ros.episodes.labels import read_label
 from magma_ros.episodes.messages import Bag
+from magma_ros.episodes.series import Series, Steps
 from magma_ros.types import FloatArray
-
-Value = TypeVar("Value")
 
 CLOCK_TOLERANCE = 1.0
 """How far a topic's stamps may be from when they were heard, at the median, to be believed [s]."""
@@ -59,35 +59,6 @@ class GripperEnds(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """Numbers over time: (N,) increasing times [s], and as many values."""
-
-    times: FloatArray
-    values: FloatArray
-
-    @classmethod
-    def of(cls, samples: Sequence[tuple[float, Any]], width: int) -> Series:
-        """Samples in order; of those with one stamp, the last."""
-        latest = dict(samples)
-        times = np.array(sorted(latest), float)
-        values = np.array([latest[t] for t in times], float).reshape(len(times), width)
-        return cls(times, values[:, 0] if width == 1 else values)
-
-
-@dataclass(frozen=True, slots=True)
-class Steps(Generic[Value]):
-    """Values that hold until the next: times [s] that do not decrease, and what began then."""
-
-    samples: Sequence[tuple[float, Value]]
-    before: Value
-
-    def at(self, ticks: FloatArray) -> list[Value]:
-        """The newest value not later than each tick, ``before`` where there was none."""
-        numbers = resample.newest(np.array([time for time, _ in self.samples]), ticks)
-        return [self.samples[n][1] if n >= 0 else self.before for n in numbers]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Camera:
     """A camera's pictures, still in the recording.
 
@@ -111,6 +82,7 @@ class Tracks:
         poses: (N, 7) position [m] and quaternion x y z w of the end effector in the base frame.
         openings: (N,) the gripper's measured opening.
         twists: (N, 6) what the guard sent [m/s, rad/s].
+        joints: Of a robot that is commanded joint by joint; None of one that is led by twists.
         targets: (N,) opening that the guard asked of the gripper.
         instructions: What the robot was told.
         points: When a place was named (nan for none) [s], and column and row.
@@ -127,6 +99,7 @@ class Tracks:
     poses: Series
     openings: Series
     twists: Series
+    joints: JointTracks | None
     targets: Series
     instructions: Steps[str]
     points: Steps[tuple[float, float, float]]
@@ -138,6 +111,11 @@ class Tracks:
     events: Sequence[Event]
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def commands(self) -> Series:
+        """What the guard sent to the arm."""
+        return self.twists if self.joints is None else self.joints.sent
+
     def spans(self) -> dict[str, tuple[float, float]]:
         """From when to when each camera and the robot's state were heard [s], by their names.
 
@@ -145,8 +123,10 @@ class Tracks:
         """
         found = {f"camera {name}": c.times for name, c in self.cameras.items()}
         found |= {"ee_pose": self.poses.times, "the gripper": self.openings.times}
+        if self.joints is not None:
+            found |= {f"joint {name}": s.times for name, s in self.joints.measured.items()}
         if not any(len(times) for times in found.values()):
-            found = {"commands": self.twists.times}
+            found = {"commands": self.commands.times}
         return {name: (float(t[0]), float(t[-1])) for name, t in found.items() if len(t)}
 
     def points_at(self, ticks: FloatArray) -> FloatArray:
@@ -197,7 +177,10 @@ def _sorted_out(
         gripper or GripperEnds.from_facts(bag.facts),
         warnings,
     )
-    poses = found[topics.EE_POSE] or _poses_of_frames(collector, bag.facts, warnings)
+    joints = joint_tracks(bag.types, bag.facts, collector.places, stamped.samples)
+    poses = found[topics.EE_POSE]
+    if not poses and joints is None:
+        poses = _poses_of_frames(collector, bag.facts, warnings)
     steps = {name: stamped.heard(name) for name in _STEPS}
     told = steps[topics.INSTRUCTION] or steps[topics.GUARD_INSTRUCTION]
     modes = steps[topics.GUARD_MODE]
@@ -206,6 +189,7 @@ def _sorted_out(
         poses=Series.of(poses, 7),
         openings=openings,
         twists=Series.of(found[topics.ROBOT_TWIST], 6),
+        joints=joints,
         targets=targets,
         instructions=Steps(told, ""),
         points=Steps(steps[topics.INSTRUCTION_POINT], (-math.inf, math.nan, math.nan)),
@@ -314,13 +298,14 @@ def _gripper(
 
 
 def _missing(tracks: Tracks) -> list[str]:
+    rest = "zero" if tracks.joints is None else "where its joints were"
     absent = {
         "no camera was recorded, so there are no pictures": not tracks.cameras,
         "the gripper's joint was not recorded, so its opening is not known": not len(
             tracks.openings.times
         ),
-        "no command to the robot was recorded, so every action is zero": not len(
-            tracks.twists.times
+        f"no command to the robot was recorded, so every action is {rest}": not len(
+            tracks.commands.times
         ),
         "guard/mode was not recorded, so it is not known who drove": not tracks.modes.samples,
         "no instruction was recorded": not tracks.instructions.samples,

@@ -45,6 +45,15 @@ LIMIT_SETTINGS: tuple[Setting, ...] = (
 )
 """Bounds on the commanded motion, for the command stream and the guard alike."""
 
+COMMAND_INTERFACE = Setting(
+    "command_interface",
+    CommandInterface.TWIST.value,
+    "What the robot's controller takes: twist (MoveIt Servo), joint_trajectory (a "
+    "joint_trajectory_controller), forward_position or forward_velocity (a forward command "
+    "controller).",
+    choices=tuple(choice.value for choice in CommandInterface),
+)
+
 JOINT_NAMES = Setting(
     "joints.names",
     [""],
@@ -131,14 +140,7 @@ SERVO_CHECK = Setting(
 )
 
 JOINT_SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "command_interface",
-        CommandInterface.TWIST.value,
-        "What the robot's controller takes: twist (MoveIt Servo), joint_trajectory (a "
-        "joint_trajectory_controller), forward_position or forward_velocity (a forward command "
-        "controller).",
-        choices=tuple(choice.value for choice in CommandInterface),
-    ),
+    COMMAND_INTERFACE,
     JOINT_NAMES,
     Setting("joints.lower", [], "Least position of each [rad or m], [] for the description's."),
     Setting("joints.upper", [], "Greatest position of each [rad or m], [] for the description's."),

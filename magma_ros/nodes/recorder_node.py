@@ -23,7 +23,7 @@ from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
-from magma_ros.episodes.bag import EpisodeError, make_episode
+from magma_ros.episodes.bag import EpisodeError, make_episode, remapping
 from magma_ros.episodes.log import EpisodeLog, LogStatus
 from magma_ros.episodes.recording import CLOSE_TIMEOUT
 from magma_ros.episodes.times import LogClock
@@ -31,7 +31,7 @@ from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.gripper import GRIPPER_SETTINGS
-from magma_ros.nodes.limits import BASE_FRAME, EE_FRAME
+from magma_ros.nodes.limits import BASE_FRAME, COMMAND_INTERFACE, EE_FRAME, JOINT_NAMES
 from magma_ros.nodes.managed_node import ManagedNode, run
 from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics, source
 from magma_ros.nodes.recorder_status import Labels, losses, recorder_status
@@ -66,6 +66,8 @@ class RecorderNode(ManagedNode):
         ),
         Setting(BASE_FRAME.name, "", "Frame of the robot's file; without one, nothing is noted."),
         EE_FRAME,
+        COMMAND_INTERFACE,
+        JOINT_NAMES,
         *GRIPPER_SETTINGS,
     )
 
@@ -168,11 +170,21 @@ class RecorderNode(ManagedNode):
         return Answer(accepted=True, sentence=f"{text}.")
 
     def _facts(self) -> dict[str, str]:
-        """What a reader of the episode must know of the robot, if its file was given."""
-        if not self.settings[BASE_FRAME.name]:
-            return {}
-        known = (BASE_FRAME, EE_FRAME, *GRIPPER_SETTINGS)
-        return {setting.name: str(self.settings[setting.name]) for setting in known}
+        """What a reader must know: topics that were remapped, and the robot, if its file was given.
+
+        Lists stand as their entries, separated by commas.
+        """
+        facts = {
+            remapping(name): self.resolve_topic_name(name)
+            for name, *_ in TOPICS
+            if self.resolve_topic_name(name) != self.resolve_topic_name(name, only_expand=True)
+        }
+        if self.settings[BASE_FRAME.name]:
+            noted = (BASE_FRAME, EE_FRAME, COMMAND_INTERFACE, JOINT_NAMES, *GRIPPER_SETTINGS)
+            values = {setting.name: self.settings[setting.name] for setting in noted}
+            lists = {n: ",".join(map(str, v)) for n, v in values.items() if isinstance(v, list)}
+            facts |= {name: str(value) for name, value in values.items()} | lists
+        return facts
 
     def _on_label(self, message: String) -> None:
         """Keep what a person says until the episode is closed, or write it beside the last one."""

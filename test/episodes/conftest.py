@@ -117,6 +117,27 @@ class Scene:
             effort=np.zeros(0),
         )
 
+    def joints(self, time, **positions):
+        values = {"position": np.array(list(positions.values())), "name": list(positions)}
+        kind = "sensor_msgs/msg/JointState"
+        self.add("joint_states", kind, time, **values, velocity=np.zeros(0), effort=np.zeros(0))
+
+    def trajectory(self, time, topic="joint_trajectory_controller/joint_trajectory", **positions):
+        point = STORE.types["trajectory_msgs/msg/JointTrajectoryPoint"](
+            positions=np.array(list(positions.values())),
+            velocities=np.zeros(0),
+            accelerations=np.zeros(0),
+            effort=np.zeros(0),
+            time_from_start=STORE.types["builtin_interfaces/msg/Duration"](0, 20_000_000),
+        )
+        names = {"joint_names": list(positions), "points": [point]}
+        self.add(topic, "trajectory_msgs/msg/JointTrajectory", time, **names)
+
+    def numbers(self, topic, time, values):
+        layout = STORE.types["std_msgs/msg/MultiArrayLayout"]([], 0)
+        kind = "std_msgs/msg/Float64MultiArray"
+        self.add(topic, kind, time, layout=layout, data=np.array(values))
+
     def text(self, topic, time, text):
         self.add(topic, "std_msgs/msg/String", time, data=text)
 

@@ -18,6 +18,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
+from magma_ros.episodes.bag import remapping
 from magma_ros.episodes.labels import read_label
 from magma_ros.episodes.log import LogStatus
 from magma_ros.episodes.messages import Bag
@@ -366,3 +367,19 @@ def test_the_gripper_of_a_robots_file_is_noted_in_the_episode(stage, tmp_path):
     facts = Bag(tmp_path / "episode_0").facts
     assert (facts["base_frame"], facts["gripper.joint"]) == ("base", "finger")
     assert facts["gripper.open_position"] == "0.036"
+
+
+def test_a_reader_is_told_of_joints_and_of_topics_that_were_remapped(stage, tmp_path):
+    words = ("base_frame:=base", "command_interface:=joint_trajectory", "joints.names:=[pan, lift]")
+    settings = [w for word in words for w in ("-p", word)]
+    remap = ("-r", f"{names.ROBOT_TRAJECTORY}:=arm/joint_trajectory", "-r", "__ns:=/left")
+    noted = stage("-p", "cameras:=[front]", *settings, *remap)
+    told = noted.node.create_publisher(String, names.INSTRUCTION, qos.LATCHED)
+    told.publish(String(data="pick"))
+    noted.activate()
+    noted.until(lambda: sum(channel.count for channel in noted.recorder._log._channels))
+    noted.recorded()
+    facts = Bag(tmp_path / "episode_0").facts
+    assert facts["joints.names"] == "pan,lift"
+    moved = {key: value for key, value in facts.items() if key.startswith(remapping(""))}
+    assert moved == {remapping(names.ROBOT_TRAJECTORY): "/left/arm/joint_trajectory"}

@@ -21,9 +21,11 @@ from trajectory_msgs.msg import JointTrajectory
 
 from magma_ros.cli import main
 from magma_ros.cli.creation import create
+from magma_ros.episodes.lerobot.read import open_dataset
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode
+from magma_ros.nodes.recorder_node import RecorderNode
 from magma_ros.policy.manifest import read_manifest
 from magma_ros.share import share_file
 from magma_ros.types import Source
@@ -148,8 +150,15 @@ def test_a_robot_whose_joint_has_another_unit_is_refused(run, capfd, tmp_path):
     assert "joint joint_5 in rad, but by the robot description it slides, which is m" in said
 
 
-def lead_the_simulated_arm(folder, goal, within):
-    """Let the bundle lead the arm through the guard, node by node, until it is at the goal."""
+def lead_the_simulated_arm(folder, goal, within, *more):
+    """Let the bundle lead the arm through the guard, node by node, until it is at the goal.
+
+    Args:
+        folder: The bundle.
+        goal: Where the joints are to end [rad].
+        within: How near to it [rad].
+        more: Nodes that watch.
+    """
     from magma_ros.nodes.sim_node import SimNode  # only these tests need PyBullet
 
     words = [f"bundle:={folder}", "self_test:=0.0", "deadline:=5.0", "max_age:=5.0"]
@@ -159,9 +168,10 @@ def lead_the_simulated_arm(folder, goal, within):
     robot_file = share_file("config", "robots", "sim_joints.yaml")
     given = [word for each in words for word in ("-p", each)]
     rclpy.init(args=["--ros-args", "--params-file", str(robot_file), *given])
+    others = [kind() for kind in more]
     sim, guard, policy = SimNode(), GuardNode(), PolicyNode()
     executor = SingleThreadedExecutor()
-    for node in (sim, guard, policy):
+    for node in (*others, sim, guard, policy):
         assert node.trigger_configure() == node.trigger_activate() == SUCCESS
         executor.add_node(node)
     client = policy.create_client(Trigger, "guard/hand_back")
@@ -175,10 +185,10 @@ def lead_the_simulated_arm(folder, goal, within):
             asked = client.call_async(Trigger.Request())
         here = sim._world.joint_positions()[:5]
     assert asked.result().success
-    for node in (policy, guard):
+    for node in (policy, guard, *others):
         assert node.trigger_deactivate() == SUCCESS
     sim.end()
-    for node in (policy, guard, sim):
+    for node in (policy, guard, *others, sim):
         node.destroy_node()
     rclpy.shutdown()
 
@@ -187,13 +197,39 @@ GOAL = (0.1, 0.45, 1.9, 0.79, 0.3)
 """Joints of the simulated arm, within its workspace [rad]."""
 
 
+ARM = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_pitch", "wrist_roll")
+
+
+def led_by_a_foreign_policy(tmp_path, *more):
+    graph, folder = THEIRS.mlp(tmp_path / "policy.onnx", 8, GOAL), tmp_path / "five"
+    kind, dims = "joint_position", ",".join(ARM)
+    create(graph, out=folder, name="five", kind=kind, dims=dims, step_period=0.05)
+    lead_the_simulated_arm(folder, GOAL, 0.05, *more)
+
+
 def test_a_foreign_policy_leads_the_simulated_arm_through_the_guard(tmp_path, needs):
     needs("sim")
-    joints = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_pitch", "wrist_roll")
-    graph, folder = THEIRS.mlp(tmp_path / "policy.onnx", 8, GOAL), tmp_path / "five"
-    kind, dims = "joint_position", ",".join(joints)
-    create(graph, out=folder, name="five", kind=kind, dims=dims, step_period=0.05)
-    lead_the_simulated_arm(folder, GOAL, within=0.05)
+    led_by_a_foreign_policy(tmp_path)
+
+
+def test_what_was_recorded_of_joints_trains_a_policy_of_joints(tmp_path, needs, monkeypatch):
+    needs("sim", "train", "lerobot")
+    monkeypatch.chdir(tmp_path)  # the recorder writes into runs/
+    led_by_a_foreign_policy(tmp_path, RecorderNode)
+    assert main(["episodes", "export", "runs", "--out", "set", "--trim", "--codec", "h264"]) == 0
+    (episode,) = open_dataset(tmp_path / "set")
+    assert episode.action_names == (*ARM, "gripper")
+    left = np.abs(episode.actions[:, :5] - GOAL).max(axis=1)
+    assert left[-1] < 0.5 * left[0]
+    parts = SimpleNamespace(**runpy.run_path(str(JOINT_SET)))
+    content = parts.recipe("set", optimiser={"steps": 2, "batch": 4}, checkpoint_every=2)
+    content["data"] |= {"degrees": False}
+    content["network"].pop("action")  # the names in the data set tell it all
+    Path("joints.train.yaml").write_text(yaml.safe_dump(content))
+    assert main(["train", "--config", "joints.train.yaml", "--out", "run"]) == 0
+    assert main(["export", "--checkpoint", "run", "--out", "joints"]) == 0
+    action = read_manifest(tmp_path / "joints").action
+    assert (action.kind, action.space.names) == ("joint_position", (*ARM, "gripper"))
 
 
 def test_a_data_set_of_joints_trains_a_policy_that_leads_the_simulated_arm(tmp_path, needs, caplog):
