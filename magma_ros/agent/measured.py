@@ -9,7 +9,9 @@ Names of measured values are:
   ``ee_rz`` [rad]: from the end effector's pose in the base frame;
 - ``gripper_opening``, 1 = open, 0 = closed: from the gripper's joint;
 - ``<joint>.position``, ``<joint>.velocity``, ``<joint>.effort`` [rad, m, and per second; N m, N]:
-  from that joint in the joint states.
+  from that joint in the joint states;
+- ``<frame>.x`` and whatever else may follow ``ee_``: where another frame than the end effector's is
+  in the base frame, from TF.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ GRIPPER_FIELD = "gripper_opening"
 JOINT_MEASURES = ("position", "velocity", "effort")
 """What may be asked of a joint, after its name and a dot."""
 
+FRAME_MEASURES = tuple(name.removeprefix("ee_") for name in POSE_FIELDS)
+"""What may be asked of a frame, after its name and a dot."""
+
 POSE, GRIPPER = "ee_pose", "gripper"
 
 
@@ -47,6 +52,11 @@ class UnknownFieldError(MagmaError):
 def joint_input(joint: str) -> str:
     """The name of a joint among the inputs, one of which may be called like the joint."""
     return f"joint_{joint}"
+
+
+def frame_input(frame: str) -> str:
+    """The name of a frame among the inputs, one of which may be called like the frame."""
+    return f"frame_{frame}"
 
 
 class Measured:
@@ -63,6 +73,7 @@ class Measured:
     Attributes:
         fields: As given.
         joints: Those of which anything is needed.
+        frames: Likewise, beside the end effector's.
 
     Raises:
         UnknownFieldError: Nothing measures one of ``fields``.
@@ -73,7 +84,10 @@ class Measured:
     ) -> None:
         self.fields = tuple(fields)
         self._max_age, self._slop = max_age, slop
-        asked = [_joint_of(name) for name in fields if name not in (*POSE_FIELDS, GRIPPER_FIELD)]
+        named = [_named(name) for name in fields if name not in (*POSE_FIELDS, GRIPPER_FIELD)]
+        asked = [name for name, measure in named if measure in JOINT_MEASURES]
+        frames = [name for name, measure in named if measure in FRAME_MEASURES]
+        self.frames = tuple(dict.fromkeys(frames))
         self._anchored = () if space is None else space.joints
         self.joints = tuple(dict.fromkeys((*asked, *self._anchored)))
         self._from_pose = space is not None and space.kind is SpaceKind.EE_POSE
@@ -85,6 +99,9 @@ class Measured:
         self._gripper: History[float] = History("the gripper's opening", span, between_numbers)
         self._joints: dict[str, History[FloatArray]] = {
             joint: History(f"joint {joint!r}", span, between_arrays) for joint in self.joints
+        }
+        self._frames: dict[str, History[Pose]] = {
+            frame: History(_frame(frame), span, between_poses) for frame in self.frames
         }
         self._gripper_stamps = StampCheck("the gripper's joint state", max_age)
         self._joint_stamps = {
@@ -104,6 +121,10 @@ class Measured:
     def add_pose(self, pose: Pose) -> None:
         """Take in a pose, its stamp checked already."""
         self._poses.add(pose.stamp, pose)
+
+    def add_frame(self, frame: str, pose: Pose) -> None:
+        """Take in where one of :attr:`frames` is in the base frame, its stamp checked already."""
+        self._frames[frame].add(pose.stamp, pose)
 
     def add_gripper(self, stamp: float, opening: float, now: float) -> bool:
         """Take in the gripper's opening, 0..1; False if it is the newest one once more.
@@ -129,7 +150,7 @@ class Measured:
         """Forget everything measured."""
         self._poses.clear()
         self._gripper.clear()
-        for history in self._joints.values():
+        for history in (*self._joints.values(), *self._frames.values()):
             history.clear()
 
     def newest(self) -> Mapping[str, tuple[str, float]]:
@@ -139,6 +160,8 @@ class Measured:
             found[GRIPPER] = "the gripper's opening", self._gripper.newest
         for joint, history in self._joints.items():
             found[joint_input(joint)] = f"joint {joint!r} in joint_states", history.newest
+        for frame, poses in self._frames.items():
+            found[frame_input(frame)] = _frame(frame), poses.newest
         return found
 
     def position(self, stamp: float, slop: float) -> FloatArray:
@@ -164,7 +187,9 @@ class Measured:
         """
         state: dict[str, float] = {}
         if any(name in POSE_FIELDS for name in self.fields):
-            state |= _pose_fields(self._poses.at(stamp, self._slop, self._max_age))
+            state |= _pose_fields("ee_", self._poses.at(stamp, self._slop, self._max_age))
+        for frame, poses in self._frames.items():
+            state |= _pose_fields(f"{frame}.", poses.at(stamp, self._slop, self._max_age))
         if self._needs_gripper:
             state[GRIPPER_FIELD] = self._gripper.at(stamp, self._slop, self._max_age)
         for joint in self.joints:
@@ -191,18 +216,25 @@ class Measured:
         return self._joints[joint].at(stamp, self._slop, self._max_age)
 
 
-def _joint_of(field: str) -> str:
-    joint, _, measure = field.rpartition(".")
-    if not joint or measure not in JOINT_MEASURES:
+def _frame(frame: str) -> str:
+    return f"the frame {frame!r} in TF"
+
+
+def _named(field: str) -> tuple[str, str]:
+    """The joint or frame of a field, and what of it is wanted."""
+    name, _, measure = field.rpartition(".")
+    if not name or measure not in (*JOINT_MEASURES, *FRAME_MEASURES):
         raise UnknownFieldError(
             f"the policy wants {field}, which nothing here measures; there are "
-            f"{', '.join((*POSE_FIELDS, GRIPPER_FIELD))}, and of each joint "
-            f"{', '.join(f'<joint>.{measure}' for measure in JOINT_MEASURES)}"
+            f"{', '.join((*POSE_FIELDS, GRIPPER_FIELD))}, of each joint "
+            f"{', '.join(f'<joint>.{measure}' for measure in JOINT_MEASURES)}, and of each frame "
+            f"in TF <frame>.{FRAME_MEASURES[0]} and so on"
         )
-    return joint
+    return name, measure
 
 
-def _pose_fields(pose: Pose) -> dict[str, float]:
+def _pose_fields(prefix: str, pose: Pose) -> dict[str, float]:
+    """All that may be asked of a pose, by the field's name, which begins with ``prefix``."""
     x, y, z, w = (float(v) for v in pose.quaternion)
     yaw = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
     sign = -1.0 if w < 0.0 else 1.0
@@ -213,7 +245,7 @@ def _pose_fields(pose: Pose) -> dict[str, float]:
         *(sign * x, sign * y, sign * z, sign * w),
         *map(float, turn),
     )
-    return dict(zip(POSE_FIELDS, values, strict=True))
+    return {f"{prefix}{m}": v for m, v in zip(FRAME_MEASURES, values, strict=True)}
 
 
 def _distance(one: FloatArray, other: FloatArray) -> float:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from magma_ros.agent.history import NotKnownError
-from magma_ros.agent.measured import GRIPPER, POSE, Measured, joint_input
+from magma_ros.agent.measured import GRIPPER, POSE, Measured, frame_input, joint_input
 from magma_ros.agent.picture import Picture, Pictures
 from magma_ros.agent.pointing import MarkedPoint, Pointing
 from magma_ros.agent.repetition import Repetition
@@ -120,6 +120,11 @@ class ObservationBuffer:
         """Take in the pose of the end effector in the base frame, its stamp checked already."""
         self.measured.add_pose(pose)
         self._refused.pop(POSE, None)
+
+    def add_frame(self, frame: str, pose: Pose) -> None:
+        """Take in where one of the frames that are needed is, its stamp checked already."""
+        self.measured.add_frame(frame, pose)
+        self._refused.pop(frame_input(frame), None)
 
     def add_gripper(self, stamp: float, opening: float, now: float) -> None:
         """Take in the gripper's opening, 0..1.

@@ -17,7 +17,7 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Ra
 from std_msgs.msg import String
 
 from magma_ros.agent.circumstances import CircumstanceError, Circumstances
-from magma_ros.agent.measured import GRIPPER, POSE, joint_input
+from magma_ros.agent.measured import GRIPPER, POSE, frame_input, joint_input
 from magma_ros.agent.meter import Meter
 from magma_ros.agent.observation import INSTRUCTION, POINT, ObservationBuffer, camera_input
 from magma_ros.agent.picture import Picture, Pictures
@@ -25,6 +25,7 @@ from magma_ros.agent.stamps import StampCheck, StampError
 from magma_ros.agent.watch import Watch
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
+from magma_ros.nodes.frame_input import FrameInput
 from magma_ros.nodes.gripper import GripperJoint
 from magma_ros.nodes.images import depth_picture_from_message, picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode
@@ -116,6 +117,8 @@ class PolicyInputs:
         """Release what the node does not release by itself."""
         self.stop()
         self._pose.close()
+        if self._frames is not None:
+            self._frames.close()
 
     @property
     def newest_stamp(self) -> float:
@@ -208,6 +211,15 @@ class PolicyInputs:
         self._pose = PoseInput(
             self._node, settings["max_age"], self._on_pose, partial(self._refuse, POSE)
         )
+        self._frames: FrameInput | None = None
+        if frames := self._buffer.measured.frames:
+            self._frames = FrameInput(
+                self._node,
+                frames,
+                settings["max_age"],
+                self._on_frame,
+                lambda frame, why: self._refuse(frame_input(frame), why),
+            )
         subscribe(JointState, names.JOINT_STATES, self._on_joints, qos.SENSOR_STATE)
         subscribe(Range, names.CLEARANCE, self._on_clearance, qos.IMAGES)
         subscribe(BatteryState, names.BATTERY, self._on_battery, qos.IMAGES)
@@ -229,6 +241,12 @@ class PolicyInputs:
     def _on_pose(self, pose: Pose) -> None:
         self._meters[POSE].note(self._monotonic.now())
         self._buffer.add_pose(pose)
+        if self._blind:
+            self._on_news()
+
+    def _on_frame(self, frame: str, pose: Pose) -> None:
+        self._meters[frame_input(frame)].note(self._monotonic.now())
+        self._buffer.add_frame(frame, pose)
         if self._blind:
             self._on_news()
 

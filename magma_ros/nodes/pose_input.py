@@ -5,21 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from geometry_msgs.msg import Point, PoseStamped, TransformStamped
-from rclpy.clock import Clock, ClockType
+from geometry_msgs.msg import PoseStamped
 from rclpy.time import Time
 from scipy.spatial.transform import Rotation
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from magma_ros.agent.stamps import StampCheck, StampError
 from magma_ros.nodes import convert, names, qos
+from magma_ros.nodes.frame_input import FrameInput, pose_from_transform, tf_source
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.types import Pose
-
-TF_PERIOD = 0.02
-"""Time between two looks at TF [s]."""
 
 
 class PoseInput:
@@ -47,25 +43,29 @@ class PoseInput:
         self._on_pose = on_pose
         self._on_refused = on_refused
         self._base = str(node.settings["base_frame"])
-        self._end = str(node.settings["ee_frame"])
         self._buffer = Buffer()
         self._listener: TransformListener | None = None
-        self._timer: Any = None
+        self._frames: FrameInput | None = None
         self.source = names.EE_POSE
         if node.settings["pose_source"] == "tf":
-            self.source = f"TF from {self._base!r} to {self._end!r}"
-            self._listen()
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(TF_PERIOD, self._on_tf, clock=steady)
+            end = str(node.settings["ee_frame"])
+            self.source = tf_source(self._base, end)
+            self._frames = FrameInput(
+                node,
+                [end],
+                max_age,
+                lambda _, pose: on_pose(pose),
+                lambda _, why: on_refused(why),
+            )
         else:
             node.create_subscription(PoseStamped, names.EE_POSE, self._on_message, qos.SENSOR_STATE)
         self._stamps = StampCheck(self.source, max_age)
 
     def close(self) -> None:
         """Stop looking at TF; the topic is closed with the node's others."""
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-            self._timer = None
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
         if self._listener is not None:
             self._listener.unregister()
             self._listener = None
@@ -98,7 +98,7 @@ class PoseInput:
                 f"{names.EE_POSE} is in frame {frame!r}, not in {self._base!r}, and TF does not "
                 f"lead from one to the other ({error}); publish it in the base frame"
             ) from error
-        base = _pose(found)
+        base = pose_from_transform(found)
         turn = Rotation.from_quat(base.quaternion)
         return Pose(
             pose.stamp,
@@ -106,24 +106,5 @@ class PoseInput:
             (turn * Rotation.from_quat(pose.quaternion)).as_quat(),
         )
 
-    def _on_tf(self) -> None:
-        try:
-            found = self._buffer.lookup_transform(self._base, self._end, Time())
-            pose = _pose(found)
-            known = pose.stamp == self._stamps.newest  # and by now perhaps old: TF is silent
-            if not known and self._stamps.accept(pose.stamp, self._now()):
-                self._on_pose(pose)
-        except TransformException as error:
-            self._on_refused(f"no {self.source} yet: {error}")
-        except (convert.MessageError, StampError) as error:
-            self._on_refused(str(error))
-
     def _now(self) -> float:
         return convert.seconds(self._node.get_clock().now().to_msg())
-
-
-def _pose(transform: TransformStamped) -> Pose:
-    at, message = transform.transform.translation, PoseStamped(header=transform.header)
-    message.pose.position = Point(x=at.x, y=at.y, z=at.z)
-    message.pose.orientation = transform.transform.rotation
-    return convert.pose_from_message(message)

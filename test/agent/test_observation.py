@@ -325,6 +325,24 @@ def test_a_joint_that_is_silent_is_named():
         buffer.add_joint("elbow", 0.8, np.zeros(3), 1.0)
 
 
+def test_frames_are_measured_by_name_and_named_when_they_are_silent():
+    fields = ("left_hand.z", "camera.x", "left_hand.sin_yaw")
+    buffer = ObservationBuffer({}, fields, max_age=0.3, sync_slop=0.05, instructed=False)
+    assert buffer.measured.frames == ("left_hand", "camera")
+    turned = Rotation.from_euler("z", 0.5).as_quat()
+    buffer.add_frame("left_hand", Pose(10.0, np.array([0.0, 0.0, 0.7]), turned))
+    with pytest.raises(NotReadyError, match="heard of the frame 'camera' in TF yet"):
+        buffer.observe(10.0)
+    buffer.add_frame("camera", pose(10.0, x=0.3))
+    values = buffer.observe(10.0).proprioception.tolist()
+    assert values == pytest.approx([0.7, 0.3, math.sin(0.5)])
+    buffer.add_frame("camera", pose(10.5, x=0.3))
+    with pytest.raises(
+        NotReadyError, match=r"the frame 'left_hand' in TF has been silent for 0\.50"
+    ):
+        buffer.observe(10.5)
+
+
 def test_the_pose_starts_poses_and_is_told_as_a_turn_without_ambiguity(make):
     quaternion = Rotation.from_euler("xyz", [0.3, -0.2, 1.0]).as_quat()
     fields = ("ee_qw", "ee_qx", "ee_rz")

@@ -20,7 +20,7 @@ from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from magma_ros.agent.observation import NotReadyError
-from magma_ros.nodes import convert, names
+from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.policy_inputs import PolicyInputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
@@ -256,6 +256,35 @@ def test_a_robot_that_publishes_tf_alone_is_observed(policy, spin):
         lambda: "ee_pose has been silent" in policy.inputs.waiting_for(now(policy)),
         lambda: robot.publish(without=["pose"]),
     )
+
+
+FRAMES = CONTRACT.model_copy(update={"proprioception": ("lift.z", "mast.x", "mast.qw")})
+
+
+@pytest.mark.parametrize("contract", [FRAMES])
+def test_frames_of_tf_are_observed_and_named_while_they_are_missing_or_old(policy, spin):
+    robot = Robot(policy)
+    moving = policy.create_publisher(TFMessage, "/tf", 10)
+    fixed = policy.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
+
+    def send(publisher, frame, ago=0.0):
+        made = TransformStamped(child_frame_id=frame)
+        made.header.frame_id, made.header.stamp = "base_link", robot.stamp(ago)
+        made.transform.translation.x = made.transform.translation.z = 0.4
+        publisher.publish(TFMessage(transforms=[made]))
+        robot.publish()
+
+    def waits_for(said):
+        return lambda: re.search(said, policy.inputs.waiting_for(now(policy)))
+
+    spin(waits_for("no TF from 'base_link' to 'lift' yet: .*lift"), robot.publish)
+    spin(waits_for("no TF from 'base_link' to 'mast' yet"), lambda: send(moving, "lift"))
+    send(fixed, "mast", ago=3.0)  # said once, and so at any time
+    spin(lambda: ready(policy), lambda: send(moving, "lift"))
+    observed = policy.inputs.observe(now(policy)).proprioception
+    assert observed.tolist() == pytest.approx([0.4, 0.4, 1.0])
+    spin(waits_for("the frame 'lift' in TF has been silent for"), robot.publish)
+    spin(waits_for("'lift' is stamped 0.7. s in the past"), lambda: send(moving, "lift", 0.7))
 
 
 @pytest.mark.parametrize("silent", ["front", "wrist", "pose", "gripper"])
