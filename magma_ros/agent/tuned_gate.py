@@ -12,12 +12,14 @@ from typing import Any, Protocol
 from magma_ros.gate.adaptive import AdaptiveGate
 from magma_ros.gate.gates import make_gate
 from magma_ros.gate.interface import Gate
+from magma_ros.gate.regret import RegretGate
 from magma_ros.types import ActionChunk, Budget, ExitReading
 
 GATE_OPTIONS = {
     "adaptive": ("tolerance", "threshold"),
     "entropy": ("threshold",),
     "fixed": ("depth",),
+    "regret": ("price",),
 }
 """The parameters that each gate takes."""
 
@@ -55,6 +57,8 @@ class TunedGate:
     def sentence(self) -> str:
         """By what the gate judges."""
         gate = self._gate
+        if isinstance(gate, RegretGate):
+            return f"gate by regret: acts where depth gains less than {gate.price:.3g} of a success"
         if not isinstance(gate, AdaptiveGate):
             return f"gate {gate!r}"
         if gate.model is not None:

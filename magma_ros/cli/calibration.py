@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,11 +16,23 @@ from magma_ros.files import write_json
 from magma_ros.share import find_bundle
 from magma_ros.types import MagmaError
 
+if TYPE_CHECKING:
+    from magma_ros.gate.gate_file import GateFile
+
 CALIBRATION_SEED = 200_000
 """First seed of the episodes to calibrate on, unless another is given."""
 
 CHECK_SEED = 400_000
 """First seed of the episodes to check on, unless another is given."""
+
+REGRET_SEED = 500_000
+"""First seed of the episodes that regret is learnt from, unless another is given."""
+
+FIT_EPISODES = 200
+"""Episodes to fit models of agreement on: every decision tells how far it deviates."""
+
+FIT_REGRET_EPISODES = 3000
+"""Episodes to fit models of regret on: of a whole episode only the end is known."""
 
 
 def calibrate(
@@ -30,7 +42,8 @@ def calibrate(
     delta: float = 0.08,
     alpha: float = 0.05,
     episodes: int = 400,
-    fit_episodes: int = 200,
+    fit_episodes: int | None = None,
+    budget: float | None = None,
     suites: Annotated[str | None, Parameter(name=["--suites", "--suite"])] = None,
     tasks: str = "",
     split: Literal["seen", "shift"] | None = None,
@@ -45,13 +58,18 @@ def calibrate(
     deviate from full depth by more than epsilon. With --check, exit status 1 means that the
     measured share is above delta on episodes of the kind that the promise is about.
 
+    With --budget, a bundle that is calibrated is given the rule of --gate regret besides: act where
+    thinking to the end would gain less success than its operations are worth, learnt from episodes
+    with random exits, at the price that spends the budget.
+
     Args:
         bundle: Policy bundle.
         epsilon: Deviation accepted, in shares of the action range.
         delta: Share of decisions that may deviate further.
         alpha: Probability that the promise is wrong.
         episodes: Episodes for each threshold tested, or to check with.
-        fit_episodes: Episodes to fit the models of confidence on.
+        fit_episodes: Episodes to fit the models on; 200 by default, and with --budget 3000.
+        budget: Operations to spend on average, as a share of full depth.
         suites: Task suites, separated by commas; tabletop,moving by default. What is checked are
             those calibrated on.
         tasks: Which of their tasks, separated by commas; all by default.
@@ -66,12 +84,24 @@ def calibrate(
     if episodes < 1:
         raise MagmaError(f"episodes must be at least 1, not {episodes}")
     workers = workers or os.cpu_count() or 1
+    if (check or budget is not None) and (suites is not None or tasks):
+        raise MagmaError(
+            "--check and --budget are about the suites and tasks of gate.yaml; leave out --suites "
+            "and --tasks"
+        )
+    if budget is not None:
+        if check or split is not None:
+            raise MagmaError("--budget goes with neither --check nor --split")
+        return _budget(
+            folder,
+            budget=budget,
+            episodes=episodes,
+            fit_episodes=FIT_REGRET_EPISODES if fit_episodes is None else fit_episodes,
+            seed=REGRET_SEED if seed is None else seed,
+            workers=workers,
+            json_file=json_file,
+        )
     if check:
-        if suites is not None or tasks:
-            raise MagmaError(
-                "--check measures the suites and tasks that gate.yaml promises something about; "
-                "leave out --suites and --tasks"
-            )
         first = CHECK_SEED if seed is None else seed
         return _check(
             folder,
@@ -89,8 +119,6 @@ def calibrate(
     from magma_ros.evaluation.calibrate.certify import CalibrationSpec
     from magma_ros.evaluation.calibrate.certify import calibrate as run_calibration
     from magma_ros.evaluation.calibrate.readings import TaskSet
-    from magma_ros.evaluation.calibrate.report import calibration_tables, write_card_section
-    from magma_ros.gate.gate_file import write_gate_file
 
     spec = CalibrationSpec(
         task_set=TaskSet(chosen, names(tasks), split or "seen"),
@@ -98,11 +126,37 @@ def calibrate(
         delta=delta,
         alpha=alpha,
         episodes=episodes,
-        fit_episodes=fit_episodes,
+        fit_episodes=FIT_EPISODES if fit_episodes is None else fit_episodes,
         seed=CALIBRATION_SEED if seed is None else seed,
         workers=workers,
     )
-    file = run_calibration(spec, folder, complaints)
+    _keep(folder, run_calibration(spec, folder, complaints), json_file)
+    return 0
+
+
+def _budget(
+    folder: Path,
+    *,
+    budget: float,
+    episodes: int,
+    fit_episodes: int,
+    seed: int,
+    workers: int,
+    json_file: Path | None,
+) -> int:
+    _require_simulators(folder)
+    from magma_ros.evaluation.calibrate.regret_rule import RegretSpec, find_rule
+
+    spec = RegretSpec(budget, episodes, fit_episodes, seed, workers)
+    _keep(folder, find_rule(spec, folder, complaints), json_file)
+    return 0
+
+
+def _keep(folder: Path, file: GateFile, json_file: Path | None) -> None:
+    """Show what was found, and write it into the bundle."""
+    from magma_ros.evaluation.calibrate.report import calibration_tables, write_card_section
+    from magma_ros.gate.gate_file import write_gate_file
+
     for table in calibration_tables(file):
         console.print(table)
     if json_file is not None:
@@ -110,7 +164,15 @@ def calibrate(
     path = write_gate_file(folder, file)
     write_card_section(folder, file)
     console.print(f"{path} is written; magma calibrate --check measures it on fresh episodes")
-    return 0
+
+
+def _require_simulators(folder: Path) -> None:
+    """Refuse to begin where a simulator that the bundle was calibrated in is missing."""
+    from magma_ros.evaluation.suites import extras_of
+    from magma_ros.gate.gate_file import find_gate_file
+
+    if (file := find_gate_file(folder)) is not None:
+        require(*extras_of(file.guarantee.suites))
 
 
 def _check(
@@ -122,11 +184,7 @@ def _check(
     workers: int,
     json_file: Path | None,
 ) -> int:
-    from magma_ros.evaluation.suites import extras_of
-    from magma_ros.gate.gate_file import find_gate_file
-
-    if (file := find_gate_file(folder)) is not None:
-        require(*extras_of(file.guarantee.suites))
+    _require_simulators(folder)
     from magma_ros.evaluation.calibrate.certify import check as run_check
     from magma_ros.evaluation.calibrate.report import check_table
 

@@ -27,6 +27,7 @@ from pydantic import (
 from magma_ros.files import read_yaml, whole, yaml_mapping
 from magma_ros.gate.confidence import FEATURES, AgreementModel, ExitModel, Yardstick
 from magma_ros.gate.interface import GateError
+from magma_ros.gate.regret import ExitRegret, RegretModel
 from magma_ros.spaces import MAGMA
 
 GATE_FILE = "gate.yaml"
@@ -134,6 +135,50 @@ class Solution(_Entry):
     entropy: Share
 
 
+class RegretEntry(_Entry):
+    """The model of what acting at one exit costs.
+
+    Attributes:
+        bias: See :class:`magma_ros.gate.regret.ExitRegret`.
+        weights: One for each of the file's features.
+        saving: Operations that acting there saves, as a share of full depth.
+    """
+
+    bias: float
+    weights: tuple[float, ...]
+    saving: Share
+
+
+class RegretRule(_Entry):
+    """The rule of the gate that judges by regret, and what it did in episodes of its own.
+
+    Attributes:
+        price: Success that the operations of one decision at full depth are worth.
+        exits: The models, for each exit but the deepest.
+        fit_episodes: Episodes with random exits that these were fitted on.
+        budget: Mean operations of a decision that the price was chosen for, as a share of full
+            depth.
+        episodes: Fresh episodes that it drove.
+        seeds: First and last seed played for it.
+        successes: Episodes whose task was done.
+        flops: Mean operations of a decision, as a share of full depth.
+        violations: Mean over the episodes of the share of decisions that deviate from full depth by
+            more than the guarantee's epsilon.
+        violations_at_most: Upper bound of its expectation, with confidence 1 - alpha.
+    """
+
+    price: Annotated[float, Field(gt=0.0, le=1.0)]
+    exits: tuple[RegretEntry, ...]
+    fit_episodes: PositiveInt
+    budget: Level
+    episodes: PositiveInt
+    seeds: tuple[NonNegativeInt, NonNegativeInt]
+    successes: NonNegativeInt
+    flops: Share
+    violations: Share
+    violations_at_most: Share
+
+
 class GateFile(_Entry):
     """The content of ``gate.yaml``.
 
@@ -148,6 +193,7 @@ class GateFile(_Entry):
         steps: Steps of a chunk that count, for the yardstick.
         exits: The models, for each exit but the deepest.
         baselines: Thresholds of other gates.
+        regret: The rule of the gate that judges by regret; None where none was fitted.
     """
 
     schema_version: Literal[1] = 1
@@ -160,14 +206,19 @@ class GateFile(_Entry):
     steps: PositiveInt
     exits: tuple[ExitEntry, ...]
     baselines: tuple[Solution, ...]
+    regret: RegretRule | None = None
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
         if self.features != FEATURES:
             raise ValueError(f"the features must be {', '.join(FEATURES)}, in this order")
-        for depth, entry in enumerate(self.exits, start=1):
-            if len(entry.weights) != len(FEATURES):
-                raise ValueError(f"exit {depth} needs {len(FEATURES)} weights")
+        regrets = () if self.regret is None else self.regret.exits
+        if self.regret is not None and len(regrets) != len(self.exits):
+            raise ValueError(f"regret needs {len(self.exits)} exits, not {len(regrets)}")
+        for weights in ([e.weights for e in self.exits], [e.weights for e in regrets]):
+            for depth, each in enumerate(weights, start=1):
+                if len(each) != len(FEATURES):
+                    raise ValueError(f"exit {depth} needs {len(FEATURES)} weights")
         if self.threshold not in [trial.threshold for trial in self.trials]:
             raise ValueError("threshold is none of those tested")
         return self
@@ -176,6 +227,13 @@ class GateFile(_Entry):
         """The models, ready to judge."""
         exits = tuple(ExitModel(entry.bias, entry.weights, entry.price) for entry in self.exits)
         return AgreementModel(Yardstick(self.ranges, self.steps), exits)
+
+    def regret_model(self) -> RegretModel | None:
+        """The models of regret, ready to judge; None where none were fitted."""
+        if self.regret is None:
+            return None
+        exits = tuple(ExitRegret(e.bias, e.weights, e.saving) for e in self.regret.exits)
+        return RegretModel(Yardstick(self.ranges, self.steps), exits)
 
 
 def manifest_checksum(bundle: Path) -> str:

@@ -19,6 +19,7 @@ from magma_ros.gate.baselines import (
 )
 from magma_ros.gate.gate_file import GateFile, find_gate_file
 from magma_ros.gate.interface import Gate, GateError
+from magma_ros.gate.regret import RegretGate
 
 __all__ = [
     "GATES",
@@ -30,13 +31,22 @@ __all__ = [
     "Gate",
     "GateError",
     "OracleGate",
+    "RegretGate",
     "is_calibrated",
     "make_gate",
 ]
 
 GATES: dict[str, Callable[..., Gate]] = {
     gate.name: gate
-    for gate in (AdaptiveGate, CoinGate, ConsistencyGate, EntropyGate, FixedDepth, OracleGate)
+    for gate in (
+        AdaptiveGate,
+        CoinGate,
+        ConsistencyGate,
+        EntropyGate,
+        FixedDepth,
+        OracleGate,
+        RegretGate,
+    )
 }
 """Every gate by its name."""
 
@@ -60,6 +70,11 @@ def make_gate(name: str, *, bundle: Path | None = None, **options: Any) -> Gate:
     file = None if bundle is None else find_gate_file(bundle)
     found = {} if file is None else _found(file)
     known = {key: value for key, value in found.items() if key in takes}
+    if name == RegretGate.name and "regret" not in known | options:
+        raise GateError(
+            f"gate '{name}' needs models of regret, which its bundle has not; run magma "
+            "calibrate, then magma calibrate --budget"
+        )
     try:
         # Only the model and the threshold belong together: neither means anything without the
         # other.
@@ -71,13 +86,16 @@ def make_gate(name: str, *, bundle: Path | None = None, **options: Any) -> Gate:
 
 def is_calibrated(name: str) -> bool:
     """Whether a ``gate.yaml`` decides how the gate called ``name`` judges."""
-    return "model" in signature(GATES[name]).parameters
+    return not {"model", "regret"}.isdisjoint(signature(GATES[name]).parameters)
 
 
 def _found(file: GateFile) -> dict[str, Any]:
     """The attributes of gates that calibration found."""
+    rule = file.regret
+    found = {} if rule is None else {"regret": file.regret_model(), "price": rule.price}
     return {
         "model": file.agreement_model(),
         "threshold": file.threshold,
         "epsilon": file.guarantee.epsilon,
+        **found,
     }

@@ -39,6 +39,15 @@ GATE_SETTINGS = (
         live=True,
     ),
     Setting("depth", 1, "Fixed gate: exit to act on.", 1, 64, live=True),
+    Setting(
+        "price",
+        0.0,
+        "Gate by regret: success that the operations of one decision at full depth are worth; 0 "
+        "for what calibration found (gate.yaml of the bundle).",
+        0.0,
+        1.0,
+        live=True,
+    ),
 )
 
 DIAGNOSTIC_SETTINGS: tuple[Setting, ...] = (

@@ -10,6 +10,8 @@ from magma_ros.gate.gate_file import (
     ExitEntry,
     GateFile,
     Guarantee,
+    RegretEntry,
+    RegretRule,
     ReliabilityBin,
     Solution,
     Trial,
@@ -17,7 +19,7 @@ from magma_ros.gate.gate_file import (
     manifest_checksum,
     write_gate_file,
 )
-from magma_ros.gate.gates import AdaptiveGate, GateError, OracleGate, make_gate
+from magma_ros.gate.gates import AdaptiveGate, GateError, OracleGate, RegretGate, make_gate
 
 EXIT = {
     "bias": 0.0,
@@ -76,6 +78,39 @@ def spoil(bundle, **changes):
 
 def test_what_is_written_is_read(bundle, file):
     write_gate_file(bundle, file)
+    assert find_gate_file(bundle) == file
+
+
+def test_a_rule_of_regret_is_read_and_judges_as_many_exits(bundle, file):
+    entry = RegretEntry(bias=0.1, weights=(0.5,) * len(FEATURES), saving=0.4)
+    rule = RegretRule(
+        price=0.05,
+        exits=(entry, entry),
+        fit_episodes=9,
+        budget=0.7,
+        episodes=5,
+        seeds=(1, 14),
+        successes=4,
+        flops=0.69,
+        violations=0.2,
+        violations_at_most=0.5,
+    )
+    write_gate_file(bundle, file.model_copy(update={"regret": rule}))
+    found = find_gate_file(bundle)
+    assert found.regret == rule
+    gate = make_gate("regret", bundle=bundle)
+    assert gate == RegretGate(found.regret_model(), 0.05)
+    assert make_gate("regret", bundle=bundle, price=0.2).price == 0.2
+    spoil(bundle, regret=rule.model_dump(mode="json") | {"exits": [entry.model_dump(mode="json")]})
+    with pytest.raises(GateError, match="regret needs 2 exits, not 1"):
+        find_gate_file(bundle)
+
+
+def test_a_file_from_before_there_was_regret_is_read(bundle, file):
+    path = write_gate_file(bundle, file)
+    content = yaml.safe_load(path.read_text())
+    del content["regret"]
+    path.write_text(yaml.safe_dump(content))
     assert find_gate_file(bundle) == file
 
 

@@ -144,7 +144,7 @@ def _cell(gate: Cell, coin: Coin) -> Cell:
 
 def is_judged(cell: Cell) -> bool:
     """Whether something is claimed of a cell that a coin might do as well."""
-    return cell.section in JUDGED and cell.contender.family in ("adaptive", "oracle")
+    return cell.section in JUDGED and cell.contender.family in ("adaptive", "oracle", "regret")
 
 
 def added(counts: Iterable[PairedCounts]) -> PairedCounts:

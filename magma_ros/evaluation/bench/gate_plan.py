@@ -83,6 +83,7 @@ class Contender:
 
 
 ADAPTIVE = Contender("adaptive", "adaptive", patient=False)
+REGRET = Contender("regret", "regret", patient=False)
 
 
 def fixed(depth: int) -> Contender:
@@ -227,6 +228,8 @@ def _steps(spec: BenchSpec, manifest: Manifest, gate_file: GateFile | None) -> I
     yield from _slowness(spec, exits)
     fast = Conditions()
     yield _Step(Section.FAST, fast.hardware, ADAPTIVE, counts.main, fast)
+    if gate_file is not None and gate_file.regret is not None:
+        yield _Step(Section.FAST, fast.hardware, REGRET, counts.main, fast)
     yield _Step(Section.FAST, fast.hardware, full, counts.sweep, fast)
     for load in ("bursts",) if spec.brief else tuple(LOADS)[1:]:
         busy = Conditions(load=load, slowness=1.0)

@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 
 from magma_ros.evaluation.bench.coin import COIN, added
 from magma_ros.evaluation.bench.gate import Bench, Duel, Row
-from magma_ros.evaluation.bench.gate_plan import ADAPTIVE, DEADLINE_SHARE, HARSH, HEADLINE, Section
+from magma_ros.evaluation.bench.gate_plan import (
+    ADAPTIVE,
+    DEADLINE_SHARE,
+    HARSH,
+    HEADLINE,
+    REGRET,
+    Section,
+)
 from magma_ros.evaluation.figures.statistics import PairedCounts
 from magma_ros.evaluation.figures.summary import ALL
 from magma_ros.evaluation.report.tables import Grid, number, percentage, percentages
@@ -32,6 +39,7 @@ LOOKS = {
     "entropy": ("v", "tab:green"),
     "consistency": ("D", "tab:purple"),
     "oracle": ("*", "black"),
+    "regret": ("X", "tab:cyan"),
     COIN: ("P", "tab:brown"),
 }
 """Marker and colour of each family in plots; exits are grey crosses."""
@@ -124,28 +132,26 @@ def _fast_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]:
 
 def _coin_claims(bench: Bench, *suites: str) -> Iterator[tuple[str, str, str]]:
     """What the gate adds to a coin that spends as much, in one suite or in several together."""
-    claimed = [
-        duel
-        for duel in bench.duels
-        if duel.gate.cell.contender == ADAPTIVE and duel.gate.cell.suite in suites
-    ]
+    claimed = [duel for duel in bench.duels if duel.gate.cell.suite in suites]
     places = [
-        (Section.SLOWNESS, f"{HEADLINE:g} x", f"at {HEADLINE:g} x"),
-        (Section.SLOWNESS, f"{HARSH:g} x", f"at {HARSH:g} x"),
-        (Section.FAST, None, "with time to spare"),
+        (ADAPTIVE, Section.SLOWNESS, f"{HEADLINE:g} x", f"at {HEADLINE:g} x"),
+        (ADAPTIVE, Section.SLOWNESS, f"{HARSH:g} x", f"at {HARSH:g} x"),
+        (ADAPTIVE, Section.FAST, None, "with time to spare"),
+        (REGRET, Section.FAST, None, "with time to spare"),
     ]
-    for section, place, told in places:
+    for who, section, place, told in places:
         for best, pair in ((False, "coin"), (True, "best coin")):
             counts = added(
                 duel.paired
                 for duel in claimed
                 if duel.best is best
+                and duel.gate.cell.contender == who
                 and duel.gate.cell.section is section
                 and place in (None, duel.gate.cell.place)
             )
             if counts.pairs:
                 figures = f"{_points(counts)}, p = {counts.p_value():.2g}, n = {counts.pairs}"
-                yield f"adaptive {told}: better than the {pair}", "p < 0.01", figures
+                yield f"{who.label} {told}: better than the {pair}", "p < 0.01", figures
 
 
 def coins_table(bench: Bench) -> Grid:

@@ -110,7 +110,7 @@ def require_possible(*, epsilon: float, delta: float, alpha: float, episodes: in
 def risk_interval(losses: Array, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided interval of the expected loss, by inverting :func:`p_value` on both sides."""
     tail = (1.0 - confidence) / 2.0
-    return 1.0 - _upper(1.0 - losses, tail), _upper(losses, tail)
+    return 1.0 - risk_bound(1.0 - losses, tail), risk_bound(losses, tail)
 
 
 def choose_sequence(
@@ -228,7 +228,7 @@ def run_sequence(
     return tuple(tested)
 
 
-def _upper(losses: Array, tail: float) -> float:
+def risk_bound(losses: Array, tail: float) -> float:
     """The largest expected loss that is not refuted at level ``tail``."""
 
     def excess(delta: float) -> float:

@@ -11,9 +11,10 @@ from pathlib import Path
 from rich.table import Table
 
 from magma_ros.evaluation.calibrate.certify import Check
+from magma_ros.evaluation.figures.statistics import wilson_interval
 from magma_ros.evaluation.report.markdown import markdown_table
 from magma_ros.files import read_text, whole
-from magma_ros.gate.gate_file import GateFile, Guarantee
+from magma_ros.gate.gate_file import GateFile, Guarantee, RegretRule
 
 CARD = "MODEL_CARD.md"
 """The bundle's card."""
@@ -37,7 +38,12 @@ def calibration_tables(file: GateFile) -> list[Table]:
     exits = Table("exit", "expected calibration error", title="P(an exit agrees with full depth)")
     for depth, entry in enumerate(file.exits, start=1):
         exits.add_row(str(depth), f"{entry.calibration_error:.3f}")
-    return [trials, exits]
+    if (rule := file.regret) is None:
+        return [trials, exits]
+    regret = Table("", "measured", title=f"Gate by regret, for {rule.budget:.0%} of full depth")
+    for row in _rule_rows(rule):
+        regret.add_row(*row)
+    return [trials, exits, regret]
 
 
 def check_table(found: Check) -> Table:
@@ -111,6 +117,17 @@ def _trial_rows(file: GateFile) -> Iterator[tuple[str, ...]]:
         )
 
 
+def _rule_rows(rule: RegretRule) -> Iterator[tuple[str, str]]:
+    low, high = wilson_interval(rule.successes, rule.episodes)
+    rate = rule.successes / rule.episodes
+    yield "success", f"{rate:.1%} ({low:.1%} to {high:.1%})"
+    yield "operations", f"{rule.flops:.1%} of full depth"
+    deviating = f"{rule.violations:.1%}, on average at most {rule.violations_at_most:.1%}"
+    yield "decisions deviating too far", deviating
+    yield "price of a decision at full depth", f"{rule.price:.3g} of an episode's success"
+    yield "episodes", f"{rule.episodes}, after {rule.fit_episodes} with random exits"
+
+
 def _paragraphs(file: GateFile) -> Iterator[str]:
     promise = file.guarantee
     yield f"{_promise(promise)}. {ASSUMPTION}"
@@ -126,6 +143,15 @@ def _paragraphs(file: GateFile) -> Iterator[str]:
         "ECE is the expected calibration error."
     )
     yield markdown_table(*_reliability(file))
+    if (rule := file.regret) is not None:
+        yield (
+            "`--gate regret` judges by what acting early costs in success instead, for "
+            f"{rule.budget:.0%} of the operations of full depth. It promises nothing about "
+            "deviations: how many there are was measured in the episodes that it drove (seeds "
+            f"{rule.seeds[0]} to {rule.seeds[1]} with those it was fitted on), with an upper bound "
+            "at the same confidence."
+        )
+        yield markdown_table(("", "measured"), _rule_rows(rule))
 
 
 def _reliability(file: GateFile) -> tuple[Sequence[str], list[Sequence[str]]]:

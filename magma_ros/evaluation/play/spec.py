@@ -12,7 +12,7 @@ from magma_ros.evaluation.error import EvaluationError, require_known
 from magma_ros.evaluation.play.clocks import CLOCKS
 from magma_ros.evaluation.suites import find_suite
 from magma_ros.evaluation.world import Control, Scene
-from magma_ros.gate.gates import OracleGate, make_gate
+from magma_ros.gate.gates import OracleGate, RegretGate, make_gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class EvaluationSpec:
         if twice := sorted({task for task in played if played.count(task) > 1}):
             raise EvaluationError(f"task {twice[0]} comes twice; name every suite and task once")
         require_known("clock", self.clock, CLOCKS)
-        if self.gate != OracleGate.name:  # that one needs the bundle's calibration
+        if self.gate not in (OracleGate.name, RegretGate.name):  # those need a calibrated bundle
             make_gate(self.gate, **self.options)
 
     def _require_seeds(self) -> None:
