@@ -215,7 +215,7 @@ class Budget:
 class Reason(Enum):
     """Why the gate stopped thinking; the value is the sentence shown to people."""
 
-    CONFIDENT = "The exits agree, so thinking deeper would not change the action."
+    CONFIDENT = "Thinking deeper would hardly change the action, or what becomes of it."
     DEADLINE = "The next stage would not finish before the deadline."
     OVERRUN = "The deadline struck while the next stage was still running."
     DEEPEST = "The deepest exit was reached."

@@ -21,6 +21,17 @@ import pytest
 import yaml
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from magma_ros.gate.confidence import FEATURES
+from magma_ros.gate.gate_file import (
+    ExitEntry,
+    GateFile,
+    Guarantee,
+    RegretEntry,
+    RegretRule,
+    Trial,
+    manifest_checksum,
+    write_gate_file,
+)
 from magma_ros.policy import contract as c
 from magma_ros.policy import manifest as m
 from magma_ros.policy import stages as s
@@ -273,3 +284,59 @@ def observation() -> Observation:
         fields=("gripper_opening", "ee_y", "ee_x", "ee_z"),
         instruction="Push the red cube to the zone",
     )
+
+
+@pytest.fixture
+def calibrated(bundle) -> Callable[..., None]:
+    """Calibrates the bundle."""
+
+    def write(probability: float, loss: float | None = None) -> None:
+        """Write a gate file by which every early exit agrees with that probability.
+
+        Given a loss, each costs so much success and saves half of full depth, at a price of 0.1.
+        """
+        bias = float(np.log(probability / (1.0 - probability)))
+        entry = ExitEntry(
+            bias=bias,
+            weights=(0.0,) * len(FEATURES),
+            price=1.0,
+            calibration_error=0.0,
+            reliability=(),
+        )
+        guarantee = Guarantee(
+            epsilon=0.1,
+            delta=0.1,
+            alpha=0.05,
+            episodes=100,
+            suites=("tabletop",),
+            tasks=("reach",),
+            split="seen",
+            seeds=(0, 99),
+        )
+        judged = RegretEntry(bias=loss or 0.0, weights=(0.0,) * len(FEATURES), saving=0.5)
+        rule = RegretRule(
+            price=0.1,
+            exits=(judged, judged),
+            fit_episodes=100,
+            budget=0.7,
+            episodes=100,
+            seeds=(0, 199),
+            successes=90,
+            flops=0.5,
+            violations=0.1,
+            violations_at_most=0.2,
+        )
+        file = GateFile(
+            manifest_sha256=manifest_checksum(bundle),
+            guarantee=guarantee,
+            threshold=0.7,
+            trials=(Trial(threshold=0.7, violations=0.0, p_value=0.01, depth=1.0, flops=0.5),),
+            ranges=(1.0,) * 7,
+            steps=2,
+            exits=(entry, entry),
+            baselines=(),
+            regret=None if loss is None else rule,
+        )
+        write_gate_file(bundle, file)
+
+    return write

@@ -21,15 +21,6 @@ from std_msgs.msg import Header, String
 from visualization_msgs.msg import ImageMarker
 
 from magma_ros.agent.picture import Picture
-from magma_ros.gate.confidence import FEATURES
-from magma_ros.gate.gate_file import (
-    ExitEntry,
-    GateFile,
-    Guarantee,
-    Trial,
-    manifest_checksum,
-    write_gate_file,
-)
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.guard_node import GuardNode
 from magma_ros.nodes.policy_node import PolicyNode
@@ -231,38 +222,9 @@ def test_the_trace_is_recorded_and_shown_in_the_clip(run, tmp_path):
     assert (tmp_path / "run" / "clip.gif").stat().st_size > 0
 
 
-def calibrated(bundle, probability: float) -> None:
-    """Write a gate file by which every early exit agrees with that probability."""
-    bias = float(np.log(probability / (1.0 - probability)))
-    entry = ExitEntry(
-        bias=bias, weights=(0.0,) * len(FEATURES), price=1.0, calibration_error=0.0, reliability=()
-    )
-    guarantee = Guarantee(
-        epsilon=0.1,
-        delta=0.1,
-        alpha=0.05,
-        episodes=100,
-        suites=("tabletop",),
-        tasks=("reach",),
-        split="seen",
-        seeds=(0, 99),
-    )
-    file = GateFile(
-        manifest_sha256=manifest_checksum(bundle),
-        guarantee=guarantee,
-        threshold=0.7,
-        trials=(Trial(threshold=0.7, violations=0.0, p_value=0.01, depth=1.0, flops=0.5),),
-        ranges=(1.0,) * 7,
-        steps=2,
-        exits=(entry, entry),
-        baselines=(),
-    )
-    write_gate_file(bundle, file)
-
-
 @pytest.mark.parametrize("settings", [{"gate": "adaptive"}])
-def test_the_threshold_is_the_calibrated_one_until_a_parameter_says_otherwise(run, bundle):
-    calibrated(bundle, probability=0.8)
+def test_the_threshold_is_the_calibrated_one_until_a_parameter_says_otherwise(run, calibrated):
+    calibrated(probability=0.8)
     start, until = run
     start(PolicyNode)
     until(lambda robot: robot.told(reason="CONFIDENT", depth="1", probability="0.8"))
@@ -274,10 +236,34 @@ def test_the_threshold_is_the_calibrated_one_until_a_parameter_says_otherwise(ru
     until(lambda robot: robot.told(reason="CONFIDENT", depth="1"))
 
 
+@pytest.mark.parametrize("settings", [{"gate": "regret"}])
+def test_the_price_is_the_calibrated_one_until_a_parameter_says_otherwise(run, calibrated):
+    calibrated(probability=0.8, loss=0.02)
+    start, until = run
+    start(PolicyNode)
+    until(lambda robot: robot.told(reason="CONFIDENT", depth="1"))
+    robot = until(lambda robot: len(robot.statuses) >= 2)
+    robot.ask("price", 0.03)
+    until(lambda robot: robot.told(reason="DEEPEST", depth="3"))
+    robot.ask("price", 0.0)
+    until(lambda robot: robot.told(reason="CONFIDENT", depth="1"))
+
+
+@pytest.mark.parametrize("settings", [{"gate": "regret"}])
+def test_a_gate_by_regret_is_refused_where_none_was_learnt(run, calibrated, capfd):
+    calibrated(probability=0.8)
+    node = PolicyNode()
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    said = capfd.readouterr().err
+    assert "run magma calibrate, then magma calibrate --budget" in said
+    assert "Traceback" not in said
+    node.destroy_node()
+
+
 def test_a_gate_file_of_another_bundle_is_refused_in_one_sentence(
-    run, bundle, edit_manifest, capfd
+    run, calibrated, edit_manifest, capfd
 ):
-    calibrated(bundle, probability=0.8)
+    calibrated(probability=0.8)
     edit_manifest(lambda content: content.update(description="Another one."))
     node = PolicyNode()
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
