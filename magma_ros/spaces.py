@@ -221,6 +221,31 @@ class ActionSpace:
             )
         return tuple(known.index(name) for name in self.joints)
 
+    def require_grippers(self, known: Sequence[str]) -> tuple[int, ...]:
+        """Where each of the space's grippers stands among those ``known`` to a robot.
+
+        They are matched by name, unless there is one on either side. A space without grippers
+        leaves those of the robot alone.
+
+        Raises:
+            SpaceError: One is missing on either side.
+        """
+        ours = [self.names[column] for column in self.grippers]
+        if not ours or (len(ours) == len(known) == 1):
+            return (0,) * len(ours)
+        if missing := [name for name in ours if name not in known]:
+            raise SpaceError(
+                f"the policy moves the gripper {missing[0]}, which the robot's file does not have "
+                f"(it has {', '.join(known)}); name it by gripper.name or more_grippers.names, or "
+                "take a policy for this robot"
+            )
+        if more := [name for name in known if name not in ours]:
+            raise SpaceError(
+                f"the robot's file has the gripper {more[0]}, which the policy does not move (it "
+                f"moves {', '.join(ours)}); name in more_grippers those alone that it is to move"
+            )
+        return tuple(known.index(name) for name in ours)
+
     def require_units(self, units: Mapping[str, str]) -> None:
         """Refuse joints whose units are not those of the robot's.
 

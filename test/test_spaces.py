@@ -49,6 +49,17 @@ def test_joints_are_mapped_by_name_whatever_their_order():
     assert MAGMA.require_joints(()) == ()
 
 
+def test_grippers_are_mapped_by_name_and_an_only_one_whatever_its_name():
+    both = space(*SIX[:1], gripper("left"), gripper("right"))
+    assert both.require_grippers(("right", "left")) == (1, 0)
+    assert space(*SIX[:1], gripper("jaw")).require_grippers(("gripper",)) == (0,)
+    assert space(*SIX[:1]).require_grippers(("left", "right")) == ()
+    with pytest.raises(SpaceError, match="moves the gripper right, which the robot's file does"):
+        both.require_grippers(("left", "gripper"))
+    with pytest.raises(SpaceError, match="has the gripper third, which the policy does not move"):
+        both.require_grippers(("left", "right", "third"))
+
+
 def test_a_joint_has_the_unit_of_the_robots():
     turning = dict.fromkeys((dim.name for dim in SIX), "rad")
     space(*SIX).require_units(turning)
@@ -122,6 +133,7 @@ OWN = (
     "evaluation/bench/wall.py",
     "nodes/sim_expert.py",
     "episodes/episode.py",  # what a robot that takes twists was sent
+    "episodes/read.py",
     "sim/",
     "metaworld/",
     "models/magma/",  # Magma's own network and its tokens

@@ -7,7 +7,8 @@ Names of measured values are:
 - ``ee_x``, ``ee_y``, ``ee_z`` [m], ``ee_sin_yaw``, ``ee_cos_yaw``, the quaternion ``ee_qx``,
   ``ee_qy``, ``ee_qz``, ``ee_qw`` with ``ee_qw`` >= 0, and the rotation vector ``ee_rx``, ``ee_ry``,
   ``ee_rz`` [rad]: from the end effector's pose in the base frame;
-- ``gripper_opening``, 1 = open, 0 = closed: from the gripper's joint;
+- ``gripper_opening``, 1 = open, 0 = closed: from the gripper's joint, and ``<name>_opening`` of one
+  with another name;
 - ``<joint>.position``, ``<joint>.velocity``, ``<joint>.effort`` [rad, m, and per second; N m, N]:
   from that joint in the joint states;
 - ``<frame>.x`` and whatever else may follow ``ee_``: where another frame than the end effector's is
@@ -24,7 +25,7 @@ from scipy.spatial.transform import Rotation
 
 from magma_ros.agent.history import History, between_arrays, between_numbers, between_poses
 from magma_ros.agent.stamps import StampCheck
-from magma_ros.spaces import ActionSpace, SpaceKind
+from magma_ros.spaces import GRIPPER_NAME, ActionSpace, SpaceKind
 from magma_ros.types import FloatArray, MagmaError, Pose
 
 POSE_FIELDS = (
@@ -33,7 +34,10 @@ POSE_FIELDS = (
 )
 """Proprioception taken from the end effector's pose."""
 
-GRIPPER_FIELD = "gripper_opening"
+OPENING = "_opening"
+"""What is asked of a gripper, after its name."""
+
+GRIPPER_FIELD = f"{GRIPPER_NAME}{OPENING}"
 """Proprioception taken from the gripper's joint."""
 
 JOINT_MEASURES = ("position", "velocity", "effort")
@@ -42,7 +46,7 @@ JOINT_MEASURES = ("position", "velocity", "effort")
 FRAME_MEASURES = tuple(name.removeprefix("ee_") for name in POSE_FIELDS)
 """What may be asked of a frame, after its name and a dot."""
 
-POSE, GRIPPER = "ee_pose", "gripper"
+POSE = "ee_pose"
 
 
 class UnknownFieldError(MagmaError):
@@ -57,6 +61,11 @@ def joint_input(joint: str) -> str:
 def frame_input(frame: str) -> str:
     """The name of a frame among the inputs, one of which may be called like the frame."""
     return f"frame_{frame}"
+
+
+def gripper_input(gripper: str) -> str:
+    """The name of a gripper among the inputs, one of which may be called like the gripper."""
+    return GRIPPER_NAME if gripper == GRIPPER_NAME else f"gripper_{gripper}"
 
 
 class Measured:
@@ -74,6 +83,7 @@ class Measured:
         fields: As given.
         joints: Those of which anything is needed.
         frames: Likewise, beside the end effector's.
+        grippers: Likewise, by their names.
 
     Raises:
         UnknownFieldError: Nothing measures one of ``fields``.
@@ -84,7 +94,9 @@ class Measured:
     ) -> None:
         self.fields = tuple(fields)
         self._max_age, self._slop = max_age, slop
-        named = [_named(name) for name in fields if name not in (*POSE_FIELDS, GRIPPER_FIELD)]
+        named = [_named(name) for name in fields if name not in POSE_FIELDS]
+        grippers = [name for name, measure in named if measure == OPENING]
+        self.grippers = tuple(dict.fromkeys(grippers))
         asked = [name for name, measure in named if measure in JOINT_MEASURES]
         frames = [name for name, measure in named if measure in FRAME_MEASURES]
         self.frames = tuple(dict.fromkeys(frames))
@@ -92,18 +104,22 @@ class Measured:
         self.joints = tuple(dict.fromkeys((*asked, *self._anchored)))
         self._from_pose = space is not None and space.kind is SpaceKind.EE_POSE
         self._needs_pose = self._from_pose or any(name in POSE_FIELDS for name in fields)
-        self._needs_gripper = GRIPPER_FIELD in fields
         # Long enough for the oldest usable image, and the value before it.
         span = 2.0 * max_age + slop
         self._poses: History[Pose] = History(POSE, span, between_poses)
-        self._gripper: History[float] = History("the gripper's opening", span, between_numbers)
+        self._grippers: dict[str, History[float]] = {
+            gripper: History(_opening(gripper), span, between_numbers) for gripper in self.grippers
+        }
         self._joints: dict[str, History[FloatArray]] = {
             joint: History(f"joint {joint!r}", span, between_arrays) for joint in self.joints
         }
         self._frames: dict[str, History[Pose]] = {
             frame: History(_frame(frame), span, between_poses) for frame in self.frames
         }
-        self._gripper_stamps = StampCheck("the gripper's joint state", max_age)
+        self._gripper_stamps = {
+            gripper: StampCheck(f"the {_words(gripper)}'s joint state", max_age)
+            for gripper in self.grippers
+        }
         self._joint_stamps = {
             joint: StampCheck(f"the state of joint {joint!r}", max_age) for joint in self.joints
         }
@@ -126,14 +142,16 @@ class Measured:
         """Take in where one of :attr:`frames` is in the base frame, its stamp checked already."""
         self._frames[frame].add(pose.stamp, pose)
 
-    def add_gripper(self, stamp: float, opening: float, now: float) -> bool:
-        """Take in the gripper's opening, 0..1; False if it is the newest one once more.
+    def add_gripper(
+        self, stamp: float, opening: float, now: float, gripper: str = GRIPPER_NAME
+    ) -> bool:
+        """Take in the opening, 0..1, of one of :attr:`grippers`; False if it is the newest again.
 
         Raises:
             StampError: It is not of now, or older than one before.
         """
-        if fresh := self._gripper_stamps.accept(stamp, now):
-            self._gripper.add(stamp, opening)
+        if fresh := self._gripper_stamps[gripper].accept(stamp, now):
+            self._grippers[gripper].add(stamp, opening)
         return fresh
 
     def add_joint(self, joint: str, stamp: float, values: FloatArray, now: float) -> bool:
@@ -149,15 +167,18 @@ class Measured:
     def clear(self) -> None:
         """Forget everything measured."""
         self._poses.clear()
-        self._gripper.clear()
-        for history in (*self._joints.values(), *self._frames.values()):
-            history.clear()
+        for name in self.grippers:
+            self._grippers[name].clear()
+        for name in self.joints:
+            self._joints[name].clear()
+        for name in self.frames:
+            self._frames[name].clear()
 
     def newest(self) -> Mapping[str, tuple[str, float]]:
         """Of each input that is needed, what it is in words, and the stamp of its newest value."""
         found = {POSE: (POSE, self._poses.newest)} if self._needs_pose else {}
-        if self._needs_gripper:
-            found[GRIPPER] = "the gripper's opening", self._gripper.newest
+        for gripper, openings in self._grippers.items():
+            found[gripper_input(gripper)] = _opening(gripper), openings.newest
         for joint, history in self._joints.items():
             found[joint_input(joint)] = f"joint {joint!r} in joint_states", history.newest
         for frame, poses in self._frames.items():
@@ -190,8 +211,9 @@ class Measured:
             state |= _pose_fields("ee_", self._poses.at(stamp, self._slop, self._max_age))
         for frame, poses in self._frames.items():
             state |= _pose_fields(f"{frame}.", poses.at(stamp, self._slop, self._max_age))
-        if self._needs_gripper:
-            state[GRIPPER_FIELD] = self._gripper.at(stamp, self._slop, self._max_age)
+        for gripper, openings in self._grippers.items():
+            at = openings.at(stamp, self._slop, self._max_age)
+            state[f"{gripper}{OPENING}"] = at
         for joint in self.joints:
             values = self._joint(joint, stamp)
             state |= {f"{joint}.{m}": v for m, v in zip(JOINT_MEASURES, values, strict=True)}
@@ -216,12 +238,22 @@ class Measured:
         return self._joints[joint].at(stamp, self._slop, self._max_age)
 
 
+def _words(gripper: str) -> str:
+    return gripper if gripper == GRIPPER_NAME else f"gripper {gripper!r}"
+
+
+def _opening(gripper: str) -> str:
+    return f"the {_words(gripper)}'s opening"
+
+
 def _frame(frame: str) -> str:
     return f"the frame {frame!r} in TF"
 
 
 def _named(field: str) -> tuple[str, str]:
-    """The joint or frame of a field, and what of it is wanted."""
+    """The gripper, joint or frame of a field, and what of it is wanted."""
+    if gripper := field.removesuffix(OPENING) if field.endswith(OPENING) else "":
+        return gripper, OPENING
     name, _, measure = field.rpartition(".")
     if not name or measure not in (*JOINT_MEASURES, *FRAME_MEASURES):
         raise UnknownFieldError(

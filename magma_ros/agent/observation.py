@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from magma_ros.agent.history import NotKnownError
-from magma_ros.agent.measured import GRIPPER, POSE, Measured, frame_input, joint_input
+from magma_ros.agent.measured import POSE, Measured, frame_input, gripper_input, joint_input
 from magma_ros.agent.picture import Picture, Pictures
 from magma_ros.agent.pointing import MarkedPoint, Pointing
 from magma_ros.agent.repetition import Repetition
 from magma_ros.agent.stamps import StampCheck
-from magma_ros.spaces import ActionSpace
+from magma_ros.spaces import GRIPPER_NAME, ActionSpace
 from magma_ros.types import FloatArray, MagmaError, Observation, Pose
 
 INSTRUCTION, POINT = "instruction", "instruction_point"
@@ -126,14 +126,16 @@ class ObservationBuffer:
         self.measured.add_frame(frame, pose)
         self._refused.pop(frame_input(frame), None)
 
-    def add_gripper(self, stamp: float, opening: float, now: float) -> None:
-        """Take in the gripper's opening, 0..1.
+    def add_gripper(
+        self, stamp: float, opening: float, now: float, gripper: str = GRIPPER_NAME
+    ) -> None:
+        """Take in the opening, 0..1, of one of the grippers that are needed.
 
         Raises:
             StampError: It is not of now, or older than one before.
         """
-        if self.measured.add_gripper(stamp, opening, now):
-            self._refused.pop(GRIPPER, None)
+        if self.measured.add_gripper(stamp, opening, now, gripper):
+            self._refused.pop(gripper_input(gripper), None)
 
     def add_joint(self, joint: str, stamp: float, values: FloatArray, now: float) -> None:
         """Take in position, velocity and effort of one of the joints that are needed.

@@ -107,15 +107,20 @@ def complete(
         said["dims"] = [_dimension(word, jointed=jointed) for word in names(said["dims"])]
     if jointed and "fields" not in said:
         named = [dim for dim in said["dims"] if isinstance(dim, dict) and "open" not in dim]
+        grippers = [dim for dim in said["dims"] if dim not in named]
         said["fields"] = [f"{dim.get('name')}.position" for dim in named]
-        if len(named) < len(said["dims"]):
-            said["fields"].append("gripper_opening")
+        said["fields"] += [f"{_gripper(dim, alone=len(grippers) == 1)}_opening" for dim in grippers]
     place = source or Path("the answers")
     return check(said, Answers, place, MagmaError, "see docs/action_spaces.md")
 
 
 def _asked(question: str) -> str:
     return Prompt.ask(escape(question), console=console)
+
+
+def _gripper(dim: Any, *, alone: bool) -> str:
+    """What the opening that is measured of a gripper is called after."""
+    return "gripper" if alone or not isinstance(dim, dict) else str(dim.get("name"))
 
 
 def _dimension(word: str, *, jointed: bool) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from magma_ros.episodes import topics
 from magma_ros.episodes.events import Event
 from magma_ros.episodes.frames import Frames
+from magma_ros.episodes.grippers import more_grippers
 from magma_ros.episodes.messages import Bag, DecodeError, Message
 from magma_ros.types import FloatArray
 
@@ -71,6 +72,7 @@ class Collector:
             topics.TASK_STATUS: self._task,
             topics.EPISODE_LABEL: self._label,
         }
+        take |= {topics.gripper(name): self._joints for name in more_grippers(bag.facts)}
         place = partial(topics.place, bag.types, namespace, facts=bag.facts)
         if place(topics.EE_POSE) not in bag.types:
             take |= {topics.TF: self._transforms, topics.TF_STATIC: self._transforms}

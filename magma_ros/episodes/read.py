@@ -14,11 +14,12 @@ import numpy as np
 from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.episode import POLICY, Episode, driver
+from magma_ros.episodes.grippers import GripperEnds, GripperTrack
 from magma_ros.episodes.joints import JointTracks
 from magma_ros.episodes.messages import Bag, Message
 from magma_ros.episodes.pictures import pixels
-from magma_ros.episodes.tracks import Camera, GripperEnds, Tracks, collect
-from magma_ros.spaces import ACTION_DIMS, GRIPPER_NAME
+from magma_ros.episodes.tracks import Camera, Tracks, collect
+from magma_ros.spaces import ACTION_DIMS
 from magma_ros.types import FloatArray, ImageArray
 
 STEP_PERIOD = 0.1
@@ -173,9 +174,10 @@ def _methods(tracks: Tracks, command_hold: float) -> dict[str, str]:
 
 def _proprioception(tracks: Tracks, times: FloatArray) -> tuple[tuple[str, ...], FloatArray]:
     columns = _pose(tracks, times) if tracks.joints is None else _joints(tracks.joints, times)
-    if len(tracks.openings.times):
-        opening = resample.interpolate(tracks.openings.times, tracks.openings.values, times)
-        columns[FIELDS[-1]] = np.clip(opening, 0.0, 1.0)
+    for name, (openings, _) in tracks.grippers.items():
+        if len(openings.times):
+            opening = resample.interpolate(openings.times, openings.values, times)
+            columns[f"{name}_opening"] = np.clip(opening, 0.0, 1.0)
     table = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(times), 0))
     return tuple(columns), table.astype(np.float32)
 
@@ -197,23 +199,29 @@ def _joints(joints: JointTracks, times: FloatArray) -> dict[str, FloatArray]:
 def _actions(
     tracks: Tracks, times: FloatArray, period: float, command_hold: float
 ) -> tuple[tuple[str, ...], FloatArray]:
-    gripper = np.full(len(times), 1.0)
-    if measured := len(tracks.openings.times):
-        gripper = resample.interpolate(tracks.openings.times, tracks.openings.values, times)
-    if len(asked := tracks.targets.times):
-        # Half a nanosecond keeps the command that opens the next row out of this one.
-        chosen = resample.newest(asked, times + period - 5e-10)
-        gripper = np.where(chosen >= 0, tracks.targets.values[chosen], gripper)
-    gripper = np.clip(gripper, 0.0, 1.0)
     if (joints := tracks.joints) is None:
         twists = tracks.twists
         moved = resample.displacements(twists.times, twists.values, times, period, command_hold)
-        return ACTION_DIMS, np.column_stack([moved, gripper]).astype(np.float32)
+        first = next(iter(tracks.grippers.values()))
+        table = np.column_stack([moved, _asked(first, times, period)])
+        return ACTION_DIMS, table.astype(np.float32)
     moved = joints.actions(times, period, command_hold)
-    if not measured and not len(asked):
-        return joints.names, moved.astype(np.float32)
-    names = (*joints.names, GRIPPER_NAME)
-    return names, np.column_stack([moved, gripper]).astype(np.float32)
+    heard = {n: g for n, g in tracks.grippers.items() if any(len(s.times) for s in g)}
+    asked = [_asked(gripper, times, period) for gripper in heard.values()]
+    return (*joints.names, *heard), np.column_stack([moved, *asked]).astype(np.float32)
+
+
+def _asked(gripper: GripperTrack, times: FloatArray, period: float) -> FloatArray:
+    """(T,) opening asked of a gripper in each row; before that, the one measured, or open."""
+    opening = np.full(len(times), 1.0)
+    if len(gripper.openings.times):
+        measured = gripper.openings
+        opening = resample.interpolate(measured.times, measured.values, times)
+    if len(asked := gripper.targets.times):
+        # Half a nanosecond keeps the command that opens the next row out of this one.
+        chosen = resample.newest(asked, times + period - 5e-10)
+        opening = np.where(chosen >= 0, gripper.targets.values[chosen], opening)
+    return np.asarray(np.clip(opening, 0.0, 1.0))
 
 
 def _stills(times: FloatArray, ages: Mapping[str, FloatArray]) -> Iterator[str]:

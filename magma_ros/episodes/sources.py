@@ -10,8 +10,8 @@ from pathlib import Path
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.catalogue import natural
 from magma_ros.episodes.episode import Episode
+from magma_ros.episodes.grippers import GripperEnds
 from magma_ros.episodes.read import STEP_PERIOD, read_episode
-from magma_ros.episodes.tracks import GripperEnds
 
 Tell = Callable[[str], object]
 """Takes a sentence about what was left out or accepted all the same."""

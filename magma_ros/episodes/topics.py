@@ -43,6 +43,11 @@ _OWN = (GUARD_MODE, POLICY_STATUS, ROBOT_TWIST, EE_POSE, JOINT_STATES, TASK_STAT
 _CAMERA = re.compile(r"(?:camera/)?(?P<name>.+?)(?:/image_raw)?(?:/compressed)?$")
 
 
+def gripper(name: str) -> str:
+    """Where the guard commands a gripper beside the first one."""
+    return f"{name}/command"
+
+
 def find_namespace(topics: Collection[str], wanted: str | None = None) -> str:
     """What stands before the relative names, such as ``/`` or ``/left/``.
 

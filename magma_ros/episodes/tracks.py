@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
 from magma_ros.episodes.collector import Collector
 from magma_ros.episodes.events import Event, Outcome, labelled
+from magma_ros.episodes.grippers import GripperEnds, GripperTrack, gripper_tracks
 from magma_ros.episodes.joints import JointTracks, joint_tracks
 from magma_ros.episodes.labels import read_label
 from magma_ros.episodes.messages import Bag
 from magma_ros.episodes.series import Series, Steps
+from magma_ros.spaces import GRIPPER_NAME
 from magma_ros.types import FloatArray
 
 CLOCK_TOLERANCE = 1.0
@@ -26,36 +28,6 @@ CLOCK_TOLERANCE = 1.0
 
 EE_FRAME = "tool0"
 """The end effector's frame where the recorder noted none."""
-
-SHORTEST_RANGE = 1e-4
-"""Travel of a gripper joint below which it has not moved [m or rad]."""
-
-
-class GripperEnds(NamedTuple):
-    """A gripper's joint, and its positions when fully closed and fully open [m or rad]."""
-
-    joint: str
-    closed: float
-    open: float
-
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, str]) -> GripperEnds | None:
-        """What the recorder noted, or None if it noted nothing usable."""
-        try:
-            ends = cls(
-                facts["gripper.joint"],
-                float(facts["gripper.closed_position"]),
-                float(facts["gripper.open_position"]),
-            )
-        except (KeyError, ValueError):
-            return None
-        return (
-            ends if math.isfinite(ends.closed) and math.isfinite(ends.open - ends.closed) else None
-        )
-
-    def opening(self, positions: FloatArray) -> FloatArray:
-        """Openings, 1 = open and 0 = closed, of joint positions."""
-        return (positions - self.closed) / (self.open - self.closed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,10 +52,9 @@ class Tracks:
     Attributes:
         cameras: By name.
         poses: (N, 7) position [m] and quaternion x y z w of the end effector in the base frame.
-        openings: (N,) the gripper's measured opening.
+        grippers: Of each gripper by its name, the first one first.
         twists: (N, 6) what the guard sent [m/s, rad/s].
         joints: Of a robot that is commanded joint by joint; None of one that is led by twists.
-        targets: (N,) opening that the guard asked of the gripper.
         instructions: What the robot was told.
         points: When a place was named (nan for none) [s], and column and row.
         point_camera: The camera that it lies in.
@@ -97,10 +68,9 @@ class Tracks:
 
     cameras: Mapping[str, Camera]
     poses: Series
-    openings: Series
+    grippers: Mapping[str, GripperTrack]
     twists: Series
     joints: JointTracks | None
-    targets: Series
     instructions: Steps[str]
     points: Steps[tuple[float, float, float]]
     point_camera: str
@@ -122,7 +92,10 @@ class Tracks:
         Only without either does the span of the commands count.
         """
         found = {f"camera {name}": c.times for name, c in self.cameras.items()}
-        found |= {"ee_pose": self.poses.times, "the gripper": self.openings.times}
+        found |= {"ee_pose": self.poses.times}
+        for name, gripper in self.grippers.items():
+            about = "the gripper" if name == GRIPPER_NAME else f"the gripper {name}"
+            found[about] = gripper.openings.times
         if self.joints is not None:
             found |= {f"joint {name}": s.times for name, s in self.joints.measured.items()}
         if not any(len(times) for times in found.values()):
@@ -171,12 +144,6 @@ def _sorted_out(
 ) -> Tracks:
     stamped = _Stamped(collector, warnings)
     found = {name: stamped.samples(name) for name in _NUMBERS}
-    openings, targets = _gripper(
-        found[topics.JOINT_STATES],
-        found[topics.ROBOT_GRIPPER],
-        gripper or GripperEnds.from_facts(bag.facts),
-        warnings,
-    )
     joints = joint_tracks(bag.types, bag.facts, collector.places, stamped.samples)
     poses = found[topics.EE_POSE]
     if not poses and joints is None:
@@ -187,10 +154,9 @@ def _sorted_out(
     tracks = Tracks(
         cameras={name: stamped.camera(topic) for name, topic in cameras.items()},
         poses=Series.of(poses, 7),
-        openings=openings,
+        grippers=gripper_tracks(bag.facts, gripper, stamped.samples, warnings),
         twists=Series.of(found[topics.ROBOT_TWIST], 6),
         joints=joints,
-        targets=targets,
         instructions=Steps(told, ""),
         points=Steps(steps[topics.INSTRUCTION_POINT], (-math.inf, math.nan, math.nan)),
         point_camera=collector.point_camera,
@@ -205,7 +171,7 @@ def _sorted_out(
     return tracks
 
 
-_NUMBERS = (topics.EE_POSE, topics.JOINT_STATES, topics.ROBOT_TWIST, topics.ROBOT_GRIPPER)
+_NUMBERS = (topics.EE_POSE, topics.ROBOT_TWIST)
 _STEPS = (
     topics.INSTRUCTION,
     topics.GUARD_INSTRUCTION,
@@ -265,44 +231,12 @@ def _poses_of_frames(
         return []
 
 
-def _gripper(
-    states: list[tuple[float, Any]],
-    commands: list[tuple[float, Any]],
-    ends: GripperEnds | None,
-    warnings: list[str],
-) -> tuple[Series, Series]:
-    """The gripper's measured and wanted openings."""
-    joint = ends.joint if ends else next((name for _, c in commands for name in c), "")
-    measured = Series.of([(t, state[joint]) for t, state in states if joint in state], 1)
-    wanted = Series.of([(t, command[joint]) for t, command in commands if joint in command], 1)
-    if not joint:
-        return measured, wanted
-    if ends is None:
-        seen = np.concatenate([measured.values, wanted.values])
-        low, high = float(seen.min()), float(seen.max())
-        if high - low < SHORTEST_RANGE:
-            low = high - 1.0  # it never moved: open
-        ends = GripperEnds(joint, low, high)
-        warnings.append(
-            f"the ends of the gripper {joint} were not recorded; the range seen, {low:.4g} to "
-            f"{high:.4g}, is taken as closed to open"
-        )
-    if ends.open == ends.closed:
-        raise EpisodeError(
-            f"the gripper {joint} is open and closed at {ends.open:g}; give two ends"
-        )
-    return (
-        Series(measured.times, ends.opening(measured.values)),
-        Series(wanted.times, ends.opening(wanted.values)),
-    )
-
-
 def _missing(tracks: Tracks) -> list[str]:
     rest = "zero" if tracks.joints is None else "where its joints were"
     absent = {
         "no camera was recorded, so there are no pictures": not tracks.cameras,
-        "the gripper's joint was not recorded, so its opening is not known": not len(
-            tracks.openings.times
+        "the gripper's joint was not recorded, so its opening is not known": not all(
+            len(gripper.openings.times) for gripper in tracks.grippers.values()
         ),
         f"no command to the robot was recorded, so every action is {rest}": not len(
             tracks.commands.times

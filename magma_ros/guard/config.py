@@ -15,6 +15,7 @@ from magma_ros.guard.proximity import Proximity
 from magma_ros.guard.sources import DeadMan
 from magma_ros.guard.validate import Timing
 from magma_ros.guard.workspace import GuardedPoint, TiltCone, Workspace
+from magma_ros.spaces import GRIPPER_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class GuardConfig:
         teleop_timeout: Age at which a teleoperation twist or the dead-man counts as released [s].
         teleop_patience: Silence of teleoperation after which TELEOP becomes HOLD [s].
         state_timeout: Age of the newest pose at which the arm holds [s].
+        grippers: Names of the robot's grippers.
         gripper_timeout: Age at which a gripper target or its measured opening expires [s].
         max_command_age: Greatest age of a command's stamp [s].
         future_tolerance: How far a stamp may lie ahead of now [s].
@@ -68,6 +70,7 @@ class GuardConfig:
     teleop_timeout: float = 0.15
     teleop_patience: float = 2.0
     state_timeout: float = 0.2
+    grippers: tuple[str, ...] = (GRIPPER_NAME,)
     gripper_timeout: float = 0.5
     max_command_age: float = 0.1
     future_tolerance: float = 0.05

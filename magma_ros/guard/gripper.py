@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from magma_ros.guard.validate import Timing, untimeliness
+from magma_ros.spaces import GRIPPER_NAME
 from magma_ros.types import Answer, Source
 
 _SLACK = 0.05
@@ -27,11 +29,13 @@ class GripperCommand(NamedTuple):
         stamp: When it was made, on the clock of the messages [s].
         opening: 0 (closed) to 1 (open).
         source: Who asks.
+        gripper: Which one, by its name in the robot's file.
     """
 
     stamp: float
     opening: float
     source: Source
+    gripper: str = GRIPPER_NAME
 
 
 class GripperRamp:
@@ -140,3 +144,47 @@ class GripperRamp:
 
     def _fresh(self, now: float) -> bool:
         return self._measured is not None and now - self._measured[1] <= self._timeout
+
+
+class Grippers:
+    """All grippers of a robot, each with a setpoint of its own.
+
+    Args:
+        names: What the robot's file calls them.
+        speed: Greatest speed of each [openings/s].
+        timeout: Age at which a target or a measurement no longer counts [s].
+    """
+
+    def __init__(self, names: Iterable[str], speed: float, timeout: float) -> None:
+        self._ramps = {name: GripperRamp(speed, timeout) for name in names}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for ramp in self._ramps.values():
+            ramp.clear()
+
+    def drop(self) -> None:
+        """Forget the targets: their driver drives no more."""
+        for ramp in self._ramps.values():
+            ramp.drop()
+
+    def measure(self, name: str, opening: float, stamp: float) -> Answer:
+        """Take in the measured ``opening`` of a gripper; see :meth:`GripperRamp.measure`."""
+        if (ramp := self._ramps.get(name)) is None:
+            return self._unknown(name)
+        return ramp.measure(opening, stamp)
+
+    def submit(self, command: GripperCommand, now: float, offset: float, timing: Timing) -> Answer:
+        """Offer a target; see :meth:`GripperRamp.submit`."""
+        if (ramp := self._ramps.get(command.gripper)) is None:
+            return self._unknown(command.gripper)
+        return ramp.submit(command, now, offset, timing)
+
+    def update(self, now: float, elapsed: float, *, driven: bool) -> dict[str, float]:
+        """What to ask of each gripper that was ever measured; see :meth:`GripperRamp.update`."""
+        asked = {name: r.update(now, elapsed, driven=driven) for name, r in self._ramps.items()}
+        return {name: opening for name, opening in asked.items() if opening is not None}
+
+    def _unknown(self, name: str) -> Answer:
+        known = ", ".join(self._ramps)
+        return Answer(accepted=False, sentence=f"the robot has no gripper {name}, but {known}")

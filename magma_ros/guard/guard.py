@@ -20,7 +20,7 @@ import numpy as np
 from magma_ros.guard.config import GuardConfig
 from magma_ros.guard.drive import Command, Drive, TwistDrive
 from magma_ros.guard.e_stop import EmergencyStop
-from magma_ros.guard.gripper import GripperCommand, GripperRamp
+from magma_ros.guard.gripper import GripperCommand, Grippers
 from magma_ros.guard.joint_drive import JointDrive
 from magma_ros.guard.joint_ramp import JointMotion
 from magma_ros.guard.modes import TRANSITIONS, ModeSwitch, Request
@@ -28,6 +28,7 @@ from magma_ros.guard.obstacles import Obstacles
 from magma_ros.guard.proximity import Clearance
 from magma_ros.guard.sources import PolicyHealth
 from magma_ros.guard.watch import Watch
+from magma_ros.spaces import GRIPPER_NAME
 from magma_ros.types import Answer, FloatArray, Mode, Pose, Source, StopReason
 
 DRIVERS: Mapping[Mode, Source] = {Mode.AUTO: Source.POLICY, Mode.TELEOP: Source.TELEOP}
@@ -46,7 +47,7 @@ class GuardOutput:
     Attributes:
         twist: (6,) linear [m/s] and angular [rad/s] velocity in the base frame, to be held until
             the next update; for a robot that takes joint targets the tool's, as far as known.
-        gripper: Target opening (1 = open), or None before one was measured.
+        grippers: Target opening (1 = open) of each gripper that was measured, by its name.
         mode: Who drives.
         reason: Why the arm is in HOLD or STOPPED, else None.
         source: Who the command comes from; GUARD while it ramps the arm down or keeps it still.
@@ -60,7 +61,7 @@ class GuardOutput:
     """
 
     twist: FloatArray
-    gripper: float | None
+    grippers: Mapping[str, float]
     mode: Mode
     reason: StopReason | None
     source: Source
@@ -68,6 +69,11 @@ class GuardOutput:
     detail: str
     publish: bool = True
     joints: JointMotion | None = None
+
+    @property
+    def gripper(self) -> float | None:
+        """Target opening of the gripper of a robot that has one; None before it was measured."""
+        return self.grippers.get(GRIPPER_NAME)
 
     @property
     def moving(self) -> bool:
@@ -117,7 +123,9 @@ class Guard:
             if config.joints is None
             else JointDrive(config, config.joints, self._heard, self._latest)
         )
-        self._gripper = GripperRamp(config.limits.gripper_speed, config.gripper_timeout)
+        self._grippers = Grippers(
+            config.grippers, config.limits.gripper_speed, config.gripper_timeout
+        )
         self._active = False
         self._forget(0.0)
 
@@ -145,7 +153,7 @@ class Guard:
         self._updated: float | None = None
         self._heard.start(now)
         self._drive.clear()
-        self._gripper.clear()
+        self._grippers.clear()
 
     # Inputs
 
@@ -184,7 +192,7 @@ class Guard:
         source = command.source
         if source is not self._driver or self._bridging:
             return Answer(accepted=True, sentence=f"ignored: the {source.value} does not drive")
-        return self._gripper.submit(command, now, offset, self._config.timing)
+        return self._grippers.submit(command, now, offset, self._config.timing)
 
     def report_health(self, health: PolicyHealth, now: float) -> Answer:
         """Receive the policy's health."""
@@ -242,8 +250,10 @@ class Guard:
         driven = self._driver is not None
         return self._heard.see_joints(names, positions, stamp, now, offset, driven=driven)
 
-    def report_opening(self, opening: float, stamp: float, now: float) -> Answer:
-        """Receive the measured opening of the gripper, with its stamp on the guard's clock [s]."""
+    def report_opening(
+        self, opening: float, stamp: float, now: float, gripper: str = GRIPPER_NAME
+    ) -> Answer:
+        """Receive the measured opening of a gripper, with its stamp on the guard's clock [s]."""
         if not self._active:
             return Answer(accepted=False, sentence=_INACTIVE)
         if not stamp - now <= self._config.future_tolerance:
@@ -251,7 +261,7 @@ class Guard:
                 accepted=False,
                 sentence="the gripper's state is stamped in the future; synchronise the clocks",
             )
-        return self._gripper.measure(opening, stamp)
+        return self._grippers.measure(gripper, opening, stamp)
 
     def report_clearance(self, clearance: Clearance | Obstacles, now: float) -> Answer:
         """Receive how far obstacles are, with its stamp on the guard's clock."""
@@ -311,7 +321,7 @@ class Guard:
         return GuardOutput(
             twist=np.zeros(6),
             joints=self._drive.joints,
-            gripper=None,
+            grippers={},
             mode=self._switch.mode,
             reason=self._switch.reason,
             source=Source.GUARD,
@@ -353,7 +363,7 @@ class Guard:
             self._drive.release()
         return GuardOutput(
             twist=self._drive.twist.copy(),
-            gripper=self._gripper.update(now, elapsed, driven=self._follows(now)),
+            grippers=self._grippers.update(now, elapsed, driven=self._follows(now)),
             mode=self._switch.mode,
             reason=self._switch.reason,
             source=Source.GUARD if command is None else command.source,
@@ -392,7 +402,7 @@ class Guard:
         """Nothing received before may move the arm in the new mode."""
         self._since, self._command = now, None
         self._bridging = self._driver is not None and not self._drive.at_rest
-        self._gripper.drop()
+        self._grippers.drop()
         self._heard.on_new_driver()
 
     def _watch(self, now: float) -> None:

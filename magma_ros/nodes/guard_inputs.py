@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -46,7 +46,7 @@ class GuardInputs:
     Args:
         node: Node to subscribe with.
         guard: The core that receives them.
-        gripper: The gripper's joint.
+        grippers: The grippers' joints, by their names.
         on_instruction: Called with each instruction.
 
     Attributes:
@@ -58,13 +58,13 @@ class GuardInputs:
         self,
         node: ManagedNode,
         guard: Guard,
-        gripper: GripperJoint,
+        grippers: Mapping[str, GripperJoint],
         on_instruction: Callable[[String], None],
     ) -> None:
         self.rejected = 0
         self.policy_stamp: Time | None = None
         self._clock = InterpolatedClock()
-        self._node, self._guard, self._gripper = node, guard, gripper
+        self._node, self._guard, self._grippers = node, guard, grippers
         subscribe = node.create_subscription
         for source, twist, opening in (
             (Source.POLICY, names.POLICY_TWIST, names.POLICY_GRIPPER),
@@ -110,13 +110,14 @@ class GuardInputs:
             self.policy_stamp = stamp
 
     def _on_gripper(self, source: Source, message: JointState) -> None:
-        opening = self._gripper.asked(message)
-        if opening is None:
-            self._refuse(f"the {source.value} gripper names no finite {self._gripper.joint}")
-            return
         now, stamp = time.monotonic(), convert.seconds(message.header.stamp)
-        command = GripperCommand(stamp, opening, source)
-        self._note(self._guard.submit_gripper(command, now, self._offset(now)))
+        named = [each for each in self._grippers.values() if each.joint in message.name]
+        for gripper in named or self._grippers.values():
+            if (opening := gripper.asked(message)) is None:
+                self._refuse(f"the {source.value} gripper names no finite {gripper.joint}")
+                continue
+            command = GripperCommand(stamp, opening, source, gripper.name)
+            self._note(self._guard.submit_gripper(command, now, self._offset(now)))
 
     def _on_health(self, message: DiagnosticStatus) -> None:
         values = convert.status_values(message)
@@ -159,15 +160,15 @@ class GuardInputs:
                     message.name, message.position, stamp, now, self._offset(now)
                 )
             )
-        if self._gripper.joint not in message.name:
-            return  # an arm and its gripper may report on their own
-        opening = self._gripper.asked(message)
-        if opening is None:
-            self._refuse(f"joint_states holds no finite position of {self._gripper.joint}")
-            return
-        now = time.monotonic()
-        stamp = convert.seconds(message.header.stamp) + self._offset(now)
-        self._note(self._guard.report_opening(opening, stamp, now))
+        for gripper in self._grippers.values():
+            if gripper.joint not in message.name:
+                continue  # an arm and its gripper may report on their own
+            if (opening := gripper.asked(message)) is None:
+                self._refuse(f"joint_states holds no finite position of {gripper.joint}")
+                continue
+            now = time.monotonic()
+            stamp = convert.seconds(message.header.stamp) + self._offset(now)
+            self._note(self._guard.report_opening(opening, stamp, now, gripper.name))
 
     def _on_clearance(self, measured: Clearance | Obstacles) -> None:
         now = time.monotonic()

@@ -21,7 +21,7 @@ from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.clearance_input import clearance_topic
 from magma_ros.nodes.controller_check import ControllerCheck, joint_controller_check
 from magma_ros.nodes.graph_watch import foreign_sources
-from magma_ros.nodes.gripper import GripperJoint
+from magma_ros.nodes.gripper import gripper_topics, robot_grippers
 from magma_ros.nodes.guard_inputs import GuardInputs
 from magma_ros.nodes.guard_report import GuardReport
 from magma_ros.nodes.guard_settings import GUARD_SETTINGS, guard_config
@@ -61,14 +61,14 @@ class GuardNode(ManagedNode):
 
     def setup(self) -> None:
         """Make the guard and open the topics."""
-        self._gripper = GripperJoint.from_settings(self.settings)
+        self._grippers = robot_grippers(self.settings)
         self._interface = CommandInterface(self.settings["command_interface"])
         self._core = Guard(guard_config(self.settings, joint_config(self)), self._latches)
         self._told: GuardOutput | None = None
         self._refused = ""
         self._foreign: dict[Source, str] = {}
         self._open_outputs()
-        self._inputs = GuardInputs(self, self._core, self._gripper, self._on_instruction)
+        self._inputs = GuardInputs(self, self._core, self._grippers, self._on_instruction)
         self._controller = self._controller_check()
         for name, act in (
             ("take_over", self._core.take_over),
@@ -140,7 +140,8 @@ class GuardNode(ManagedNode):
         return response
 
     def _watch_graph(self) -> None:
-        outputs = (COMMAND_TOPICS[self._interface], names.ROBOT_GRIPPER)
+        grippers = gripper_topics(self._grippers)
+        outputs = (COMMAND_TOPICS[self._interface], *grippers.values())
         foreign = foreign_sources(self, clearance_topic(self.settings), outputs)
         for source, who in foreign.items():
             if self._foreign.get(source) != who:
@@ -165,7 +166,10 @@ class GuardNode(ManagedNode):
     def _open_outputs(self) -> None:
         publisher = self.create_publisher
         self._robot = robot_output(self)
-        self._gripper_publisher = publisher(JointState, names.ROBOT_GRIPPER, qos.STATE)
+        self._gripper_publishers = {
+            name: publisher(JointState, topic, qos.STATE)
+            for name, topic in gripper_topics(self._grippers).items()
+        }
         self._follows_publisher = publisher(TimeReference, names.GUARD_FOLLOWS, qos.EVENTS)
         self._mode_publisher = publisher(DiagnosticStatus, names.GUARD_MODE, qos.LATCHED)
         self._instruction_publisher = publisher(String, names.GUARD_INSTRUCTION, qos.LATCHED)
@@ -200,8 +204,9 @@ class GuardNode(ManagedNode):
                     source=Source.POLICY.value,
                 )
             )
-        if output.gripper is not None:
-            self._gripper_publisher.publish(self._gripper.command(output.gripper, stamp))
+        for name, opening in output.grippers.items():
+            command = self._grippers[name].command(opening, stamp)
+            self._gripper_publishers[name].publish(command)
 
     def _tell(self, output: GuardOutput) -> None:
         """Publish the mode when it, its reason, the source, or whether the arm is held changed."""

@@ -19,7 +19,7 @@ from magma_ros.guard import (
     TiltCone,
     Workspace,
 )
-from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.gripper import GRIPPER_SETTINGS, MORE_GRIPPERS, robot_grippers
 from magma_ros.nodes.guard_report import REPORT_SETTINGS
 from magma_ros.nodes.limits import (
     BASE_FRAME,
@@ -164,6 +164,7 @@ GUARD_SETTINGS: tuple[Setting, ...] = (
     *BODY_SETTINGS,
     *LIMIT_SETTINGS,
     *GRIPPER_SETTINGS,
+    *MORE_GRIPPERS,
     *TIME_SETTINGS,
     *PERSON_SETTINGS,
     *PROXIMITY_SETTINGS,
@@ -201,6 +202,7 @@ def guard_config(settings: Settings, joints: JointConfig | None = None) -> Guard
         tilt=_tilt(settings),
         mismatch=MismatchConfig(**settings.group("mismatch")),
         joints=joints,
+        grippers=tuple(robot_grippers(settings)),
         **times,
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from magma_ros.guard import CommandInterface
-from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.gripper import GRIPPER_SETTINGS, MORE_GRIPPERS
 from magma_ros.nodes.settings import Setting, Settings
 
 BASE_FRAME = Setting("base_frame", str, "Frame of twists and poses, fixed to the robot's base.")
@@ -173,6 +173,7 @@ ROBOT_SETTINGS: tuple[Setting, ...] = (
     *BODY_SETTINGS,
     *SHAPE_SETTINGS,
     *GRIPPER_SETTINGS,
+    *MORE_GRIPPERS,
 )
 """Everything that a robot's file may hold; a node ignores those it does not declare."""
 

@@ -17,7 +17,13 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState, Ra
 from std_msgs.msg import String
 
 from magma_ros.agent.circumstances import CircumstanceError, Circumstances
-from magma_ros.agent.measured import GRIPPER, POSE, frame_input, joint_input
+from magma_ros.agent.measured import (
+    POSE,
+    UnknownFieldError,
+    frame_input,
+    gripper_input,
+    joint_input,
+)
 from magma_ros.agent.meter import Meter
 from magma_ros.agent.observation import INSTRUCTION, POINT, ObservationBuffer, camera_input
 from magma_ros.agent.picture import Picture, Pictures
@@ -26,14 +32,14 @@ from magma_ros.agent.watch import Watch
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
 from magma_ros.nodes.frame_input import FrameInput
-from magma_ros.nodes.gripper import GripperJoint
+from magma_ros.nodes.gripper import GripperJoint, robot_grippers
 from magma_ros.nodes.images import depth_picture_from_message, picture_from_message
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.mark_messages import point_from_message
 from magma_ros.nodes.pose_input import PoseInput
 from magma_ros.nodes.subscriptions import subscribe_latched, subscribe_newest
 from magma_ros.policy.contract import CameraContract, ObservationContract
-from magma_ros.spaces import ActionSpace
+from magma_ros.spaces import GRIPPER_NAME, ActionSpace
 from magma_ros.types import FloatArray, MonotonicClock, Observation, Pose
 
 WATCH_PERIOD = 0.25
@@ -74,6 +80,7 @@ class PolicyInputs:
 
         Raises:
             UnknownFieldError: The contract names proprioception that nothing measures.
+            SettingError: The grippers of the robot's file make no sense.
         """
         settings = node.settings
         self.circumstances = Circumstances(clearance_required=settings["clearance_required"])
@@ -82,7 +89,6 @@ class PolicyInputs:
         self._on_news = on_news
         self._blind = not contract.cameras
         self._on_told = on_told
-        self._gripper = GripperJoint.from_settings(settings)
         self._buffer = ObservationBuffer(
             {camera.name: (camera.height, camera.width) for camera in contract.cameras},
             contract.proprioception,
@@ -92,6 +98,7 @@ class PolicyInputs:
             space=space,
             instructed=contract.max_tokens is not None,
         )
+        self._grippers = self._measured_grippers()
         self._clearance_stamps = StampCheck(CLEARANCE, settings["max_age"])
         self._battery_heard = math.inf  # never; it is optional
         self._refusals: dict[str, int] = {}
@@ -251,7 +258,8 @@ class PolicyInputs:
             self._on_news()
 
     def _on_joints(self, message: JointState) -> None:
-        self._note_gripper(message)
+        for name, gripper in self._grippers.items():
+            self._note_gripper(name, gripper, message)
         stamp = convert.seconds(message.header.stamp)
         for joint in self._buffer.measured.joints:
             if (values := convert.joint_from_message(message, joint)) is None:
@@ -268,22 +276,36 @@ class PolicyInputs:
         if self._blind:
             self._on_news()
 
-    def _note_gripper(self, message: JointState) -> None:
-        joint = self._gripper.joint
-        self._meters[GRIPPER].note(self._monotonic.now())
+    def _measured_grippers(self) -> dict[str, GripperJoint]:
+        """The grippers of which an opening is needed, by the policy's names."""
+        robot = robot_grippers(self._node.settings)
+        known = {GRIPPER_NAME: next(iter(robot.values()))} | robot
+        wanted = self._buffer.measured.grippers
+        if missing := [name for name in wanted if name not in known]:
+            raise UnknownFieldError(
+                f"the policy measures the gripper {missing[0]}, which the robot's file does not "
+                f"have (it has {', '.join(robot)}); name it by gripper.name or "
+                "more_grippers.names, or take a policy for this robot"
+            )
+        return {name: known[name] for name in wanted}
+
+    def _note_gripper(self, name: str, gripper: GripperJoint, message: JointState) -> None:
+        about, joint = gripper_input(name), gripper.joint
+        self._meters[about].note(self._monotonic.now())
         if joint not in message.name:
-            if not self._buffer.why(GRIPPER):  # arm and gripper often have a publisher each
-                self._buffer.explain(GRIPPER, f"joint_states name no joint {joint!r}")
+            if not self._buffer.why(about):  # arm and gripper often have a publisher each
+                self._buffer.explain(about, f"joint_states name no joint {joint!r}")
             return
-        opening = self._gripper.opening(message)
+        opening = gripper.opening(message)
         if opening is None:
             why = f"joint_states give no finite position of {joint!r}; check the gripper's driver"
-            self._refuse(GRIPPER, why)
+            self._refuse(about, why)
             return
+        stamp = convert.seconds(message.header.stamp)
         try:
-            self._buffer.add_gripper(convert.seconds(message.header.stamp), opening, self._now())
+            self._buffer.add_gripper(stamp, opening, self._now(), name)
         except StampError as error:
-            self._refuse(GRIPPER, str(error))
+            self._refuse(about, str(error))
 
     def _on_instruction(self, message: String) -> None:
         if message.data != self._buffer.instruction:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from magma_ros.motion import ChunkStream, JointStream, StreamConfig
 from magma_ros.nodes import convert, names, qos
-from magma_ros.nodes.gripper import GripperJoint
+from magma_ros.nodes.gripper import gripper_command, robot_grippers
 from magma_ros.nodes.joint_robot import described
 from magma_ros.nodes.limits import WITHOUT_DESCRIPTION, commanded_joints
 from magma_ros.nodes.managed_node import ManagedNode
@@ -87,30 +87,40 @@ def lead_of(
         driving: Tells whether the policy drives, by what the guard has said.
 
     Raises:
-        SpaceError: The robot has no such joints, joints of other units, or not as many grippers.
+        SpaceError: The robot has other joints or grippers, or joints of other units.
         MagmaError: It is commanded by joints and its description is missing.
     """
+    if space.kind.of_joints:
+        return JointLead(node, space, heard, measured=measured, driving=driving)
     if len(space.grippers) > 1:
         named = ", ".join(space.names[column] for column in space.grippers)
         raise SpaceError(
-            f"the policy moves the grippers {named}, but a robot's file has one; declare the "
-            "others as joints of the action space, and name them in joints.names"
+            f"the policy moves one end effector and the grippers {named}; several grippers need an "
+            "action space of joints"
         )
-    if space.kind.of_joints:
-        return JointLead(node, space, heard, measured=measured, driving=driving)
-    return TwistLead(node, heard)
+    return TwistLead(node, space, heard)
 
 
 class _GripperOutput:
-    """The gripper's commands."""
+    """The grippers' commands, all in one message.
 
-    def __init__(self, node: ManagedNode) -> None:
-        self._joint = GripperJoint.from_settings(node.settings)
+    Args:
+        node: The policy's.
+        space: What the actions mean.
+
+    Raises:
+        SpaceError: The grippers of the robot's file are not those of ``space``.
+    """
+
+    def __init__(self, node: ManagedNode, space: ActionSpace) -> None:
+        known = robot_grippers(node.settings)
+        self._joints = [list(known.values())[at] for at in space.require_grippers(list(known))]
         self._publisher = node.create_publisher(JointState, names.POLICY_GRIPPER, qos.STATE)
 
-    def publish(self, opening: float, stamp: Time) -> None:
-        """Ask for an opening, 1 = open."""
-        self._publisher.publish(self._joint.command(opening, stamp))
+    def publish(self, openings: Iterable[float], stamp: Time) -> None:
+        """Ask for an opening of each, 1 = open, in the order of their columns."""
+        asked = zip(self._joints, openings, strict=True)
+        self._publisher.publish(gripper_command(asked, stamp))
 
 
 class TwistLead:
@@ -118,13 +128,14 @@ class TwistLead:
 
     Args:
         node: The policy's; its limits are the guard's too.
+        space: What the actions mean.
         heard: As for :func:`lead_of`.
 
     Attributes:
         stream: What is played.
     """
 
-    def __init__(self, node: ManagedNode, heard: Heard) -> None:
+    def __init__(self, node: ManagedNode, space: ActionSpace, heard: Heard) -> None:
         kinds = ("speed", "acceleration", "jerk")
         bounds = [f"{part}_{kind}" for part in ("linear", "angular") for kind in kinds]
         limits = {name: node.settings[f"limits.{name}"] for name in bounds}
@@ -133,7 +144,7 @@ class TwistLead:
         self.stream: Stream = self._stream
         self._frame = node.settings["base_frame"]
         self._publisher = node.create_publisher(TwistStamped, names.POLICY_TWIST, qos.STATE)
-        self._gripper = _GripperOutput(node)
+        self._gripper = _GripperOutput(node, space)
         self._heard = heard
         for topic in names.TOOL_TWISTS:
             node.create_subscription(TwistStamped, topic, self._on_sent, qos.STATE)
@@ -143,7 +154,7 @@ class TwistLead:
         sample = self._stream.sample(now)
         self._publish(sample.twist, stamp)
         if sample.gripper is not None:
-            self._gripper.publish(sample.gripper, stamp)
+            self._gripper.publish([sample.gripper], stamp)
         return float(np.linalg.norm(sample.twist[:3]))
 
     def note_sent(self, twist: FloatArray | None, now: float) -> None:
@@ -209,7 +220,7 @@ class JointLead:
         self.stream: Stream = self._stream
         self._last: FloatArray | None = None  # where the joints are to be
         self._publisher = node.create_publisher(JointTrajectory, names.POLICY_JOINTS, qos.STATE)
-        self._gripper = _GripperOutput(node) if space.grippers else None
+        self._gripper = _GripperOutput(node, space) if space.grippers else None
         self._heard = heard
         node.create_subscription(TimeReference, names.GUARD_FOLLOWS, self._on_follows, qos.EVENTS)
 
@@ -224,7 +235,7 @@ class JointLead:
             return
         self._publish(self._last, stamp, sample.velocities)
         if self._gripper is not None and sample.openings is not None:
-            self._gripper.publish(float(sample.openings[0]), stamp)
+            self._gripper.publish(map(float, sample.openings), stamp)
 
     def note_sent(self, twist: FloatArray | None, now: float) -> None:
         """Learn nothing: targets are places, and those hold whatever was done on the way."""

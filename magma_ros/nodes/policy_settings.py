@@ -7,7 +7,7 @@ from __future__ import annotations
 from magma_ros.agent.tuned_gate import GATE_OPTIONS
 from magma_ros.gate.loop import HEADROOM
 from magma_ros.nodes.cameras import CAMERA_TOPICS
-from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.gripper import GRIPPER_SETTINGS, MORE_GRIPPERS
 from magma_ros.nodes.limits import (
     BASE_FRAME,
     JOINT_NAMES,
@@ -116,4 +116,5 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
     URDF,
     *LIMIT_SETTINGS,
     *GRIPPER_SETTINGS,
+    *MORE_GRIPPERS,
 )

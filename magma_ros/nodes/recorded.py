@@ -31,6 +31,7 @@ from magma_ros.episodes.bag import Topic, profile
 from magma_ros.episodes.log import Source
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CameraTopics
+from magma_ros.nodes.gripper import gripper_topics
 
 
 class Recorded(NamedTuple):
@@ -104,6 +105,13 @@ def camera_topics(
         pictures = topics.image(camera, compressed=compressed)
         yield Recorded(pictures, kind, qos.EVERY_IMAGE, steady=True)
         yield Recorded(topics.info(camera), CameraInfo, qos.EVERY_IMAGE)
+
+
+def more_grippers(grippers: Iterable[str]) -> Iterator[Recorded]:
+    """Where the guard commands the grippers of a robot beside its first one."""
+    for topic in gripper_topics(grippers).values():
+        if topic != names.ROBOT_GRIPPER:
+            yield Recorded(topic, JointState, qos.EVENTS)
 
 
 def source(topic: Recorded, name: str, types: Typestore) -> Source:

@@ -30,10 +30,10 @@ from magma_ros.episodes.times import LogClock
 from magma_ros.files import make_folder
 from magma_ros.nodes import names, qos
 from magma_ros.nodes.cameras import CAMERA_TOPICS, CameraTopics
-from magma_ros.nodes.gripper import GRIPPER_SETTINGS
+from magma_ros.nodes.gripper import GRIPPER_SETTINGS, MORE_GRIPPERS, robot_grippers
 from magma_ros.nodes.limits import BASE_FRAME, COMMAND_INTERFACE, EE_FRAME, JOINT_NAMES
 from magma_ros.nodes.managed_node import ManagedNode, run
-from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics, source
+from magma_ros.nodes.recorded import TOPICS, Recorded, camera_topics, more_grippers, source
 from magma_ros.nodes.recorder_status import Labels, losses, recorder_status
 from magma_ros.nodes.settings import Setting
 from magma_ros.types import Answer
@@ -69,6 +69,7 @@ class RecorderNode(ManagedNode):
         COMMAND_INTERFACE,
         JOINT_NAMES,
         *GRIPPER_SETTINGS,
+        *MORE_GRIPPERS,
     )
 
     def __init__(self) -> None:
@@ -85,6 +86,7 @@ class RecorderNode(ManagedNode):
     def setup(self) -> None:
         """Make the folder to write into, and what does not depend on an episode."""
         make_folder(Path(self.settings["directory"]))
+        self._topics = [*TOPICS, *more_grippers(robot_grippers(self.settings))]
         self._status_publisher = self.create_publisher(
             DiagnosticStatus, names.RECORDER_STATUS, qos.LATCHED
         )
@@ -128,7 +130,7 @@ class RecorderNode(ManagedNode):
         compressed = self.settings["transport"] == "compressed"
         where = CameraTopics(self.settings[CAMERA_TOPICS.name])
         cameras = list(where.bases) or self.settings["cameras"]
-        topics = [*TOPICS, *camera_topics(cameras, where, compressed=compressed)]
+        topics = [*self._topics, *camera_topics(cameras, where, compressed=compressed)]
         clock = LogClock(
             lambda: self.get_clock().now().nanoseconds,
             time.monotonic_ns,
@@ -176,11 +178,12 @@ class RecorderNode(ManagedNode):
         """
         facts = {
             remapping(name): self.resolve_topic_name(name)
-            for name, *_ in TOPICS
+            for name, *_ in self._topics
             if self.resolve_topic_name(name) != self.resolve_topic_name(name, only_expand=True)
         }
         if self.settings[BASE_FRAME.name]:
-            noted = (BASE_FRAME, EE_FRAME, COMMAND_INTERFACE, JOINT_NAMES, *GRIPPER_SETTINGS)
+            noted = [BASE_FRAME, EE_FRAME, COMMAND_INTERFACE, JOINT_NAMES]
+            noted += [*GRIPPER_SETTINGS, *MORE_GRIPPERS]
             values = {setting.name: self.settings[setting.name] for setting in noted}
             lists = {n: ",".join(map(str, v)) for n, v in values.items() if isinstance(v, list)}
             facts |= {name: str(value) for name, value in values.items()} | lists

@@ -117,10 +117,10 @@ class Scene:
             effort=np.zeros(0),
         )
 
-    def joints(self, time, **positions):
+    def joints(self, time, topic="joint_states", **positions):
         values = {"position": np.array(list(positions.values())), "name": list(positions)}
         kind = "sensor_msgs/msg/JointState"
-        self.add("joint_states", kind, time, **values, velocity=np.zeros(0), effort=np.zeros(0))
+        self.add(topic, kind, time, **values, velocity=np.zeros(0), effort=np.zeros(0))
 
     def trajectory(self, time, topic="joint_trajectory_controller/joint_trajectory", **positions):
         point = STORE.types["trajectory_msgs/msg/JointTrajectoryPoint"](

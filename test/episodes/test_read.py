@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 
 from magma_ros.episodes import resample, topics
 from magma_ros.episodes.bag import EpisodeError
+from magma_ros.episodes.grippers import GripperEnds
 from magma_ros.episodes.read import FIELDS, read_episode
-from magma_ros.episodes.tracks import GripperEnds
 
 FINGER = GripperEnds("finger", 0.0, 0.04)
 

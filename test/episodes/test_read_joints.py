@@ -87,6 +87,28 @@ def test_names_in_a_trajectory_are_enough_where_nothing_was_noted(robot):
     assert episode.action_names == ("rail", "pan", "gripper")
 
 
+def test_each_gripper_is_recorded_by_its_name(robot):
+    told = facts("joint_trajectory") | {
+        "gripper.name": "left",
+        "more_grippers.names": "right,third",
+        "more_grippers.joint": "thumb,none",
+        "more_grippers.closed_position": "0.8,0.0",
+        "more_grippers.open_position": "0.0,1.0",
+    }
+
+    def send(made, interface, time):
+        command(made, interface, time)
+        made.joints(time, thumb=0.2)
+        made.joint(time, 0.0, "gripper/command")
+        made.joints(time, "right/command", thumb=0.8)
+
+    episode = read_episode(robot("joint_trajectory", told=told, send=send).write())
+    assert episode.fields[2:] == ("left_opening", "right_opening")
+    assert episode.action_names == (*NAMES, "left", "right")
+    np.testing.assert_allclose(episode.proprioception[:, 2:], [[1.0, 0.75]] * len(episode))
+    np.testing.assert_allclose(episode.actions[:, 2:], 0.0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("interface", "settings", "sentence"),
     [

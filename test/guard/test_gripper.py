@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from magma_ros.guard import GripperCommand
 from magma_ros.types import Mode, Source
 
 REST = np.zeros(6)
@@ -106,6 +107,31 @@ def test_gripper_is_told_nothing_before_it_was_measured(make_cell):
     assert openings[0] == pytest.approx(0.5, abs=0.081)
     assert openings[-1] == 0.0
     assert cell.out.mode is Mode.AUTO
+
+
+def test_several_grippers_move_and_are_frozen_each_on_its_own(make_cell):
+    cell = make_cell(grippers=("gripper", "other"))
+    at = cell.config.limits.gripper_speed * cell.config.period
+
+    def run(target=None):
+        cell.guard.report_opening(0.2, cell.now, cell.now, "other")
+        if target is not None:
+            assert cell.guard.submit_gripper(
+                GripperCommand(cell.now, target, Source.POLICY, "other"), cell.now
+            ).accepted
+        return cell.run(cell.config.period, policy=REST)[-1].grippers["other"]
+
+    before = run()
+    moved = [run(1.0) for _ in range(5)]
+    assert np.diff([before, *moved]).max() <= at + 1e-9
+    assert moved[-1] > before
+    assert cell.out.gripper == 0.5
+    cell.guard.stop(cell.now)
+    assert len({run() for _ in range(10)}) == 1
+    assert (
+        "no gripper third, but gripper, other"
+        in cell.guard.report_opening(0.5, cell.now, cell.now, "third").sentence
+    )
 
 
 @pytest.mark.parametrize("opening", [math.nan, math.inf, -0.5, 1.5])

@@ -65,11 +65,38 @@ def test_a_gripper_of_another_name_is_measured_by_how_open_it_is(jaw):
     np.testing.assert_allclose(data.proprioception[[0, 6], 5], [1.0, 0.5], atol=1e-6)
 
 
+def test_several_grippers_are_measured_each_by_its_own_ends(joints):
+    claw = {"name": "claw", "open": joints.JOINTS.index("wrist_roll"), "closed": 100.0}
+    dims = [*joints.SPACE["dims"][:1], claw, *joints.SPACE["dims"][2:]]
+    names = {
+        key: [n.replace("wrist_roll", "claw") for n in found] for key, found in joints.NAMES.items()
+    }
+    measured = [f"{joint}.position" for joint in joints.JOINTS[:-1]]
+    measured += ["claw_opening", "gripper_opening"]
+    network = {"action": joints.SPACE | {"dims": dims}, "proprioception": measured}
+    shape, data = joints.read(names=names, network=network)
+    assert shape.action.space.grippers == (0, 1)
+    rolled = np.degrees(joints.GOAL[4] - joints.MOVED[4])
+    opening = (100.0 - rolled) / (100.0 - claw["open"])
+    np.testing.assert_allclose(data.proprioception[0, 4:], [opening, 1.0], atol=1e-5)
+
+
+def test_what_is_measured_by_its_opening_is_a_gripper_of_the_action():
+    from magma_ros.models.data.set_columns import space_of
+
+    names, fields = ("elbow", "left_gripper"), ("elbow.position", "left_gripper_opening")
+    space = space_of(Path("set"), names, fields).space
+    assert (space.joints, space.grippers) == (("elbow",), (1,))
+
+
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
         ("jaw.vel", r"the state has jaw\.vel, but of a gripper a robot measures only how open"),
-        ("gripper.pos", "has the grippers jaw, gripper, but a robot has one"),
+        (
+            "gripper.pos",
+            "has the gripper gripper, but the action moves jaw; name it in",
+        ),
     ],
 )
 def test_what_a_robot_cannot_measure_of_grippers_is_refused(jaw, state, sentence):

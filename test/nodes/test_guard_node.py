@@ -361,7 +361,7 @@ def test_guard_that_fails_inside_stops_the_arm_and_lives(bench, monkeypatch):
         raise ZeroDivisionError("of all things")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.guard._core._gripper, "update", broken)
+        patch.setattr(bench.guard._core._grippers, "update", broken)
         bench.until(lambda: bench.robot.mode == ("STOPPED", "GUARD_FAULT"), "the stop")
         bench.spin(0.2)
         heard = len(bench.robot.twists)

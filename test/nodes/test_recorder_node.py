@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
@@ -367,6 +367,23 @@ def test_the_gripper_of_a_robots_file_is_noted_in_the_episode(stage, tmp_path):
     facts = Bag(tmp_path / "episode_0").facts
     assert (facts["base_frame"], facts["gripper.joint"]) == ("base", "finger")
     assert facts["gripper.open_position"] == "0.036"
+
+
+def test_further_grippers_are_recorded_and_noted(stage, tmp_path):
+    more = {"names": "right", "joint": "thumb", "open_position": 0.1}
+    more |= {"closed_position": 0.0, "max_effort": 5.0}
+    words = ["base_frame:=base", *(f"more_grippers.{key}:=[{v}]" for key, v in more.items())]
+    noted = stage("-p", "cameras:=[front]", *(w for word in words for w in ("-p", word)))
+    told = noted.node.create_publisher(JointState, "right/command", qos.STATE)
+    noted.activate()
+
+    def heard():
+        told.publish(JointState(name=["thumb"], position=[0.05]))
+        return sum(channel.count for channel in noted.recorder._log._channels)
+
+    noted.until(heard)
+    assert "/right/command" in noted.recorded()
+    assert Bag(tmp_path / "episode_0").facts["more_grippers.joint"] == "thumb"
 
 
 def test_a_reader_is_told_of_joints_and_of_topics_that_were_remapped(stage, tmp_path):

@@ -22,11 +22,11 @@ from magma_ros.models.data.shards import DataError
 from magma_ros.models.network.config import PolicyConfig
 from magma_ros.models.network.space import SpaceConfig
 from magma_ros.policy.action_contract import DimensionContract
-from magma_ros.spaces import GRIPPER_NAME, MAGMA, POSE_UNITS, ActionSpace, Dimension, GripperRange
+from magma_ros.spaces import GRIPPER_NAME, MAGMA, POSE_UNITS, ActionSpace, GripperRange
 from magma_ros.types import FloatArray
 
-OPENING = "gripper_opening"
-"""What a policy measures of a gripper: 1 = open, 0 = closed."""
+OPENING = "_opening"
+"""What a policy measures of a gripper, after its name: 1 = open, 0 = closed."""
 
 SUFFIXES = {".pos": ".position", ".position": ".position", ".vel": ".velocity"}
 """Endings of what is measured of a joint, and the policy's for the same."""
@@ -38,8 +38,15 @@ MOST_MEASURED_BEYOND = 1.0
 """Likewise of one that is measured; what is farther beyond is in another unit."""
 
 
-def space_of(folder: Path, names: Sequence[str]) -> SpaceConfig:
+def space_of(folder: Path, names: Sequence[str], fields: Sequence[str]) -> SpaceConfig:
     """The space of a data set's actions, by their names: Magma's, poses, or otherwise joints [rad].
+
+    What the state measures as ``<name>_opening`` is a gripper, 1 for open and 0 for closed.
+
+    Args:
+        folder: The data set, for messages.
+        names: Of the actions' entries.
+        fields: Of the states' entries.
 
     Raises:
         DataError: They have no names, or make no space.
@@ -52,7 +59,7 @@ def space_of(folder: Path, names: Sequence[str]) -> SpaceConfig:
             "order, by network.action in the recipe"
         )
     kind = "ee_pose" if set(names) <= {*POSE_UNITS, GRIPPER_NAME} else "joint_position"
-    dims = [_dimension(_plain(name), kind) for name in names]
+    dims = [_dimension(_plain(name), kind, fields) for name in names]
     try:
         return SpaceConfig.model_validate({"kind": kind, "dims": dims})
     except ValueError as error:
@@ -62,7 +69,9 @@ def space_of(folder: Path, names: Sequence[str]) -> SpaceConfig:
         ) from error
 
 
-def _dimension(name: str, kind: str) -> DimensionContract:
+def _dimension(name: str, kind: str, fields: Sequence[str]) -> DimensionContract:
+    if name != GRIPPER_NAME and f"{name}{OPENING}" in fields:
+        return DimensionContract(name=name, open=1.0, closed=0.0)
     if kind == "joint_position" and name != GRIPPER_NAME:
         return DimensionContract(name=name, unit="rad")
     return DimensionContract(name=name)
@@ -149,8 +158,8 @@ class SetColumns:
         """
         values = np.array(episode.proprioception, np.float32)
         for column, (field, name) in enumerate(zip(self.fields, self.measured_names, strict=True)):
-            if name == OPENING != field:
-                ends, told = self._ends, values[:, column]
+            if name.endswith(OPENING) and name != field:
+                ends, told = self._ends(name.removesuffix(OPENING)), values[:, column]
                 told = _within(ends, told, field, episode, MOST_MEASURED_BEYOND)
                 values[:, column] = ends.opening(told)
             elif self.degrees and self._turns(name):
@@ -186,18 +195,19 @@ class SetColumns:
         return f"{name}{measure}" if suffix or name in self.space.joints else field
 
     def _measured_gripper(self, name: str, field: str, measure: str) -> str:
-        """What a robot measures of a gripper: how open its own is, and of others nothing."""
+        """What a robot measures of a gripper: how open it is."""
         if measure != ".position":
             raise DataError(
                 f"{self.folder}: the state has {field}, but of a gripper a robot measures only how "
                 "open it is; leave it out of the data set"
             )
-        if self._gripper is not None and name != self._gripper.name:
+        moved = [self.space.names[column] for column in self.space.grippers]
+        if moved and name not in moved:
             raise DataError(
-                f"{self.folder}: the state has the grippers {', '.join(self._grippers)}, but a "
-                "robot has one; make the others joints in network.action, without open and closed"
+                f"{self.folder}: the state has the gripper {name}, but the action moves "
+                f"{', '.join(moved)}; name it in network.action too, or leave it out of the set"
             )
-        return OPENING
+        return f"{name if len(moved) > 1 else GRIPPER_NAME}{OPENING}"
 
     @cached_property
     def _angles(self) -> frozenset[str]:
@@ -216,17 +226,15 @@ class SetColumns:
         named = tuple(self.space.names[column] for column in self.space.grippers)
         return named if GRIPPER_NAME in self.space.names else (*named, GRIPPER_NAME)
 
-    @cached_property
-    def _gripper(self) -> Dimension | None:
-        """The action that moves the robot's gripper: the only one, or the one of that name."""
-        found = [self.space.dimensions[column] for column in self.space.grippers]
-        called = [dimension for dimension in found if dimension.name == GRIPPER_NAME]
-        return next(iter(called or found), None)
+    def _ends(self, name: str) -> GripperRange:
+        """What is measured of a gripper at its ends: as its action has it, or else 1 and 0.
 
-    @property
-    def _ends(self) -> GripperRange:
-        """What is measured of the gripper at its ends: as its action has it, or else 1 and 0."""
-        ends = None if self._gripper is None else self._gripper.gripper
+        Args:
+            name: What the policy measures it as; of an only one, whatever its action is called.
+        """
+        found = [self.space.dimensions[column] for column in self.space.grippers]
+        called = [dimension for dimension in found if len(found) == 1 or dimension.name == name]
+        ends = called[0].gripper if called else None
         return GripperRange() if ends is None else ends
 
 

@@ -130,7 +130,8 @@ def spaced(network: NetworkShape, folder: Path) -> NetworkShape:
         return network
     info = read_info(folder)
     keys = resolve_keys(folder, info, {}, [])
-    space = space_of(folder, info.features[keys.action].labels("action"))
+    measured = info.features[keys.state].labels("state") if keys.state else ()
+    space = space_of(folder, info.features[keys.action].labels("action"), measured)
     return network.model_copy(update={"action": space})
 
 
