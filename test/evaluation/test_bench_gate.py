@@ -8,8 +8,16 @@ from dataclasses import replace
 import pytest
 
 from magma_ros.evaluation.bench import gate as bench_module
+from magma_ros.evaluation.bench.coin import is_judged
 from magma_ros.evaluation.bench.gate import CELLS, run_bench
-from magma_ros.evaluation.bench.gate_plan import ADAPTIVE, BenchSpec, Counts, Section, spaced
+from magma_ros.evaluation.bench.gate_plan import (
+    ADAPTIVE,
+    REGRET,
+    BenchSpec,
+    Counts,
+    Section,
+    spaced,
+)
 from magma_ros.evaluation.bench.gate_report import bench_tables, claims_table, write_bench
 from magma_ros.evaluation.figures.exit_costs import exit_costs
 from magma_ros.gate.gate_file import find_gate_file
@@ -82,6 +90,18 @@ def test_the_reference_plays_every_episode_that_is_compared_with_it(manifest):
     for cell in others:
         assert cell.spec.clock == "modelled"
         assert set(cell.spec.scenes()) <= set(first.spec.scenes())
+
+
+def test_a_gate_by_regret_is_measured_against_the_coin_where_there_is_one():
+    bundle = find_bundle("magma-small")
+    manifest, file = read_manifest(bundle), find_gate_file(bundle)
+    cells = SPEC.plan(manifest, file)
+    (cell,) = (cell for cell in cells if cell.contender == REGRET)
+    assert cell.section is Section.FAST
+    assert is_judged(cell)
+    assert not cell.spec.patient
+    without = SPEC.plan(manifest, file.model_copy(update={"regret": None}))
+    assert [other for other in cells if other != cell] == list(without)
 
 
 def test_a_suite_without_any_of_the_tasks_is_left_out(manifest):
