@@ -84,12 +84,45 @@ class DimensionContract(Contract):
         return Dimension(self.name, unit, low, high, ends)
 
 
-class ActionContract(Contract):
-    """Space, timing and normalisation of the actions.
+class Columns(Contract):
+    """The columns of an action; Magma's by default.
 
     Attributes:
         kind: What the columns are: displacements or poses of the end effector, or joints.
         dims: The columns, in order.
+    """
+
+    kind: Literal["ee_delta", "ee_pose", "joint_position", "joint_delta"] = "ee_delta"
+    dims: Annotated[tuple[DimensionContract, ...], Field(min_length=1)] = tuple(
+        DimensionContract(name=name) for name in MAGMA.names
+    )
+
+    @field_serializer("dims")
+    def _short(self, dims: tuple[DimensionContract, ...]) -> list[Any]:
+        contents = (dim.model_dump(exclude_none=True) for dim in dims)
+        return [content["name"] if len(content) == 1 else content for content in contents]
+
+    @model_validator(mode="after")
+    def _columns_make_a_space(self) -> Self:
+        try:
+            _ = self.space
+        except SpaceError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @cached_property
+    def space(self) -> ActionSpace:
+        """What the columns mean."""
+        return ActionSpace(SpaceKind(self.kind), self._dimensions())
+
+    def _dimensions(self) -> tuple[Dimension, ...]:
+        return tuple(dim.dimension(self.kind) for dim in self.dims)
+
+
+class ActionContract(Columns):
+    """Space, timing and normalisation of the actions.
+
+    Attributes:
         chunk_length: Steps K in a chunk.
         step_period: Duration of one step [s].
         frame: Frame of the displacements or poses: ``base``, or a robot's own name of its base
@@ -104,10 +137,6 @@ class ActionContract(Contract):
         statistics: Which data the percentiles are of, if the policy learned from several.
     """
 
-    kind: Literal["ee_delta", "ee_pose", "joint_position", "joint_delta"] = "ee_delta"
-    dims: Annotated[tuple[DimensionContract, ...], Field(min_length=1)] = tuple(
-        DimensionContract(name=name) for name in MAGMA.names
-    )
     chunk_length: PositiveInt
     step_period: PositiveFloat
     frame: Text = MAGMA.frame
@@ -118,17 +147,9 @@ class ActionContract(Contract):
     mask: tuple[bool, ...] = ()
     statistics: Text | None = None
 
-    @field_serializer("dims")
-    def _names_alone_stay_names(self, dims: tuple[DimensionContract, ...]) -> list[Any]:
-        contents = (dim.model_dump(exclude_none=True) for dim in dims)
-        return [content["name"] if len(content) == 1 else content for content in contents]
-
     @model_validator(mode="after")
-    def _columns_make_a_space(self) -> Self:
-        try:
-            width = len(self.space)
-        except SpaceError as error:
-            raise ValueError(str(error)) from None
+    def _every_column_has_its_entry(self) -> Self:
+        width = len(self.space)
         for name in ("q01", "q99", "mask"):
             found = len(getattr(self, name))
             if found != width and (found or self.normalised):
@@ -156,8 +177,8 @@ class ActionContract(Contract):
     @cached_property
     def space(self) -> ActionSpace:
         """What the columns mean."""
-        columns = tuple(dim.dimension(self.kind) for dim in self.dims)
-        return ActionSpace(SpaceKind(self.kind), columns, self.frame, self.tool_frame or "")
+        frames = self.frame, self.tool_frame or ""
+        return ActionSpace(SpaceKind(self.kind), self._dimensions(), *frames)
 
     @property
     def normalised(self) -> bool:

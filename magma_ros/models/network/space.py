@@ -4,45 +4,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import field_serializer
 
-from magma_ros.models.schema import Strict
-from magma_ros.policy.action_contract import DimensionContract
-from magma_ros.spaces import MAGMA, ActionSpace, SpaceError, SpaceKind
+from magma_ros.policy.action_contract import Columns, DimensionContract
 
 
-class SpaceConfig(Strict):
-    """An action space; Magma's by default.
-
-    Attributes:
-        kind: What the columns are, as in a bundle's manifest.
-        dims: The columns, in order.
-    """
-
-    kind: Literal["ee_delta", "ee_pose", "joint_position", "joint_delta"] = "ee_delta"
-    dims: Annotated[tuple[DimensionContract, ...], Field(min_length=1)] = tuple(
-        DimensionContract(name=name) for name in MAGMA.names
-    )
+class SpaceConfig(Columns):
+    """The part of an action's contract that a recipe states."""
 
     @field_serializer("dims")
-    def _without_what_is_not_said(self, dims: tuple[DimensionContract, ...]) -> list[Any]:
+    def _short(self, dims: tuple[DimensionContract, ...]) -> list[Any]:
+        # As recipes have always been written: their fingerprints depend on it.
         return [dim.model_dump(exclude_none=True) for dim in dims]
-
-    @model_validator(mode="after")
-    def _is_a_space(self) -> SpaceConfig:
-        try:
-            _ = self.space
-        except SpaceError as error:
-            raise ValueError(str(error)) from None
-        return self
-
-    @property
-    def space(self) -> ActionSpace:
-        """What the columns mean."""
-        columns = tuple(dim.dimension(self.kind) for dim in self.dims)
-        return ActionSpace(SpaceKind(self.kind), columns)
 
     @property
     def mask(self) -> tuple[bool, ...]:
