@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -146,17 +147,23 @@ def test_a_terminated_command_leaves_no_process_behind(needs):
     words = ["eval", "--tasks", "reach", "--episodes", "1000"]
     process = subprocess.Popen([sys.executable, "-c", code, *words], start_new_session=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(children.read_text().split()) < 2:
-        time.sleep(0.1)
-    process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
-    deadline = time.monotonic() + 10.0
-    while time.monotonic() < deadline:  # the last one ends once it notices that the others have
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
-    pytest.fail("a process was left behind")
+    try:
+        while len(children.read_text().split()) < 2:
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+        deadline = time.monotonic() + 30.0
+        while time.monotonic() < deadline:  # the last one ends once it notices that the others have
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.02)
+        pytest.fail("a process was left behind")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_doctor_finds_this_machine_fit(capsys):

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -195,7 +196,7 @@ class Network:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
         self._thread.start()
-        assert self._started.wait(5)
+        assert self._started.wait(30)
 
     @property
     def url(self) -> str:
@@ -280,15 +281,21 @@ def stack(tmp_path_factory):
             *(f"{name}:={value}" for name, value in words.items()),
             cwd=folder,
         )
-        ears = Ears()
+        try:
+            ears = Ears()
+        except BaseException:
+            launched.end()
+            raise
     address = re.compile(r"console is at (http://\S+)")
     try:
         ears.wait(lambda: address.search(launched.text), "the console", 60.0)
         ears.wait(lambda: ears.mode and np.isfinite(ears.position).all(), "the robot", 60.0)
         yield Stack(address.search(launched.text)[1], ears)
     finally:
-        ears.close()
-        launched.end()
+        try:
+            ears.close()
+        finally:
+            launched.end()
 
 
 @pytest.fixture
@@ -336,9 +343,9 @@ class Doomed:
 
     def kill(self) -> None:
         """End all of its processes, as the kernel does that is out of memory."""
-        if self._process.poll() is None:
+        with suppress(ProcessLookupError):  # a group lasts as long as anyone is in it
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+        self._process.wait(10)
 
 
 @pytest.fixture

@@ -116,9 +116,9 @@ def test_old_messages_expire(node):
     time.sleep(0.5)
     got = []
     node.create_subscription(String, "news", lambda m: got.append(m.data), qos)
-    publisher.publish(String(data="new"))
-    spin_until(node, lambda: got)
-    assert got == ["new"]
+    # A busy machine may deliver one too late as well.
+    spin_until(node, lambda: publisher.publish(String(data="new")) or got)
+    assert set(got) == {"new"}
 
 
 def test_only_the_newest_messages_are_kept(node):

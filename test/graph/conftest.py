@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 
 import pytest
 import rclpy
@@ -46,9 +47,13 @@ class Launched:
         return {name: int(pid) for name, pid in found}
 
     def end(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(timeout=30)
+        try:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGINT)
+            code = self.process.wait(timeout=30)
+        finally:  # its nodes end with it
+            self.process.kill()
+            self.process.wait()
         self._reader.join(timeout=5)
         return code
 
@@ -124,17 +129,16 @@ def whole_stack(needs) -> None:
 @pytest.fixture
 def launched(tmp_path):
     """Start a launch file, not in a namespace of its own; it is ended with the test."""
-    started = []
+    with ExitStack() as started:
 
-    def start(file: str, **arguments: str) -> Launched:
-        arguments.setdefault("namespace", "")
-        words = [f"{name}:={value}" for name, value in arguments.items()]
-        started.append(Launched("launch", file, *words, cwd=tmp_path))
-        return started[-1]
+        def start(file: str, **arguments: str) -> Launched:
+            arguments.setdefault("namespace", "")
+            words = [f"{name}:={value}" for name, value in arguments.items()]
+            launch = Launched("launch", file, *words, cwd=tmp_path)
+            started.callback(launch.end)
+            return launch
 
-    yield start
-    for launch in started:
-        launch.end()
+        yield start
 
 
 @pytest.fixture
