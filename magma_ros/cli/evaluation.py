@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -15,6 +15,11 @@ from magma_ros.doctor import require
 from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
 from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from magma_ros.evaluation.play.evaluate import Evaluation
+    from magma_ros.evaluation.play.exits import ExitStudy
+    from magma_ros.evaluation.report.replay import Pictures
 
 eval_app = App(name="eval")
 
@@ -84,8 +89,6 @@ def run_evaluation(
     from magma_ros.evaluation.play.evaluate import evaluate
     from magma_ros.evaluation.play.exits import evaluate_exits
     from magma_ros.evaluation.play.spec import EvaluationSpec
-    from magma_ros.evaluation.report.evaluation import write_report
-    from magma_ros.evaluation.report.exits import report_tables
     from magma_ros.evaluation.report.replay import Pictures
     from magma_ros.evaluation.suites import extras_of, trials_of
 
@@ -116,14 +119,7 @@ def run_evaluation(
     if out is not None:
         make_folder(out)  # fail now, not after an hour
     run = evaluate_exits if per_exit else evaluate
-    played = run(spec, folder, console=complaints)
-    for table in report_tables(played):
-        console.print(table)
-    if json_file is not None:
-        write_json(played.to_json(), json_file)
-    if out is not None:
-        write_report(played, out, bundle=folder, pictures=pictures, console=complaints)
-        console.print(f"report in {out}")
+    _tell(run(spec, folder, console=complaints), folder, json_file, out, pictures)
     return 0
 
 
@@ -144,6 +140,26 @@ def compare(first: Path, second: Path, *, json_file: JsonFile = None) -> int:
     if json_file is not None:
         write_json(comparison.to_json(), json_file)
     return 0
+
+
+def _tell(
+    played: Evaluation | ExitStudy,
+    bundle: Path,
+    json_file: Path | None,
+    out: Path | None,
+    pictures: Pictures,
+) -> None:
+    """Show what was measured, and write what was asked for."""
+    from magma_ros.evaluation.report.evaluation import write_report
+    from magma_ros.evaluation.report.exits import report_tables
+
+    for table in report_tables(played):
+        console.print(table)
+    if json_file is not None:
+        write_json(played.to_json(), json_file)
+    if out is not None:
+        write_report(played, out, bundle=bundle, pictures=pictures, console=complaints)
+        console.print(f"report in {out}")
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ def magma8b(
     """
     require("train")
     from magma_ros.models.magma import bench
-    from magma_ros.models.magma.bench_report import placement, rates_table, step_table
+    from magma_ros.models.magma.bench_report import rates_table, step_table
     from magma_ros.policy import providers
 
     chosen, place, sentence = bench.find_place(width)
@@ -76,6 +76,24 @@ def magma8b(
         for each in wanted:
             _make(spec, each, bench.kept(spec, each, out))
         return 0
+    found = _measure_each(spec, wanted, out, json_file, sentence)
+    if found:
+        console.print(step_table(found))
+        console.print(rates_table(found))
+    return 0 if len(found) == len(wanted) else 1
+
+
+def _measure_each(
+    spec: Bench8B,
+    wanted: Iterable[TimedPrecision],
+    out: Path,
+    json_file: Path | None,
+    place: str,
+) -> list[Timed]:
+    """What was measured of the precisions that run here; written down after each of them."""
+    from magma_ros.models.magma import bench
+    from magma_ros.models.magma.bench_report import placement
+
     found: list[Timed] = []
     for each in wanted:
         try:
@@ -87,12 +105,9 @@ def magma8b(
         console.print(placement(found[-1]), soft_wrap=True, highlight=False)
         if json_file is not None:
             results = {each.precision: each.to_json() for each in found}
-            place_of = {"format": bench.FORMAT, "width": chosen, "place": sentence}
-            write_json({**place_of, "precisions": results}, json_file)
-    if found:
-        console.print(step_table(found))
-        console.print(rates_table(found))
-    return 0 if len(found) == len(wanted) else 1
+            content = {"format": bench.FORMAT, "width": spec.width, "place": place}
+            write_json({**content, "precisions": results}, json_file)
+    return found
 
 
 def _make(spec: Bench8B, precision: TimedPrecision, bundle: Path) -> None:

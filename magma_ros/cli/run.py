@@ -108,6 +108,11 @@ def demo(
     if console:
         said.print(f"the episodes are in {folder}", highlight=False)
         return status
+    return _told_outcome(folder, status, json_file)
+
+
+def _told_outcome(folder: Path, status: int, json_file: Path | None) -> int:
+    """Say what came of a demo; the exit status that it means."""
     summary_file = folder / "summary.json"
     if not summary_file.is_file():
         complaints.print(f"the run ended (status {status}) before it had an outcome; see above")

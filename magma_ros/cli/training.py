@@ -63,20 +63,7 @@ def train(
     if not from_episodes:
         if config is None:
             raise MagmaError("give a recipe as --config, or episodes as --from-episodes")
-        require("sim", "train")
-        from magma_ros.models.magma.recipe import makes_checkpoint
-        from magma_ros.models.magma.training import train as train_checkpoint
-        from magma_ros.models.training.train import train as run_training
-
-        if makes_checkpoint(config):
-            if from_bundle is not None:
-                raise MagmaError(f"{config} makes a checkpoint; it does not start from a bundle")
-            trained = train_checkpoint(config, out=out, resume=resume, workers=workers)
-            console.print(f"checkpoint in the layout of Magma-8B: {trained}")
-            return 0
-        start = None if from_bundle is None else find_bundle(from_bundle)
-        checkpoint = run_training(config, out=out, resume=resume, workers=workers, bundle=start)
-        console.print(f"last checkpoint: {checkpoint}")
+        _from_recipe(config, out, from_bundle, resume=resume, workers=workers)
         return 0
     if out is None:
         raise MagmaError("say where the new bundle goes as --out")
@@ -109,6 +96,26 @@ def train(
         run_calibration(bundle=str(out), workers=workers)
     console.print("magma eval compare says what it is worth, from magma eval --json of both")
     return 0
+
+
+def _from_recipe(
+    config: Path, out: Path | None, from_bundle: str | None, *, resume: bool, workers: int
+) -> None:
+    """Train what the recipe says: a bundle's network, or a checkpoint of Magma's layout."""
+    require("sim", "train")
+    from magma_ros.models.magma.recipe import makes_checkpoint
+    from magma_ros.models.magma.training import train as train_checkpoint
+    from magma_ros.models.training.train import train as run_training
+
+    if makes_checkpoint(config):
+        if from_bundle is not None:
+            raise MagmaError(f"{config} makes a checkpoint; it does not start from a bundle")
+        trained = train_checkpoint(config, out=out, resume=resume, workers=workers)
+        console.print(f"checkpoint in the layout of Magma-8B: {trained}")
+        return
+    start = None if from_bundle is None else find_bundle(from_bundle)
+    checkpoint = run_training(config, out=out, resume=resume, workers=workers, bundle=start)
+    console.print(f"last checkpoint: {checkpoint}")
 
 
 def export(

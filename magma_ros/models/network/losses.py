@@ -112,34 +112,14 @@ def policy_losses(
         the image; and ``distillation``. Each is the mean over the exits that have it;
         ``last_error`` is that of the last exit.
     """
-    wanted = soft_labels(labels.actions, weights.sigma)
-    share = labels.valid.float() / labels.valid.sum().clamp_min(1)
-    known = labels.traced.float() / labels.traced.sum().clamp_min(1)
-    taught = functional.softmax(output.exits[-1].logits.detach().float(), dim=-1)
-    nothing = share.new_zeros(())
-    located = labels.positions.isfinite().all(dim=-1)
-    placed = labels.positions.nan_to_num()
-    surprises, errors, positions, traces, lessons = [], [], [], [], []
-    read = [exit_output.positions for exit_output in output.exits]
-    for found in read if output.places is None else [*read, output.places]:
-        away = (found.float() - placed / POSITION_UNIT).abs().mean(dim=-1)
-        positions.append((away * located).sum() / located.sum().clamp_min(1))
-    for exit_output in output.exits:
-        logits = exit_output.logits.float()
-        log_share = functional.log_softmax(logits, dim=-1)
-        surprises.append((_cross_entropy(wanted, log_share) * share).sum())
-        distance = (decode(logits, floor).action - labels.actions).abs().mean(dim=-1)
-        errors.append((distance * share).sum())
-        if exit_output is not output.exits[-1]:
-            lessons.append((_cross_entropy(taught, log_share) * share).sum())
-        if exit_output.trace is not None:
-            away = (exit_output.trace.float() - labels.traces).abs().mean(dim=(-1, -2))
-            traces.append((away * known).sum())
+    surprises, errors, lessons = _of_actions(output, labels, weights.sigma, floor)
     heats = [
         heat_loss(output.heat[view.name], labels.pixels[view.camera], view.heat_grid)
         for view in views
         if view.name in output.heat
     ]
+    nothing = errors[-1].new_zeros(())
+    positions, traces = _of_positions(output, labels), _of_traces(output, labels)
     cross_entropy, error, position, trace, distillation, heat = (
         torch.stack(terms or [nothing]).mean()
         for terms in (surprises, errors, positions, traces, lessons, heats)
@@ -162,6 +142,46 @@ def policy_losses(
         "distillation": distillation,
     }
     return Losses(total, terms)
+
+
+def _of_actions(
+    output: PolicyOutput, labels: Labels, sigma: float, floor: Sequence[float]
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Cross-entropy and error of every exit, and what all but the last learn from the last."""
+    wanted = soft_labels(labels.actions, sigma)
+    share = labels.valid.float() / labels.valid.sum().clamp_min(1)
+    taught = functional.softmax(output.exits[-1].logits.detach().float(), dim=-1)
+    surprises, errors, lessons = [], [], []
+    for exit_output in output.exits:
+        logits = exit_output.logits.float()
+        log_share = functional.log_softmax(logits, dim=-1)
+        surprises.append((_cross_entropy(wanted, log_share) * share).sum())
+        distance = (decode(logits, floor).action - labels.actions).abs().mean(dim=-1)
+        errors.append((distance * share).sum())
+        if exit_output is not output.exits[-1]:
+            lessons.append((_cross_entropy(taught, log_share) * share).sum())
+    return surprises, errors, lessons
+
+
+def _of_positions(output: PolicyOutput, labels: Labels) -> list[Tensor]:
+    """Mean distance along the axes from where things are, of every reading of them."""
+    located = labels.positions.isfinite().all(dim=-1)
+    placed = labels.positions.nan_to_num()
+    read = [exit_output.positions for exit_output in output.exits]
+    found = []
+    for positions in read if output.places is None else [*read, output.places]:
+        away = (positions.float() - placed / POSITION_UNIT).abs().mean(dim=-1)
+        found.append((away * located).sum() / located.sum().clamp_min(1))
+    return found
+
+
+def _of_traces(output: PolicyOutput, labels: Labels) -> list[Tensor]:
+    """Distance from the hand's true trace at every exit that predicts one."""
+    known = labels.traced.float() / labels.traced.sum().clamp_min(1)
+    traces = [each.trace for each in output.exits if each.trace is not None]
+    return [
+        ((trace.float() - labels.traces).abs().mean(dim=(-1, -2)) * known).sum() for trace in traces
+    ]
 
 
 def _cross_entropy(wanted: Tensor, log_share: Tensor) -> Tensor:

@@ -102,7 +102,31 @@ def train_on_episodes(
     """
     if checkpoints(run):
         raise MagmaError(f"{run} already holds a run; choose another folder")
-    config = base.model_copy(
+    config = _further(base, bundle, corrections, tuning)
+    words = vocabulary() if config.network.point is None else marked_vocabulary()
+    recipe = recipe_of(bundle, config, words)
+    period = read_manifest(bundle).action.step_period
+
+    def episodes() -> Iterator[Episode]:
+        for folder in corrections.episodes:
+            yield from read_all(folder, period=period, skip_broken=skip_broken, tell=tell)
+
+    data, counts = learn_from(episodes(), config.network, recipe.tokenizer(), corrections, period)
+    if corrections.demonstrations:
+        data = Demonstrations.joined([data, _demonstrations(recipe)])
+    if int(data.weights.sum()) < tuning.batch:
+        raise MagmaError(
+            f"the episodes hold {int(data.weights.sum())} samples, which is less than a batch of "
+            f"{tuning.batch}; give more episodes or a smaller --batch"
+        )
+    return Trainer(recipe, data, run).train(), counts
+
+
+def _further(
+    base: TrainingConfig, bundle: Path, corrections: CorrectionConfig, tuning: Tuning
+) -> TrainingConfig:
+    """The recipe of a bundle, made one that goes on from its weights with what people showed."""
+    return base.model_copy(
         update={
             "seed": tuning.seed,
             "graft": None,
@@ -122,23 +146,6 @@ def train_on_episodes(
             "checkpoint_every": tuning.steps,
         }
     )
-    words = vocabulary() if config.network.point is None else marked_vocabulary()
-    recipe = recipe_of(bundle, config, words)
-    period = read_manifest(bundle).action.step_period
-
-    def episodes() -> Iterator[Episode]:
-        for folder in corrections.episodes:
-            yield from read_all(folder, period=period, skip_broken=skip_broken, tell=tell)
-
-    data, counts = learn_from(episodes(), config.network, recipe.tokenizer(), corrections, period)
-    if corrections.demonstrations:
-        data = Demonstrations.joined([data, _demonstrations(recipe)])
-    if int(data.weights.sum()) < tuning.batch:
-        raise MagmaError(
-            f"the episodes hold {int(data.weights.sum())} samples, which is less than a batch of "
-            f"{tuning.batch}; give more episodes or a smaller --batch"
-        )
-    return Trainer(recipe, data, run).train(), counts
 
 
 def _demonstrations(recipe: Recipe) -> Demonstrations:
