@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,9 @@ WINDOW = 100
 QUANTILE = 0.95
 """Share of the answers that come within the forecast tail."""
 
+LONGEST_WAIT = 60.0
+"""Wait that a server may tell of and be believed [s]."""
+
 RECENT = 3
 """Latest answers whose wait in the queue counts."""
 
@@ -38,10 +42,12 @@ class Told:
     Attributes:
         queue: Time for which the question waited there [s].
         compute: Time that the answer took [s].
+        next_wait: How long a question that came now would wait [s].
     """
 
     queue: float = 0.0
     compute: float = 0.0
+    next_wait: float = 0.0
 
 
 class RoundTrips:
@@ -61,13 +67,17 @@ class RoundTrips:
         """Remember an answer that came after ``seconds``, to a question of ``size`` bytes."""
         told = told or Told()
         # Two clocks never agree entirely, and a server may tell what it likes.
-        compute = min(max(told.compute, 0.0), seconds)
-        queue = min(max(told.queue, 0.0), seconds - compute)
+        compute = _within(told.compute, seconds)
+        queue = _within(told.queue, seconds - compute)
         self._ways.append((seconds - compute - queue, size))
         self._computes.append(compute)
-        self._queues.append(queue)
+        self._queues.append(max(queue, _within(told.next_wait, LONGEST_WAIT)))
         self._totals.append(seconds)
         self.size = size
+
+    def copy(self) -> RoundTrips:
+        """The same, to read while the line goes on."""
+        return deepcopy(self)
 
     def tail(self, size: int | None = None) -> float:
         """Time [s] that the next answer will hardly exceed; ``inf`` before the first.
@@ -87,6 +97,10 @@ class RoundTrips:
         computes = np.array(self._computes)
         return float(np.median(self._scaled(size)) + np.median(computes)) + max(self._queues)
 
+    def way(self) -> float:
+        """Time [s] that way and return mostly take; 0 before the first."""
+        return float(np.median([way for way, _ in self._ways])) if self else 0.0
+
     def chance(self, left: float) -> float:
         """Share of the latest answers that came within ``left`` [s]; 1 before the first."""
         return float(np.mean(np.array(self._totals) <= left)) if self else 1.0
@@ -99,6 +113,11 @@ class RoundTrips:
         """The ways as if every question had been of ``size`` bytes [s]."""
         wanted = self.size if size is None else size
         return np.array([way * max(1.0, wanted / max(sent, 1)) for way, sent in self._ways])
+
+
+def _within(value: float, most: float) -> float:
+    """``value`` between 0 and ``most``; 0 if it is no number."""
+    return min(value, most) if value > 0.0 else 0.0
 
 
 def _high(values: FloatArray) -> float:

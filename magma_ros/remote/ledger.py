@@ -61,12 +61,15 @@ class Question:
         observation: The same.
         asked: When [s], monotonic.
         deadline: Until when its answer is in time [s], likewise.
+        horizon: Until when it is wanted [s]: the deadline if that can be kept, otherwise as long as
+            it is of use for a later observation.
         number: Counts questions.
     """
 
     observation: Observation
     asked: float
     deadline: float
+    horizon: float
     number: int
 
 
@@ -121,7 +124,9 @@ class Ledger:
     @property
     def sentence(self) -> str:
         """The state, and what is known of it."""
-        return f"{self.state.sentence} {self.detail}".strip()
+        if not self.detail:
+            return self.state.sentence
+        return f"{self.state.sentence.removesuffix('.')}: {self.detail}."
 
     def ask(self, observation: Observation, now: float, deadline: float) -> Question | None:
         """Note a question about ``observation``, to be sent; None if it is not worth it.
@@ -137,7 +142,9 @@ class Ledger:
         self._passed_over = 0
         self._number += 1
         self.counts.asked += 1
-        self.pending = Question(observation, now, deadline, self._number)
+        late = now + self.rules.longest_age
+        horizon = deadline if self._in_time(deadline - now) else max(deadline, late)
+        self.pending = Question(observation, now, deadline, horizon, self._number)
         return self.pending
 
     def hope(self, stamp: float) -> float:
@@ -174,6 +181,11 @@ class Ledger:
             self.counts.refused += 1
         self.state, self.detail = LineState.REFUSED, why
 
+    def unsent(self, why: str) -> None:
+        """The question cannot be sent."""
+        self.pending = None
+        self.state, self.detail = LineState.REFUSED, why
+
     def silent(self, now: float) -> bool:
         """Whether the question on its way counts as lost at ``now`` [s]."""
         return self.pending is not None and now - self.pending.asked > self.rules.patience
@@ -192,6 +204,10 @@ class Ledger:
         self._since = self._number + 1
 
     def _worth(self, left: float) -> bool:
-        if not self.trips or self._passed_over >= TRIAL:
+        if self._in_time(left) or self._passed_over >= TRIAL:
             return True
-        return self.trips.tail() <= left or self.trips.typical() <= self.rules.longest_age
+        return self.trips.typical() <= self.rules.longest_age
+
+    def _in_time(self, left: float) -> bool:
+        """Whether an answer is forecast to come within ``left`` [s], as far as is known."""
+        return not self.trips or self.trips.tail() <= left

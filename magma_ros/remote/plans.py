@@ -64,7 +64,7 @@ def plan_from(answer: Mapping[str, Any], observation: Observation, expected: Exp
     chunk = ActionChunk(
         observation.stamp, contract.step_period, actions, expected.depth, contract.space
     )
-    return FarPlan(chunk, _confidence(answer.get("confidence")), observation.anchor)
+    return FarPlan(chunk, _confidence(answer), observation.anchor)
 
 
 def _steps(answer: Mapping[str, Any], expected: Expected) -> FloatArray:
@@ -112,13 +112,12 @@ def _require_reach(actions: FloatArray, contract: ActionContract) -> None:
         )
 
 
-def _confidence(told: object) -> Confidence:
+def _confidence(answer: Mapping[str, Any]) -> Confidence:
     """What the policy says of itself; not finite where it says nothing that can be read."""
-    figures = told if isinstance(told, Mapping) else {}
     return Confidence(
-        _number(figures.get("disagreement"), math.inf),
-        _number(figures.get("entropy"), math.nan),
-        _number(figures.get("margin"), math.nan),
+        _number(answer.get("disagreement"), math.inf),
+        _number(answer.get("entropy"), math.nan),
+        _number(answer.get("margin"), math.nan),
     )
 
 

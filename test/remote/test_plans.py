@@ -39,7 +39,7 @@ def test_a_usable_answer_becomes_a_plan_about_what_was_asked():
 
 def test_what_the_server_says_of_its_confidence_is_kept():
     told = {"disagreement": 0.1, "entropy": 0.2, "margin": "much"}
-    plan = plan_from({"actions": steps(), "confidence": told}, SEEN, EXPECTED)
+    plan = plan_from({"actions": steps(), **told}, SEEN, EXPECTED)
     assert (plan.confidence.disagreement, plan.confidence.entropy) == (0.1, 0.2)
     assert math.isnan(plan.confidence.margin)
 
@@ -79,7 +79,7 @@ def test_anything_else_is_refused_with_a_sentence(answer, says):
 
 @given(
     st.dictionaries(
-        st.sampled_from(["actions", "confidence", "policy_timing"]),
+        st.sampled_from(["actions", "entropy", "policy_timing"]),
         st.one_of(
             st.none(),
             st.floats(),
