@@ -37,6 +37,7 @@ from magma_ros.cli.magma8b_bench import magma8b
 from magma_ros.cli.marking import mark, trace
 from magma_ros.cli.operator import console
 from magma_ros.cli.run import demo, launch
+from magma_ros.cli.serving import serve
 from magma_ros.cli.stages_bench import stages
 from magma_ros.cli.training import export, train
 from magma_ros.types import MagmaError
@@ -55,6 +56,7 @@ for command in (
     demo,
     launch,
     console,
+    serve,
     eval_app,
     data_app,
     train,

@@ -102,14 +102,12 @@ class Timing(_Known):
         queue_ms: Waiting.
         total_ms: From receipt until the answer was ready.
         stages_ms: Of each stage that ran.
-        batch: Of each stage that ran, the requests that it ran for together.
     """
 
     infer_ms: NonNegativeFloat = 0.0
     queue_ms: NonNegativeFloat = 0.0
     total_ms: NonNegativeFloat = 0.0
     stages_ms: tuple[NonNegativeFloat, ...] = ()
-    batch: tuple[PositiveInt, ...] = ()
 
 
 class Queue(_Known):
