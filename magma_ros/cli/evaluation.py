@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -15,6 +16,9 @@ from magma_ros.doctor import require
 from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
 from magma_ros.types import MagmaError
+
+if TYPE_CHECKING:
+    from magma_ros.evaluation.play.far import Far
 
 eval_app = App(name="eval")
 
@@ -41,6 +45,10 @@ def run_evaluation(
     costs: str | None = None,
     slowness: float | None = None,
     patient: Flag = False,
+    far: str = "",
+    far_depth: int | None = None,
+    far_only: Flag = False,
+    line: str = "",
     controls: Flag = False,
     workers: int = 0,
     json_file: JsonFile = None,
@@ -71,6 +79,11 @@ def run_evaluation(
         costs: Cost table of another policy: a name of config/costs, or a file.
         slowness: Scale the computer until full depth takes so many periods at its 99th percentile.
         patient: Think on past the deadline until the gate is confident, as if there were no clock.
+        far: Bundle of a policy elsewhere that continues this one, under the modelled clock.
+        far_depth: Exit that it answers from; the deepest by default.
+        far_only: Act on its plans alone.
+        line: The line to it, as name=value,...: delay, jitter, cut_every, cut and compute [s], loss
+            (share of packets), rate [bit/s], quality (JPEG, 0 for none).
         controls: Repeat everything with black cameras, and with the instruction swapped; with
             --per-exit at the deepest exit alone.
         workers: Parallel processes (not under the wall clock); 0 for one a core.
@@ -104,6 +117,7 @@ def run_evaluation(
         gate=gate,
         execute=execute,
         deadline=deadline,
+        far=_far(far, far_depth, line, only=far_only),
         controls=controls,
         workers=workers or os.cpu_count() or 1,
     )
@@ -144,6 +158,33 @@ def compare(first: Path, second: Path, *, json_file: JsonFile = None) -> int:
     if json_file is not None:
         write_json(comparison.to_json(), json_file)
     return 0
+
+
+def _far(bundle: str, depth: int | None, line: str, *, only: bool) -> Far | None:
+    """The policy elsewhere, if there is one."""
+    if not bundle:
+        if depth is not None or only or line:
+            raise MagmaError(
+                "--far-depth, --far-only and --line are about a policy elsewhere: --far"
+            )
+        return None
+    require("remote")
+    from magma_ros.evaluation.computers.line import LineConditions
+    from magma_ros.evaluation.play.far import Far
+
+    known = {field.name for field in fields(LineConditions)}
+    figures: dict[str, Any] = {}
+    for part in names(line):
+        name, _, value = part.partition("=")
+        try:
+            figures[name] = int(value) if name == "quality" else float(value)
+        except ValueError:
+            figures[name] = None
+        if name not in known or figures[name] is None:
+            raise MagmaError(
+                f"--line takes {', '.join(sorted(known))} as name=number, not {part!r}"
+            )
+    return Far(find_bundle(bundle), depth, only, LineConditions(**figures))
 
 
 def _seeds(text: str) -> tuple[int, ...]:
