@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +22,3 @@ Bundle = Annotated[str, Parameter(help="A shipped bundle's name, or a folder.")]
 def names(text: str) -> tuple[str, ...]:
     """The values of an option that takes several, separated by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

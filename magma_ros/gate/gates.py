@@ -13,6 +13,7 @@ from magma_ros.gate.adaptive import AdaptiveGate
 from magma_ros.gate.baselines import (
     CoinGate,
     ConsistencyGate,
+    DrawnGate,
     EntropyGate,
     FixedDepth,
     OracleGate,
@@ -25,6 +26,7 @@ __all__ = [
     "AdaptiveGate",
     "CoinGate",
     "ConsistencyGate",
+    "DrawnGate",
     "EntropyGate",
     "FixedDepth",
     "Gate",
@@ -36,7 +38,15 @@ __all__ = [
 
 GATES: dict[str, Callable[..., Gate]] = {
     gate.name: gate
-    for gate in (AdaptiveGate, CoinGate, ConsistencyGate, EntropyGate, FixedDepth, OracleGate)
+    for gate in (
+        AdaptiveGate,
+        CoinGate,
+        ConsistencyGate,
+        DrawnGate,
+        EntropyGate,
+        FixedDepth,
+        OracleGate,
+    )
 }
 """Every gate by its name."""
 

@@ -217,7 +217,9 @@ def require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
             f"{manifest.name} plans {contract.chunk_length} steps ahead, so execute cannot be "
             f"{longest}"
         )
-    depth = max(spec.deepest or 1, spec.options.get("depth", 1), *spec.options.get("depths", ()))
+    options = spec.options
+    named = (options.get("depth", 1), *options.get("depths", ()), len(options.get("shares", ())))
+    depth = max(spec.deepest or 1, *named)
     if (spec.deepest is not None and spec.deepest < 1) or depth > manifest.exits:
         raise EvaluationError(f"{manifest.name} has exits 1 to {manifest.exits}; choose among them")
 
