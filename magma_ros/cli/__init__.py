@@ -41,6 +41,7 @@ from magma_ros.cli.serve_bench import serve as serve_bench
 from magma_ros.cli.serving import serve
 from magma_ros.cli.stages_bench import stages
 from magma_ros.cli.training import export, train
+from magma_ros.cli.wire_bench import wire
 from magma_ros.types import MagmaError
 
 bench_app.command(marks)
@@ -48,6 +49,7 @@ bench_app.command(corrections)
 bench_app.command(stages)
 bench_app.command(serve_bench, name="serve")
 bench_app.command(magma8b)
+bench_app.command(wire)
 
 app = App(
     name="magma",

@@ -26,7 +26,7 @@ from magma_ros.console.link import Link
 from magma_ros.console.login import login_routes
 from magma_ros.console.robot import Robot
 from magma_ros.doorkeeper import Doorkeeper
-from magma_ros.listening import tls_context
+from magma_ros.listening import ListenError, tls_context
 from magma_ros.types import MonotonicClock
 
 STATIC = Path(__file__).parent / "static"
@@ -109,11 +109,10 @@ class ConsoleServer:
         """Listen; returns when it does.
 
         Raises:
-            ConsoleError: The port is taken.
-            ListenError: The certificate cannot be used.
+            ConsoleError: The port is taken, or the certificate cannot be used.
         """
         if self._config.tls_certificate:
-            tls_context(self._config.tls_certificate, self._config.tls_key)
+            _check_certificate(self._config)
         listener = _listen(self._config)
         self._port = listener.getsockname()[1]
         self._server = uvicorn.Server(self._uvicorn_config())
@@ -183,6 +182,13 @@ class ConsoleServer:
         self._mount(app, self._robot)
         app.add_middleware(Access, doorkeeper=doorkeeper, config=self._config, cookie=cookie)
         return app
+
+
+def _check_certificate(config: ConsoleConfig) -> None:
+    try:
+        tls_context(config.tls_certificate, config.tls_key)
+    except ListenError as error:
+        raise ConsoleError(str(error)) from None
 
 
 def _listen(config: ConsoleConfig) -> socket.socket:

@@ -152,5 +152,5 @@ def _part(message: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _listed(message: Mapping[str, Any]) -> str:
-    keys = [key[:40] for key in message]
+    keys = ["".join(c if c.isprintable() else "?" for c in key[:40]) for key in message]
     return ", ".join(keys[:8]) + (" ..." if len(keys) > 8 else "") if keys else "nothing"
