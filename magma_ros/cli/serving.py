@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def serve(
-    *,
     bundle: Bundle = "magma-nano",
+    *,
     host: str = "127.0.0.1",
     port: int = 8000,
     token_file: Path | None = None,
