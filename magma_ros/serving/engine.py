@@ -264,6 +264,7 @@ class Engine:
             request.busy += now - began
             if failure:
                 self._schedule.leave(job)
+                self._schedule.ran(job, now, enough=True)
                 self.counts.failed += 1
                 found = self._requests.pop(job, None)
                 answers = [(found, self._sorry(found, failure))] if found else []

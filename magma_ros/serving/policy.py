@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,9 +71,9 @@ class ServedBundle:
     """
 
     def __init__(self, folder: Path, policy: StagedPolicy, gate: str, **options: Any) -> None:
-        self._folder, self._policy = folder, policy
-        self._gate, self._options = gate, options
-        make_gate(gate, bundle=folder, **options)
+        self._policy = policy
+        # Every gate is a dataclass, which its protocol cannot say.
+        self._gate: Any = make_gate(gate, bundle=folder, **options)
         manifest = policy.manifest
         self.metadata = Metadata(
             server="magma_ros",
@@ -86,7 +87,7 @@ class ServedBundle:
 
     def session(self) -> BundleSession:
         """One more client."""
-        gate = make_gate(self._gate, bundle=self._folder, **self._options)
+        gate: Gate = replace(self._gate)
         return BundleSession(self._policy.twin(), gate)
 
     def rehearse(self) -> Inference:

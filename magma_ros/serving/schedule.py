@@ -183,11 +183,9 @@ class Schedule:
         return False
 
     def leave(self, job: Job) -> None:
-        """Whoever asked is gone, or the policy failed."""
+        """Whoever asked is gone, or the policy failed; a way that runs goes on to its end."""
         if job in self._jobs:
             self._jobs.remove(job)
-        if self._running is job:
-            self._running = None
 
     def drain(self) -> list[Job]:
         """Everybody at hand, who then is no more."""

@@ -212,6 +212,17 @@ def test_no_long_way_begins_while_others_may_ask():
     assert [job.robot for job in turn.finished] == ["calm"]
 
 
+def test_a_way_whose_robot_has_left_still_takes_its_time():
+    schedule = Schedule(Model([0.05, 0.05]))
+    gone = request("gone", 0.0, 0.5, deepest=2)
+    schedule.offer(gone, 0.0)
+    assert schedule.turn(0.0).job is gone
+    schedule.leave(gone)
+    assert schedule.offer(request("late", 0.01, 0.06, deepest=2), 0.01)
+    assert not schedule.offer(request("calm", 0.01, 0.2, deepest=2), 0.01)
+    assert not schedule.ran(gone, 0.05, enough=False)
+
+
 def test_jain_is_one_when_all_have_the_same_and_one_of_n_when_one_has_all():
     assert jain([3, 3, 3]) == pytest.approx(1.0)
     assert jain([5, 0, 0, 0]) == pytest.approx(0.25)

@@ -4,13 +4,17 @@
 
 import asyncio
 import json
+import signal
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -264,6 +268,22 @@ def test_a_policy_that_fails_fails_for_one_alone(serve, observation, line):
     found = line(serve(Slow(0.0)))
     assert ask(found, {"break": True}) == "the policy failed: 'break'"
     assert ask(found, observation).exit == 2
+
+
+def test_the_command_serves_until_it_is_told_to_end(observation, tmp_path, line):
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n")
+    command = [sys.executable, "-m", "magma_ros.cli", "serve", "--port", "0", "--gate", "fixed"]
+    command += ["--depth", "2", "--token-file", str(token)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        headers = {"Authorization": f"Api-Key {TOKEN}"}
+        found = line(SimpleNamespace(port=port), additional_headers=headers)
+        assert ask(found, observation).exit == 2
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+        with pytest.raises(ConnectionClosed):
+            found.recv(5)
 
 
 class Slow:
