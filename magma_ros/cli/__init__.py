@@ -36,6 +36,7 @@ from magma_ros.cli.magma import plan
 from magma_ros.cli.magma8b_bench import magma8b
 from magma_ros.cli.marking import mark, trace
 from magma_ros.cli.operator import console
+from magma_ros.cli.remote_bench import network
 from magma_ros.cli.run import demo, launch
 from magma_ros.cli.serve_bench import serve as serve_bench
 from magma_ros.cli.serving import serve
@@ -50,6 +51,7 @@ bench_app.command(stages)
 bench_app.command(serve_bench, name="serve")
 bench_app.command(magma8b)
 bench_app.command(wire)
+bench_app.command(network)
 
 app = App(
     name="magma",

@@ -119,7 +119,7 @@ def test_an_evaluation_with_a_policy_elsewhere_repeats_and_none_is_late(
     spec = EvaluationSpec(
         suites=("tabletop",),
         tasks=("reach",),
-        episodes=2,
+        episodes=1,
         clock="modelled",
         gate="fixed",
         gate_options=(("depth", 1),),
