@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
+from magma_ros.cli.common import Bundle, JsonFile, RayAddress, cluster, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
@@ -51,6 +51,7 @@ def run_evaluation(
     line: str = "",
     controls: Flag = False,
     workers: int = 0,
+    ray: RayAddress = "",
     json_file: JsonFile = None,
     out: Path | None = None,
     sheet: Flag = False,
@@ -87,6 +88,8 @@ def run_evaluation(
         controls: Repeat everything with black cameras, and with the instruction swapped; with
             --per-exit at the deepest exit alone.
         workers: Parallel processes (not under the wall clock); 0 for one a core.
+        ray: Ray cluster that plays instead of processes here, with the same result (not under the
+            wall clock): host:port of its head, auto for that of this computer, local to start one.
         json_file: Also write the result there.
         out: Folder for a report: figures as JSON, a page, plots.
         sheet: Put a contact sheet of the failures into the report (not under the wall clock).
@@ -105,6 +108,8 @@ def run_evaluation(
     require(*extras_of(names(suite)))
     if per_exit and depth is not None:
         raise MagmaError("--per-exit plays every exit, so --depth has nothing to choose")
+    if ray and clock == "wall":
+        raise MagmaError("the wall clock is that of one computer; leave --ray out, or the clock")
     spec = EvaluationSpec(
         suites=names(suite),
         tasks=names(tasks),
@@ -130,7 +135,8 @@ def run_evaluation(
     if out is not None:
         make_folder(out)  # fail now, not after an hour
     run = evaluate_exits if per_exit else evaluate
-    played = run(spec, folder, console=complaints)
+    with cluster(ray):
+        played = run(spec, folder, console=complaints)
     for table in report_tables(played):
         console.print(table)
     if json_file is not None:

@@ -62,7 +62,7 @@ class Server:
     def command(self, bundle: Path, port: int) -> list[str]:
         """How it is started."""
         if self.depth is None:
-            words = ["magma_ros.cli", "serve", str(bundle), "--port", str(port)]
+            words = ["magma_ros.cli", "serve", "--bundle", str(bundle), "--port", str(port)]
         else:
             words = [serve_plain.MODULE, str(bundle), str(self.depth), str(port)]
         return [sys.executable, "-m", *words]

@@ -46,7 +46,7 @@ BURST_SHARE = 0.5
 RETRY = 0.1
 """Time until a robot that lost its connection tries again [s]."""
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 """Longest wait for the server at the beginning [s]."""
 
 GRACE = 2.0
