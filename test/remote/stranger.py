@@ -78,7 +78,9 @@ class StrangerServer:
         assert self._ready.wait(10.0)
 
     def kill(self) -> None:
-        """End at once, without a farewell."""
+        """End at once, without a farewell; it may have ended already."""
+        if self._loop.is_closed():
+            return
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(10.0)
 
@@ -102,9 +104,10 @@ class StrangerServer:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._ended.wait()
-        for connection in self._open:
+        for connection in list(self._open):
             connection.transport.abort()
         server.close()
+        await server.wait_closed()
 
     def _admit(self, connection: Any, request: Any) -> Any:
         if self.token and request.headers.get("Authorization") != f"Api-Key {self.token}":
