@@ -22,6 +22,9 @@ from magma_ros.types import Budget, Clock, ExitReading, MagmaError, MonotonicClo
 REPLY = 0.002
 """Time that is kept for packing and sending an answer [s]."""
 
+REMEASURE = 0.5
+"""Time for which an idle engine measures itself anew after it refused somebody [s]."""
+
 STOPPING = "the server is being stopped; act on what is at hand"
 
 _log = logging.getLogger(__name__)
@@ -138,6 +141,7 @@ class Engine:
         self._requests: dict[Job, Request] = {}
         self._changed = threading.Condition()
         self._closing = False
+        self._remeasure_until = -math.inf
         self._thread = threading.Thread(target=self._loop, name="serving", daemon=True)
 
     def start(self, seconds: float = 1.0) -> None:
@@ -178,7 +182,10 @@ class Engine:
             if self._closing:
                 refused = [Refusal(request.job, STOPPING)]
             else:
-                refused = self._schedule.offer(request.job, self._clock.now())
+                now = self._clock.now()
+                refused = self._schedule.offer(request.job, now)
+                if refused:
+                    self._remeasure_until = now + REMEASURE
             answers = self._refusals(refused)
             self._changed.notify()
         _deliver(answers)
@@ -236,10 +243,11 @@ class Engine:
     def _loop(self) -> None:
         while True:
             with self._changed:
-                while not self._closing and not len(self._schedule):
+                while not self._closing and not len(self._schedule) and not self._in_doubt():
                     self._changed.wait()
                 if self._closing:
                     return
+                doubtful = not len(self._schedule)
                 began = self._clock.now()
                 turn = self._schedule.turn(began)
                 answers = self._refusals(turn.refused)
@@ -248,6 +256,23 @@ class Engine:
             _deliver(answers)
             if request is not None:
                 self._advance(request, began)
+            elif doubtful:
+                self._remeasure()
+
+    def _in_doubt(self) -> bool:
+        """Whether somebody was refused just now; where nothing runs, no forecast mends itself."""
+        return self._clock.now() < self._remeasure_until
+
+    def _remeasure(self) -> None:
+        """Run the first way on a blank observation, as nobody waits."""
+        began = self._clock.now()
+        try:
+            reading = _run(self.policy.rehearse(), self._clock, [])
+        except MagmaError as error:
+            _log.error("%s", error)
+            self._remeasure_until = -math.inf
+            return
+        self._latency.observe(self._ways[0], self._clock.now() - began, reading.passes)
 
     def _advance(self, request: Request, began: float) -> None:
         """Run one request's next way, and answer it if that is enough."""
