@@ -43,7 +43,8 @@ $(VENV)/.demo: $(BIN)/python setup.py constraints.txt
 
 $(VENV)/.test: $(BIN)/python setup.py constraints.txt
 	@$(BIN)/python -m magma_ros.wheels
-	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,metaworld,console,perception,kinematics,lerobot,train,dev]"
+	$(BIN)/python $(PIP) constraints.txt --editable ".[embedded,sim,metaworld,console,remote,serve,perception,kinematics,lerobot,train,dev]"
+	$(BIN)/python $(PIP) constraints.txt --no-deps openpi-client  # it asks for NumPy 1, and works with 2
 	touch $@ $(VENV)/.demo
 
 clean:

@@ -23,11 +23,14 @@ CORE = [
     "tokenizers>=0.21",
 ]
 EXTRAS = {
-    "console": ["nicegui>=3", "textual>=6", "websockets>=13"],
+    "console": ["nicegui>=3", "textual>=6", "websockets>=15"],
     "embedded": ["cyclonedds>=11", "mcap>=1.6", "rosbags>=0.11"],
     "kinematics": ["pin>=3"],
     "lerobot": ["av>=12", "mcap>=1.6", "pyarrow>=16", "rosbags>=0.11"],
     "perception": ["open3d>=0.19"],
+    # Deployments over several computers; one process needs only "remote".
+    "serve": ["ray[serve]>=2.55", "msgpack>=1.0.5", "websockets>=13"],
+    "remote": ["msgpack>=1.0.5", "websockets>=15"],
     "record": ["mcap>=1.6", "rosbags>=0.11"],
     "data": ["pyarrow>=16"],
     # In place of onnxruntime, which is to be uninstalled: see docs/gpu.md.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import platform
 import re
+import socket
 from pathlib import Path
 
 
@@ -17,3 +18,10 @@ def processor_name() -> str:
         info = ""
     named = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
     return named[1] if named else platform.machine()
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

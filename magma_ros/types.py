@@ -222,10 +222,24 @@ class Reason(Enum):
     CAPPED = "The budget allows no deeper exit."
     NO_TIME = "The deadline had passed before thinking began."
     FAULT = "The policy failed on this observation."
+    UNANSWERED = "The policy elsewhere has not answered, and there is none here."
 
     @property
     def sentence(self) -> str:
         """The reason as a sentence."""
+        return self.value
+
+
+class Origin(Enum):
+    """Where a plan was made; the value is the sentence shown to people."""
+
+    HERE = "The plan was made by the robot's own policy."
+    FAR = "The plan was made by a policy elsewhere, about the newest observation."
+    FAR_LATE = "The plan was made by a policy elsewhere, about an earlier observation."
+
+    @property
+    def sentence(self) -> str:
+        """The origin as a sentence."""
         return self.value
 
 
@@ -245,6 +259,9 @@ class Verdict:
         detail: For FAULT, what went wrong, in one sentence.
         trace: That of the deepest exit read so far that draws one, or None.
         passes: Passes that decoding the chunk took; 1 where nothing is decoded.
+        origin: Where the chunk was made. One from elsewhere counts as that of the deepest exit.
+        anchor: Where the robot was at an earlier observation that the chunk answers; see
+            :attr:`Observation.anchor`. None if it answers the newest.
     """
 
     chunk: ActionChunk | None
@@ -258,6 +275,8 @@ class Verdict:
     detail: str = ""
     trace: Trace | None = None
     passes: int = 1
+    origin: Origin = Origin.HERE
+    anchor: Pose | FloatArray | None = None
 
 
 class Source(Enum):

@@ -36,12 +36,14 @@ BRINGS["dev"] = (
     "hypothesis",
     "importlinter",
     "mypy",
+    "openpi_client",
     "playwright",
     "pytest_benchmark",
     "ruff",
     "setuptools",
 )
-"""The modules that each extra brings; those of ``core`` have none."""
+"""The modules that each extra brings; those of ``core`` have none. ``make test`` installs
+openpi-client without what it depends on: it asks for NumPy 1 and works with 2."""
 
 OUTDATED = outdated()
 

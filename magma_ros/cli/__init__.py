@@ -36,15 +36,22 @@ from magma_ros.cli.magma import plan
 from magma_ros.cli.magma8b_bench import magma8b
 from magma_ros.cli.marking import mark, trace
 from magma_ros.cli.operator import console
+from magma_ros.cli.remote_bench import network
 from magma_ros.cli.run import demo, launch
+from magma_ros.cli.serve_bench import serve as serve_bench
+from magma_ros.cli.serving import serve
 from magma_ros.cli.stages_bench import stages
 from magma_ros.cli.training import export, train
+from magma_ros.cli.wire_bench import wire
 from magma_ros.types import MagmaError
 
 bench_app.command(marks)
 bench_app.command(corrections)
 bench_app.command(stages)
+bench_app.command(serve_bench, name="serve")
 bench_app.command(magma8b)
+bench_app.command(wire)
+bench_app.command(network)
 
 app = App(
     name="magma",
@@ -55,6 +62,7 @@ for command in (
     demo,
     launch,
     console,
+    serve,
     eval_app,
     data_app,
     train,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
+from magma_ros.cli.common import Bundle, JsonFile, RayAddress, cluster, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import make_folder, whole, write_json
 from magma_ros.share import find_bundle
@@ -38,6 +38,7 @@ def gate(
     seed: int = 600_000,
     hardware: str = "",
     workers: int = 0,
+    ray: RayAddress = "",
 ) -> int:
     """Compare gates on modelled computers: success, late decisions, compute; tables and plots.
 
@@ -59,6 +60,8 @@ def gate(
         hardware: Computers to model, separated by commas: names of config/hardware, or files; all
             those by default.
         workers: Parallel processes; 0 for one a core.
+        ray: Ray cluster that plays instead of them, with the same result: host:port of its head,
+            auto for that of this computer, local to start one.
     """
     from magma_ros.evaluation.suites import extras_of
 
@@ -78,13 +81,14 @@ def gate(
         brief=quick,
         split=split,
     )
-    bench = run_bench(
-        spec,
-        find_bundle(bundle),
-        out,
-        workers=workers or os.cpu_count() or 1,
-        console=complaints,
-    )
+    with cluster(ray):
+        bench = run_bench(
+            spec,
+            find_bundle(bundle),
+            out,
+            workers=workers or os.cpu_count() or 1,
+            console=complaints,
+        )
     write_bench(bench, out)
     for table in (claims_table(bench), budget_table(bench)):  # the others are too wide for most
         console.print(table)
@@ -347,6 +351,7 @@ def obstacles(
     episodes: int = 100,
     seed: int = 800_000,
     workers: int = 0,
+    ray: RayAddress = "",
     json_file: JsonFile = None,
 ) -> int:
     """Let a policy work beside obstacles, with braking and without, and count what it touches.
@@ -359,18 +364,20 @@ def obstacles(
         episodes: Episodes of each condition; the same scenes in all.
         seed: Seed of the first one.
         workers: Parallel processes; 0 for one a core.
+        ray: Ray cluster that plays instead of them, with the same result.
         json_file: Also write the result there.
     """
     require("sim")
     from magma_ros.evaluation.bench.obstacles import obstacle_table, run_obstacle_bench
 
-    bench = run_obstacle_bench(
-        episodes,
-        seed,
-        find_bundle(bundle),
-        workers=workers or os.cpu_count() or 1,
-        console=complaints,
-    )
+    with cluster(ray):
+        bench = run_obstacle_bench(
+            episodes,
+            seed,
+            find_bundle(bundle),
+            workers=workers or os.cpu_count() or 1,
+            console=complaints,
+        )
     console.print(obstacle_table(bench))
     for shortfall in bench.shortfalls:
         complaints.print(shortfall)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
-from magma_ros.cli.common import free_port
 from magma_ros.cli.faults_run import START_TIME, Robot
 from magma_ros.console.operator import Operator, OperatorError
 from magma_ros.embedded.domains import own_domain
 from magma_ros.environment import environment
 from magma_ros.evaluation.bench.corrections import Patience
 from magma_ros.files import make_folder, yaml_mapping
+from magma_ros.machine import free_port
 from magma_ros.models.export.improvement import PATIENCE, SHOWN_SEED, LoopSpec, scenes
 from magma_ros.share import share_file
 from magma_ros.sim.simulation import ENV_STEP

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import JsonFile, complaints, console, names
+from magma_ros.cli.common import JsonFile, RayAddress, cluster, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import check, write_json
 from magma_ros.share import find_bundle
@@ -26,6 +26,7 @@ def generate(
     episodes: int | None = None,
     seed: int | None = None,
     workers: int = 0,
+    ray: RayAddress = "",
 ) -> int:
     """Let the scripted expert do every task of a recipe; goes on where it was interrupted.
 
@@ -37,6 +38,8 @@ def generate(
         episodes: Of each task; as many as the recipe says by default.
         seed: Of the first episode, from 1000000 to 1999999; the recipe's by default.
         workers: Processes; 0 for one a core.
+        ray: Ray cluster that does it instead of them, into the same folder, which all its computers
+            must see: host:port of its head, auto for that of this computer, local to start one.
     """
     require("sim", "train")
     from magma_ros.models.data.config import DataConfig
@@ -51,7 +54,8 @@ def generate(
     if seed is not None:
         changes["seed"] = seed
     changed = check(data.model_dump() | changes, DataConfig, config, ConfigError)
-    folder = run_generation(changed, workers=workers)
+    with cluster(ray):
+        folder = run_generation(changed, workers=workers)
     console.print(
         f"demonstrations are in {folder}; magma data inspect {folder} shows what there is"
     )

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from magma_ros.cli.common import Bundle, JsonFile, complaints, console, names
+from magma_ros.cli.common import Bundle, JsonFile, RayAddress, cluster, complaints, console, names
 from magma_ros.doctor import require
 from magma_ros.files import make_folder, write_json
 from magma_ros.share import find_bundle
@@ -19,6 +20,7 @@ from magma_ros.types import MagmaError
 if TYPE_CHECKING:
     from magma_ros.evaluation.play.evaluate import Evaluation
     from magma_ros.evaluation.play.exits import ExitStudy
+    from magma_ros.evaluation.play.far import Far
     from magma_ros.evaluation.report.replay import Pictures
 
 eval_app = App(name="eval")
@@ -46,8 +48,13 @@ def run_evaluation(
     costs: str | None = None,
     slowness: float | None = None,
     patient: Flag = False,
+    far: str = "",
+    far_depth: int | None = None,
+    far_only: Flag = False,
+    line: str = "",
     controls: Flag = False,
     workers: int = 0,
+    ray: RayAddress = "",
     json_file: JsonFile = None,
     out: Path | None = None,
     sheet: Flag = False,
@@ -76,9 +83,16 @@ def run_evaluation(
         costs: Cost table of another policy: a name of config/costs, or a file.
         slowness: Scale the computer until full depth takes so many periods at its 99th percentile.
         patient: Think on past the deadline until the gate is confident, as if there were no clock.
+        far: Bundle of a policy elsewhere that continues this one, under the modelled clock.
+        far_depth: Exit that it answers from; the deepest by default.
+        far_only: Act on its plans alone.
+        line: The line to it, as name=value,...: delay, jitter, cut_every, cut and compute [s], loss
+            (share of packets), rate [bit/s], quality (JPEG, 0 for none).
         controls: Repeat everything with black cameras, and with the instruction swapped; with
             --per-exit at the deepest exit alone.
         workers: Parallel processes (not under the wall clock); 0 for one a core.
+        ray: Ray cluster that plays instead of processes here, with the same result (not under the
+            wall clock): host:port of its head, auto for that of this computer, local to start one.
         json_file: Also write the result there.
         out: Folder for a report: figures as JSON, a page, plots.
         sheet: Put a contact sheet of the failures into the report (not under the wall clock).
@@ -95,6 +109,8 @@ def run_evaluation(
     require(*extras_of(names(suite)))
     if per_exit and depth is not None:
         raise MagmaError("--per-exit plays every exit, so --depth has nothing to choose")
+    if ray and clock == "wall":
+        raise MagmaError("the wall clock is that of one computer; leave --ray out, or the clock")
     spec = EvaluationSpec(
         suites=names(suite),
         tasks=names(tasks),
@@ -107,6 +123,7 @@ def run_evaluation(
         gate=gate,
         execute=execute,
         deadline=deadline,
+        far=_far(far, far_depth, line, only=far_only),
         controls=controls,
         workers=workers or os.cpu_count() or 1,
     )
@@ -119,7 +136,9 @@ def run_evaluation(
     if out is not None:
         make_folder(out)  # fail now, not after an hour
     run = evaluate_exits if per_exit else evaluate
-    _tell(run(spec, folder, console=complaints), folder, json_file, out, pictures)
+    with cluster(ray):
+        played = run(spec, folder, console=complaints)
+    _tell(played, folder, json_file, out, pictures)
     return 0
 
 
@@ -160,6 +179,33 @@ def _tell(
     if out is not None:
         write_report(played, out, bundle=bundle, pictures=pictures, console=complaints)
         console.print(f"report in {out}")
+
+
+def _far(bundle: str, depth: int | None, line: str, *, only: bool) -> Far | None:
+    """The policy elsewhere, if there is one."""
+    if not bundle:
+        if depth is not None or only or line:
+            raise MagmaError(
+                "--far-depth, --far-only and --line are about a policy elsewhere: --far"
+            )
+        return None
+    require("remote")
+    from magma_ros.evaluation.computers.line import LineConditions
+    from magma_ros.evaluation.play.far import Far
+
+    known = {field.name for field in fields(LineConditions)}
+    figures: dict[str, Any] = {}
+    for part in names(line):
+        name, _, value = part.partition("=")
+        try:
+            figures[name] = int(value) if name == "quality" else float(value)
+        except ValueError:
+            figures[name] = None
+        if name not in known or figures[name] is None:
+            raise MagmaError(
+                f"--line takes {', '.join(sorted(known))} as name=number, not {part!r}"
+            )
+    return Far(find_bundle(bundle), depth, only, LineConditions(**figures))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -17,11 +17,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from magma_ros.cli.common import free_port
 from magma_ros.embedded.domains import own_domain
 from magma_ros.environment import environment
 from magma_ros.evaluation.bench.faults import WATCHED, Fault, Trial
 from magma_ros.evaluation.bench.handovers import HandOver
+from magma_ros.machine import free_port
 from magma_ros.share import share_file
 from magma_ros.types import MagmaError
 

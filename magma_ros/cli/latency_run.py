@@ -14,7 +14,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from magma_ros.cli.common import free_port
 from magma_ros.embedded.domains import own_domain
 from magma_ros.environment import environment
 from magma_ros.evaluation.bench.nodes_wall import (
@@ -31,6 +30,7 @@ from magma_ros.evaluation.computers.browsers import browsers
 from magma_ros.evaluation.computers.clients import clients
 from magma_ros.evaluation.computers.hog import cpu_hog
 from magma_ros.evaluation.computers.watchers import Watchers, watch
+from magma_ros.machine import free_port
 from magma_ros.share import share_file
 
 START_TIME = 60.0

@@ -22,8 +22,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from magma_ros.console.auth import Doorkeeper
 from magma_ros.console.config import ConsoleConfig
+from magma_ros.doorkeeper import Doorkeeper
 
 LOGGED_OUT = 1008
 """WebSocket's close code for a policy that is violated (RFC 6455, 7.4.1)."""

@@ -4,17 +4,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from magma_ros.listening import LEAST_TOKEN, on_loopback
 from magma_ros.types import MagmaError
 
 AUTO_TOKEN = "auto"  # noqa: S105 - it asks for a token
 """Value of ``token`` that asks for one to be made up."""
-
-LEAST_TOKEN = 16
-"""Fewest characters of a token."""
 
 
 class ConsoleError(MagmaError):
@@ -49,12 +46,7 @@ class ConsoleConfig:
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the console."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return on_loopback(self.host)
 
     @property
     def scheme(self) -> str:

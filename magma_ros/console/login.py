@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from magma_ros.console.auth import SESSION, Doorkeeper
 from magma_ros.console.config import ConsoleConfig
+from magma_ros.doorkeeper import SESSION, Doorkeeper
 
 LONGEST_FORM = 4096
 """Bytes of a form."""

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import secrets
 import socket
-import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,12 +20,13 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from magma_ros.console.access import Access
-from magma_ros.console.auth import Doorkeeper
 from magma_ros.console.config import AUTO_TOKEN, ConsoleConfig, ConsoleError
 from magma_ros.console.hub import Hub
 from magma_ros.console.link import Link
 from magma_ros.console.login import login_routes
 from magma_ros.console.robot import Robot
+from magma_ros.doorkeeper import Doorkeeper
+from magma_ros.listening import ListenError, tls_context
 from magma_ros.types import MonotonicClock
 
 STATIC = Path(__file__).parent / "static"
@@ -111,7 +111,8 @@ class ConsoleServer:
         Raises:
             ConsoleError: The port is taken, or the certificate cannot be used.
         """
-        _check_certificate(self._config)
+        if self._config.tls_certificate:
+            _check_certificate(self._config)
         listener = _listen(self._config)
         self._port = listener.getsockname()[1]
         self._server = uvicorn.Server(self._uvicorn_config())
@@ -184,16 +185,10 @@ class ConsoleServer:
 
 
 def _check_certificate(config: ConsoleConfig) -> None:
-    if not config.tls_certificate:
-        return
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(config.tls_certificate, config.tls_key or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConsoleError(
-            f"{config.tls_certificate} cannot be used with its key ({error}); give the PEM files "
-            "of a certificate and of its unencrypted private key"
-        ) from None
+        tls_context(config.tls_certificate, config.tls_key)
+    except ListenError as error:
+        raise ConsoleError(str(error)) from None
 
 
 def _listen(config: ConsoleConfig) -> socket.socket:

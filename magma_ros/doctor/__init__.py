@@ -52,6 +52,8 @@ EXTRAS = {
     "kinematics": Extra(("pinocchio",), "bounds of the tool of a robot commanded by joints"),
     "lerobot": Extra(("av", "mcap", "pyarrow", "rosbags"), "episodes as LeRobot data sets"),
     "perception": Extra(("open3d",), "obstacles and marks from depth"),
+    "serve": Extra(("ray", "msgpack", "websockets"), "serving and evaluating on several computers"),
+    "remote": Extra(("msgpack", "websockets"), "policies that run elsewhere, and serving them"),
     "data": Extra(("pyarrow",), "looking into demonstrations"),
     "sim": Extra(("pybullet", "gymnasium", "matplotlib"), "the simulated robot, evaluation"),
     "metaworld": Extra(("metaworld", "mujoco", "matplotlib"), "the benchmark Meta-World"),

@@ -5,14 +5,22 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import accumulate
 from typing import ClassVar
 
 from magma_ros.gate.confidence import AgreementModel
 from magma_ros.gate.interface import GateError, Memoryless, require_share, tightened
 from magma_ros.types import ActionChunk, Budget, ExitReading
+
+
+def uniform(seed: int, chunk: ActionChunk) -> float:
+    """A number from 0 up to 1 that looks random, the same for the same chunk and seed."""
+    content = struct.pack("<qd", seed, chunk.stamp) + chunk.actions.tobytes()
+    return int.from_bytes(blake2b(content, digest_size=6).digest(), "little") / 2**48
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,39 @@ class CoinGate(Memoryless):
         """Whether the exit drawn for this observation is reached."""
         del budget  # a baseline that the budget could move would be none
         if reading.depth == 1:
-            self._drawn = self.depths[self._uniform(reading.chunk) < self.share]
+            self._drawn = self.depths[uniform(self.seed, reading.chunk) < self.share]
         return reading.depth >= self._drawn
 
-    def _uniform(self, chunk: ActionChunk) -> float:
-        """A number from 0 up to 1 that looks random."""
-        content = struct.pack("<qd", self.seed, chunk.stamp) + chunk.actions.tobytes()
-        return int.from_bytes(blake2b(content, digest_size=6).digest(), "little") / 2**48
+
+@dataclass(slots=True)
+class DrawnGate(Memoryless):
+    """Acts on an exit drawn anew for every observation, each as often as its share says.
+
+    What a policy does that is stopped by something other than what it sees, such as the load of a
+    server. Draws repeat like those of :class:`CoinGate`.
+
+    Attributes:
+        shares: Of each exit, the shallowest first; they add up to 1. Exits without one are never
+            acted on.
+        seed: Of the draws.
+    """
+
+    name: ClassVar[str] = "drawn"
+    shares: tuple[float, ...]
+    seed: int = 0
+    _drawn: int = field(default=1, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if min(self.shares, default=-1.0) < 0.0 or abs(sum(self.shares) - 1.0) > 1e-6:
+            raise GateError(f"the shares of exits must be 0 or more and add up to 1: {self.shares}")
+
+    def confident(self, reading: ExitReading, budget: Budget) -> bool:
+        """Whether the exit drawn for this observation is reached."""
+        del budget  # a baseline that the budget could move would be none
+        if reading.depth == 1:
+            at = uniform(self.seed, reading.chunk)
+            self._drawn = 1 + bisect_right(list(accumulate(self.shares[:-1])), at)
+        return reading.depth >= self._drawn
 
 
 @dataclass(frozen=True, slots=True)

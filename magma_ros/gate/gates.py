@@ -13,6 +13,7 @@ from magma_ros.gate.adaptive import AdaptiveGate
 from magma_ros.gate.baselines import (
     CoinGate,
     ConsistencyGate,
+    DrawnGate,
     EntropyGate,
     FixedDepth,
     OracleGate,
@@ -26,6 +27,7 @@ __all__ = [
     "AdaptiveGate",
     "CoinGate",
     "ConsistencyGate",
+    "DrawnGate",
     "EntropyGate",
     "FixedDepth",
     "Gate",
@@ -42,6 +44,7 @@ GATES: dict[str, Callable[..., Gate]] = {
         AdaptiveGate,
         CoinGate,
         ConsistencyGate,
+        DrawnGate,
         EntropyGate,
         FixedDepth,
         OracleGate,

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from magma_ros.motion.steps import ChunkError, joint_targets, openings
-from magma_ros.motion.stream import PURSUIT, StreamState, ease_out
+from magma_ros.motion.stream import MEMORY, PURSUIT, Followed, StreamState, ease_out
 from magma_ros.types import ActionChunk, Answer, FloatArray, Pose
 
 
@@ -59,7 +59,7 @@ class JointStream:
     """
 
     _now: float  # last time anything happened [s]
-    _newest: float  # stamp of the newest observation followed or cleared away [s]
+    _followed: Followed
     _legs: list[_Leg]  # the last one is played; of the others, what was played is still asked for
 
     def __init__(
@@ -99,11 +99,8 @@ class JointStream:
             return Answer(
                 accepted=False, sentence=f"Ignored: the chunk is stamped {ahead:.2f} s ahead."
             )
-        if chunk.stamp <= self._newest:
-            return Answer(
-                accepted=False,
-                sentence="Ignored: the stream already follows an observation at least as new.",
-            )
+        if why := self._followed.refusal(chunk, now):
+            return Answer(accepted=False, sentence=why)
         consumed = sum(leg.played(chunk.stamp, now) for leg in self._legs)
         duration = len(targets) * chunk.step_period
         if consumed >= duration:
@@ -117,9 +114,10 @@ class JointStream:
         leg.depart(before, PURSUIT / (self._fade_steps * chunk.step_period))
         for earlier in self._legs:
             earlier.until = min(earlier.until, now)
-        self._legs = [each for each in self._legs if each.until > chunk.stamp]
+        needed = min(chunk.stamp, now - MEMORY)
+        self._legs = [each for each in self._legs if each.until > needed]
         self._legs.append(leg)
-        self._newest = chunk.stamp
+        self._followed.note(chunk)
         return Answer(accepted=True, sentence=f"Entered {consumed:.2f} s into the chunk.")
 
     def sample(self, now: float) -> JointSample:
@@ -144,7 +142,8 @@ class JointStream:
         self._restart(self._now)
 
     def _restart(self, now: float) -> None:
-        self._now = self._newest = now
+        self._now = now
+        self._followed = Followed(now)
         self._legs = []
 
     def _see(self, now: float) -> None:

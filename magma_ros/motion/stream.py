@@ -6,6 +6,8 @@ Chunks arrive late, early, twice or not at all. Whatever comes, the stream
 
 - enters a chunk at the step that corresponds to now, counted in what was really played since the
   chunk's observation, never in guessed delays;
+- goes back to a chunk of an earlier observation only if it comes from a deeper exit than the one
+  that is followed, and is not too old;
 - lets the difference between what was played and what the chunk would have played die away
   without a step in velocity;
 - comes smoothly to rest when a chunk ends and has no successor;
@@ -40,6 +42,9 @@ from magma_ros.types import ActionChunk, Answer, FloatArray, MagmaError, Pose
 
 PURSUIT = 4.0
 """Pursuit rate times fade time: (1 + 4) exp(-4) = 9 % of an offset is left after the fade."""
+
+MEMORY = 1.0
+"""Age of an observation up to which a deeper chunk that answers it may still be entered [s]."""
 
 _MODERATION = 0.75
 """Share of the acceleration that braking in time counts on; with the rest the guard catches up."""
@@ -115,6 +120,33 @@ class StreamSample:
     state: StreamState
 
 
+class Followed:
+    """Which observation a stream follows, and how deeply it was thought about.
+
+    Args:
+        since: Stamp up to which everything was cleared away [s].
+    """
+
+    def __init__(self, since: float) -> None:
+        self._since = self._newest = since
+        self._rank = (0, since)  # depth and stamp of what is followed
+
+    def refusal(self, chunk: ActionChunk, now: float) -> str:
+        """Why ``chunk`` must not be followed at ``now`` [s], in one sentence, or empty."""
+        if chunk.stamp > self._newest:
+            return ""
+        if chunk.stamp <= self._since or (chunk.depth, chunk.stamp) <= self._rank:
+            return "Ignored: the stream already follows an observation at least as new."
+        if (age := now - chunk.stamp) > MEMORY:
+            return f"Ignored: the chunk's observation is {age:.2f} s old."
+        return ""
+
+    def note(self, chunk: ActionChunk) -> None:
+        """Take in that ``chunk`` is followed from here on."""
+        self._newest = max(self._newest, chunk.stamp)
+        self._rank = (chunk.depth, chunk.stamp)
+
+
 class ChunkStream:
     """Plays action chunks as one continuous command.
 
@@ -131,7 +163,7 @@ class ChunkStream:
     _gripper: float | None
     _progress: Progress
     _history: History
-    _newest: float  # stamp of the newest observation followed or cleared away [s]
+    _followed: Followed
     _plan: Plan | None  # what is being played
     _plan_time: float  # how far into it [s]
     _origin: FloatArray  # displacement commanded up to the plan's observation
@@ -168,11 +200,8 @@ class ChunkStream:
             return Answer(
                 accepted=False, sentence=f"Ignored: the chunk is stamped {ahead:.2f} s ahead."
             )
-        if chunk.stamp <= self._newest:
-            return Answer(
-                accepted=False,
-                sentence="Ignored: the stream already follows an observation at least as new.",
-            )
+        if why := self._followed.refusal(chunk, now):
+            return Answer(accepted=False, sentence=why)
         observed = self._history.at(chunk.stamp)
         consumed = self._progress.played - observed.played
         if consumed >= plan.duration:
@@ -185,8 +214,9 @@ class ChunkStream:
         self._origin = observed.travelled
         self._reached = self._history.at(chunk.stamp - self._feedback.lag).travelled
         self._fade = self._config.fade_steps * chunk.step_period
-        self._newest = chunk.stamp
-        self._history.forget_before(chunk.stamp - self._config.feedback_time)
+        self._followed.note(chunk)
+        needed = min(chunk.stamp, now - MEMORY)
+        self._history.forget_before(needed - self._config.feedback_time)
         return Answer(accepted=True, sentence=f"Entered {consumed:.2f} s into the chunk.")
 
     def sample(self, now: float) -> StreamSample:
@@ -222,7 +252,8 @@ class ChunkStream:
         self._restart(self._now)
 
     def _restart(self, newest: float) -> None:
-        self._now = self._sampled = self._ended = self._newest = newest
+        self._now = self._sampled = self._ended = newest
+        self._followed = Followed(newest)
         self._plan = None
         self._plan_time = self._fade = 0.0
         self._velocity, self._release, self._origin, self._reached = np.zeros((4, 6))

@@ -9,11 +9,11 @@ where there is none.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from magma_ros.gate.latency import ForecastAccuracy, LatencyModel, Stage
-from magma_ros.types import Budget, Reason, Verdict
+from magma_ros.types import Budget, Origin, Reason, Verdict
 
 
 @dataclass(slots=True)
@@ -25,15 +25,24 @@ class Tally:
         late: Of them, those decided after their deadline.
         overruns: Of them, those decided while a stage was still running.
         skipped: Observations not thought about, because the one before still was.
+        far: Plans from elsewhere, made in time.
+        far_late: Plans from elsewhere, made for an earlier observation.
+        cut: Decisions while the line to a policy elsewhere was of no use.
     """
 
     plans: int = 0
     late: int = 0
     overruns: int = 0
     skipped: int = 0
+    far: int = 0
+    far_late: int = 0
+    cut: int = 0
 
-    def count(self, verdict: Verdict) -> None:
+    def count(self, verdict: Verdict, *, cut: bool = False) -> None:
         """Count one more plan."""
+        self.far += verdict.origin is Origin.FAR
+        self.far_late += verdict.origin is Origin.FAR_LATE
+        self.cut += cut
         self.plans += 1
         self.late += verdict.slack < 0.0
         self.overruns += verdict.reason is Reason.OVERRUN
@@ -88,6 +97,21 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
+class LineReport:
+    """How the line to a policy elsewhere is.
+
+    Attributes:
+        ok: Whether it answers.
+        sentence: How it is.
+        values: Figures by name.
+    """
+
+    ok: bool
+    sentence: str
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport:
     """One plan, ready to be published.
 
@@ -127,6 +151,10 @@ class PlanReport:
             "age_ms": 1e3 * self.age,
             "depth": verdict.depth,
             "exits": self.exits,
+            "from_elsewhere": int(verdict.origin is not Origin.HERE),
+            "plan_lag_ms": 1e3 * (self.observed - verdict.chunk.stamp)
+            if verdict.chunk
+            else math.nan,
             "passes": verdict.passes,
             "slack_ms": 1e3 * verdict.slack,
             "model_ms": 1e3 * model_time,
@@ -141,7 +169,7 @@ class PlanReport:
             "risk": self.budget.risk,
             "energy": self.budget.energy,
             "unsure_s": self.unsure,
-            "flops_fraction": verdict.flops / full_flops,
+            "flops_fraction": verdict.flops / max(full_flops, 1),
             "weight_bytes": verdict.weight_bytes,
             **asdict(tally),
         }

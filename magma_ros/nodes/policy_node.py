@@ -18,23 +18,17 @@ from magma_ros.agent.interpolated_clock import InterpolatedClock
 from magma_ros.agent.observation import NotReadyError
 from magma_ros.agent.pace import Pace
 from magma_ros.agent.thinker import Thinker
-from magma_ros.agent.tuned_gate import TunedGate
-from magma_ros.gate.handover import Provisional
-from magma_ros.gate.latency import LatencyModel
-from magma_ros.gate.loop import think
-from magma_ros.gate.selftest import self_test
 from magma_ros.motion import ChunkError
 from magma_ros.nodes import convert, names
 from magma_ros.nodes.managed_node import ManagedNode, run
-from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
+from magma_ros.nodes.plan_report import PlanReport, Tally
 from magma_ros.nodes.policy_inputs import PolicyInputs
 from magma_ros.nodes.policy_lead import lead_of
+from magma_ros.nodes.policy_mind import PolicyMind
 from magma_ros.nodes.policy_outputs import PolicyOutputs
 from magma_ros.nodes.policy_settings import POLICY_SETTINGS
 from magma_ros.nodes.subscriptions import subscribe_latched
 from magma_ros.policy.pipeline import PolicyError
-from magma_ros.policy.runtime import StagedPolicy
-from magma_ros.share import find_bundle
 from magma_ros.types import (
     ActionChunk,
     Budget,
@@ -73,18 +67,9 @@ class PolicyNode(ManagedNode):
     # Lifecycle
 
     def setup(self) -> None:
-        """Load, warm up and measure the bundle, open the topics."""
-        folder = find_bundle(self.settings["bundle"])
-        self._gate = TunedGate(self.settings, folder)
-        self._policy = StagedPolicy.load(
-            folder,
-            providers=tuple(self.settings["providers"]),
-            threads=self.settings["threads"],
-            base_frame=self.settings["base_frame"],
-            tool_frame=self.settings["ee_frame"],
-        )
-        self._measure()
-        space = self._policy.manifest.action.space
+        """Load, warm up and measure the policy, open the topics."""
+        self._mind = PolicyMind(self, self._monotonic)
+        space = self._mind.space
         self._lead = lead_of(
             self,
             space,
@@ -102,13 +87,11 @@ class PolicyNode(ManagedNode):
         self._tally = Tally()
         self._activities: list[Timer] = []
         self._skipped_stamp = -math.inf
-        self._planned_for: tuple[str, tuple[float, float] | None] = ("", None)
         self._pace = Pace()
-        contract = self._policy.manifest.observation
+        contract = self._mind.observation
         self._inputs = PolicyInputs(self, contract, space, self._on_news, self._on_told)
         subscribe_latched(self, DiagnosticStatus, names.GUARD_MODE, self._on_mode)
-        name = self._policy.manifest.name
-        self._outputs = PolicyOutputs(self, self.settings["base_frame"], name)
+        self._outputs = PolicyOutputs(self, self.settings["base_frame"], self._mind.name)
 
     def start(self) -> None:
         """Begin to plan and to stream.
@@ -119,11 +102,11 @@ class PolicyNode(ManagedNode):
         if self._thinker is not None and self._thinker.alive:
             raise PolicyError("a stage of the policy hangs; restart the node")
         self._forget_plans()
-        self._gate.reset()
+        self._mind.reset()
         self._pace.restart(self._now())  # older images, still queued, would be answered too late
         self._inputs.start()
         self._thinker = Thinker(
-            self._think, self._answer_ready.trigger, LEAD, self._log_failure, self._monotonic
+            self._mind.think, self._answer_ready.trigger, LEAD, self._log_failure, self._monotonic
         )
         self._deadline_timer = self._every(LEAD, self._on_deadline)
         self._deadline_timer.cancel()
@@ -134,10 +117,7 @@ class PolicyNode(ManagedNode):
             self._every(HEALTH_PERIOD, self._publish_health),
             self._every(1.0, self._publish_diagnostics),
         ]
-        manifest = self._policy.manifest
-        self.get_logger().info(
-            f"{manifest.name} is ready: {manifest.exits} exits, {self._gate.sentence}"
-        )
+        self.get_logger().info(f"{self._mind.name} is ready: {self._mind.sentence}")
 
     def stop(self) -> None:
         """End planning, then leave a last command behind that is a safe one."""
@@ -168,14 +148,8 @@ class PolicyNode(ManagedNode):
         """Let the inputs go."""
         if hasattr(self, "_inputs"):
             self._inputs.close()
-
-    def _measure(self) -> None:
-        """Let the forecasts learn how fast this machine is, before the first plan needs them."""
-        self._policy.warm_up()
-        self._latency = LatencyModel()
-        if (seconds := self.settings["self_test"]) > 0.0:
-            self_test(self._policy.rehearse, self._latency, self._monotonic, seconds)
-        self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)
+        if hasattr(self, "_mind"):
+            self._mind.close()
 
     # Inputs
 
@@ -232,14 +206,9 @@ class PolicyNode(ManagedNode):
         if self._thinker is None or not self._thinker.idle:
             return False
         # Gate, forecasts and headroom are this thread's only now, between two decisions.
-        self._gate.tune()
-        if (asked := (observation.instruction, observation.point)) != self._planned_for:
-            self._planned_for = asked
-            self._gate.reset()
+        if self._mind.prepare(observation, self._following):
             self._doubt.clear()
-        self._gate.acted(self._following)
-        self._headroom = self.settings["headroom"]
-        self._outlook = Outlook.of(self._latency, self._policy.manifest.stages)
+        self._outlook = self._mind.outlook
         self._budget = self._make_budget(age)
         self._thinker.offer(observation, self._budget)
         self._wait_until(self._thinker.due)
@@ -258,17 +227,6 @@ class PolicyNode(ManagedNode):
             risk=self._inputs.circumstances.risk(now, self.settings["risk_horizon"]),
             energy=self._inputs.circumstances.energy,
             deepest=self.settings["deepest"] or None,
-        )
-
-    def _think(self, observation: Observation, budget: Budget, provisional: Provisional) -> Verdict:
-        return think(
-            self._policy.start(observation),
-            self._gate,
-            self._latency,
-            budget,
-            self._monotonic,
-            headroom=self._headroom,
-            provisional=provisional,
         )
 
     # Acting: on the final decision, or at the deadline on the answer in hand
@@ -298,14 +256,16 @@ class PolicyNode(ManagedNode):
             self._publish_trace(observation, verdict.trace)
         # What counts is when it was acted on, not when thinking ended.
         verdict = replace(verdict, slack=self._budget.deadline - now)
-        self._tally.count(verdict)
-        self._health.note(verdict, observation.stamp)
+        self._tally.count(verdict, cut=self._mind.cut)
+        answered = observation.stamp if verdict.chunk is None else verdict.chunk.stamp
+        self._health.note(verdict, answered)
         self._report(observation, verdict)
 
     def _follow(self, chunk: ActionChunk, verdict: Verdict, observation: Observation) -> Verdict:
         """Lead the robot by ``chunk``; gives the verdict, or what it becomes if that fails."""
+        anchor = observation.anchor if verdict.anchor is None else verdict.anchor
         try:
-            answer = self._lead.stream.push(chunk, self._stream_time(), observation.anchor)
+            answer = self._lead.stream.push(chunk, self._stream_time(), anchor)
         except ChunkError as error:
             return replace(verdict, chunk=None, depth=0, reason=Reason.FAULT, detail=str(error))
         if answer.accepted:
@@ -328,12 +288,12 @@ class PolicyNode(ManagedNode):
             verdict,
             self._budget,
             self._outlook,
-            probability=self._gate.probability(verdict.depth),
+            probability=self._mind.probability(verdict.depth),
             observed=observation.stamp,
             commanded=self._commanded,
             age=self._now() - observation.stamp,
             unsure=unsure,
-            exits=self._policy.manifest.exits,
+            exits=self._mind.exits,
         )
         self._outputs.status(report, self._tally)
         if self._mode is not Mode.AUTO:
@@ -346,6 +306,7 @@ class PolicyNode(ManagedNode):
     def _on_clock_jump(self) -> None:
         self.get_logger().warning("the clock jumped back; old images and plans are dropped")
         self._inputs.forget()
+        self._mind.reset()
         self._forget_plans()
         self._pace.restart(-math.inf)
         self._skipped_stamp = -math.inf
@@ -371,7 +332,8 @@ class PolicyNode(ManagedNode):
             self._judge_health(),
             inputs,
             self._tally,
-            self._outlook,
+            self._mind.outlook,
+            self._mind.report(),
             driving=self._mode is Mode.AUTO,
         )
 

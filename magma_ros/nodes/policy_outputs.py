@@ -19,7 +19,7 @@ from magma_ros.agent.picture import Picture
 from magma_ros.nodes import convert, names, qos
 from magma_ros.nodes.diagnosis import Diagnosis
 from magma_ros.nodes.managed_node import ManagedNode
-from magma_ros.nodes.plan_report import Outlook, PlanReport, Tally
+from magma_ros.nodes.plan_report import LineReport, Outlook, PlanReport, Tally
 from magma_ros.types import ActionChunk, Pose, Trace
 
 LATE_WINDOW = 10
@@ -93,6 +93,7 @@ class PolicyOutputs:
         inputs: DiagnosticStatus,
         tally: Tally,
         outlook: Outlook,
+        line: LineReport | None = None,
         *,
         driving: bool,
     ) -> None:
@@ -107,6 +108,8 @@ class PolicyOutputs:
             self._latency_status(tally, outlook),
             self._guard_status(driving=driving),
         ]
+        if line is not None:
+            status.append(self._line_status(line, tally))
         if self._plan_status is not None:
             status.insert(0, self._plan_status)
         self._diagnosis.publish(*status)
@@ -129,6 +132,16 @@ class PolicyOutputs:
             tally.sentence,
             {tally.sentence: too_late},
             values | outlook.values(),
+        )
+
+    def _line_status(self, line: LineReport, tally: Tally) -> DiagnosticStatus:
+        shares = {
+            f"{name}_share": count / max(tally.plans, 1)
+            for name, count in (("far", tally.far), ("late", tally.far_late), ("cut", tally.cut))
+        }
+        wrong = {line.sentence: not line.ok}
+        return self._diagnosis.check(
+            "policy: remote", line.sentence, wrong, {**line.values, **shares}
         )
 
     def _guard_status(self, *, driving: bool) -> DiagnosticStatus:

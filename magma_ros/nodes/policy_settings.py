@@ -16,6 +16,7 @@ from magma_ros.nodes.limits import (
     URDF,
     WITHOUT_DESCRIPTION,
 )
+from magma_ros.nodes.remote_settings import REMOTE_SETTINGS
 from magma_ros.nodes.settings import Setting
 
 GATE_SETTINGS = (
@@ -109,6 +110,7 @@ POLICY_SETTINGS: tuple[Setting, ...] = (
         "clearance_required", False, "Whether silence of the clearance is full risk from the start."
     ),
     *DIAGNOSTIC_SETTINGS,
+    *REMOTE_SETTINGS,
     *POSE_SETTINGS,
     BASE_FRAME,
     JOINT_NAMES,

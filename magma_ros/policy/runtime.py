@@ -67,6 +67,7 @@ class StagedPolicy:
         sessions: Mapping[str, ort.InferenceSession],
     ) -> None:
         self.manifest = manifest
+        self._tokenizer = tokenizer
         self._preprocess = Preprocessor(manifest.observation, tokenizer, manifest.decoding)
         self.pipeline = Pipeline(manifest, sessions)
         self._sessions = sessions
@@ -106,6 +107,13 @@ class StagedPolicy:
         usable = execution.choose(providers)
         sessions = open_graphs(folder, manifest, usable, options)
         return cls(manifest, tokenizer, sessions)
+
+    def twin(self) -> Self:
+        """The same policy with tensors and a memory of its own, over the same graphs and weights.
+
+        Inferences of twins do not end each other; two threads may run them.
+        """
+        return type(self)(self.manifest, self._tokenizer, self._sessions)
 
     def on_cpu(self) -> dict[str, dict[str, int]] | None:
         """Of each stage the operators that were left to the CPU; see :func:`operators_on_cpu`."""

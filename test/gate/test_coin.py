@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from magma_ros.gate.gates import CoinGate, GateError, make_gate
+from magma_ros.gate.gates import CoinGate, DrawnGate, GateError, make_gate
 from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Budget, Confidence, ExitReading
 
@@ -69,3 +69,16 @@ def test_draws_of_coins_with_other_seeds_have_nothing_in_common():
 def test_a_coin_that_cannot_be_tossed_is_refused(options, told):
     with pytest.raises(GateError, match=told):
         make_gate("coin", **options)
+
+
+def test_exits_are_drawn_as_often_as_their_shares_say():
+    depths = np.array(depths_taken(DrawnGate((0.5, 0.0, 0.3, 0.2))))
+    found = [(depths == depth).mean() for depth in (1, 2, 3, 4)]
+    assert found == pytest.approx([0.5, 0.0, 0.3, 0.2], abs=0.06)
+    assert depths_taken(DrawnGate((0.0, 1.0))) == [2] * len(depths)
+
+
+@pytest.mark.parametrize("shares", [(), (0.5,), (1.5, -0.5)])
+def test_shares_that_are_none_are_refused(shares):
+    with pytest.raises(GateError):
+        DrawnGate(shares)

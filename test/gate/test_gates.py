@@ -237,7 +237,7 @@ def test_gates_are_made_by_name():
 @pytest.mark.parametrize(
     ("name", "options", "phrase"),
     [
-        ("psychic", {}, "choose one of adaptive, coin, consistency, entropy, fixed, oracle"),
+        ("psychic", {}, "choose one of adaptive, coin, consistency, drawn, entropy, fixed, oracle"),
         ("fixed", {}, "takes depth, but was given nothing"),
         ("oracle", {}, "takes epsilon, model, but was given nothing"),
         ("adaptive", {"depth": 2}, "takes tolerance, threshold, model, but was given depth"),

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -156,3 +158,12 @@ def test_a_clock_that_jumped_back_starts_the_stream_over():
 def test_joints_that_nobody_measured_lead_nowhere(anchor):
     with pytest.raises(ChunkError, match=r"is not (known|finite)"):
         JointStream().push(chunk(0.0, ramp(0.0, 0.5)), 0.0, anchor)
+
+
+def test_a_deeper_plan_for_an_earlier_observation_is_entered_at_the_step_that_is_now():
+    stream = JointStream()
+    stream.push(chunk(0.0, ramp(0.0, 0.5)), 0.0, HERE)
+    stream.push(chunk(0.1, ramp(0.05, 0.5)), 0.15, np.array([0.05, 0.0]))
+    late = replace(chunk(0.0, ramp(0.0, 0.5)), depth=2)
+    assert stream.push(late, 0.3, HERE).sentence == "Entered 0.30 s into the chunk."
+    assert not stream.push(late, 0.3, HERE).accepted

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,50 @@ def test_older_or_repeated_chunk_does_not_replace_a_newer_one(stamp):
     assert player.run(0.2).twist[0] > 0.15
 
 
+def deeper(stamp, velocity):
+    return replace(chunk(stamp, velocity), depth=2)
+
+
+@pytest.mark.parametrize("stamp", [0.3, 0.5])
+def test_a_deeper_plan_for_an_earlier_observation_is_entered_at_the_step_that_is_now(stamp):
+    """What comes late from elsewhere goes on where it would be, had it been followed since."""
+    player = Player()
+    player.run(0.2)
+    player.stream.push(chunk(0.2), player.now)
+    player.run(0.3)
+    player.stream.push(chunk(0.5), player.now)
+    player.run(0.2)
+    answer = player.stream.push(deeper(stamp, 0.1), player.now)
+    assert answer.accepted
+    assert answer.sentence == f"Entered {0.7 - stamp:.2f} s into the chunk."
+    player.run(stamp + 0.8 - player.now)
+    made = 0.2 * (stamp - 0.2) + 0.1 * 0.8
+    assert player.position[0] == pytest.approx(made, abs=0.005)
+
+
+def test_of_two_deeper_plans_the_newer_replaces_the_older_and_not_the_other_way_round():
+    player = Player()
+    player.run(0.5)
+    for stamp in (0.2, 0.3, 0.4):
+        player.stream.push(chunk(stamp), player.now)
+    assert player.stream.push(deeper(0.2, 0.1), player.now).accepted
+    assert player.stream.push(deeper(0.3, 0.1), player.now).accepted
+    assert not player.stream.push(deeper(0.2, 0.1), player.now).accepted
+    assert player.stream.push(chunk(0.5), player.now).accepted
+
+
+def test_no_deeper_plan_brings_back_what_was_cleared_away_or_is_long_past():
+    player = Player()
+    player.stream.push(chunk(0.0), player.now)
+    player.run(0.3)
+    player.stream.clear()
+    assert not player.stream.push(deeper(0.2, 0.1), player.now).accepted
+    player.run(1.5)
+    player.stream.push(chunk(1.7), player.now)
+    late = replace(deeper(0.4, 0.1), step_period=1.0)
+    assert "1.40 s old" in player.stream.push(late, player.now).sentence
+
+
 def test_chunk_from_the_future_is_ignored():
     answer = ChunkStream().push(chunk(9.0), 5.0)
     assert not answer.accepted
@@ -229,7 +275,7 @@ def test_memory_does_not_grow_while_chunks_keep_coming():
         player.stream.push(chunk(player.now - TICK), player.now)
         player.run(0.4)
     player.run(20.0)
-    assert len(player.stream._history) < 70  # one chunk at 50 Hz, its stop, and the feedback
+    assert len(player.stream._history) < 120  # a second and a chunk at 50 Hz, and the feedback
 
 
 def test_setting_that_makes_no_sense_is_refused():

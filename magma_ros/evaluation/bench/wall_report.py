@@ -118,7 +118,7 @@ def row_cells(row: WallRow) -> tuple[str, ...]:
     return (
         str(row.ticks),
         str(row.misses),
-        _percentages(row.misses / row.ticks, row.interval),
+        rare(row.misses / row.ticks, row.interval),
         *(_milliseconds(value) for value in (row.median, row.p99, row.longest)),
         number(row.mean_depth, 2),
         percentage(row.flops_fraction),
@@ -174,7 +174,7 @@ def _to_json(bench: WallBench) -> dict[str, Any]:
     }
 
 
-def _percentages(part: float, interval: tuple[float, float]) -> str:
+def rare(part: float, interval: tuple[float, float]) -> str:
     """A share with its interval in percent, fine enough for rare events."""
     low, high = interval
     return f"{100 * part:.2f} ({100 * low:.2f} to {100 * high:.2f})"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from magma_ros.evaluation.world import FailureReason, Scene
 
@@ -35,6 +35,7 @@ class EpisodeResult:
         lag: Longest time by which the world fell behind its clock [s].
         trace_errors: For each predicted point whose time came: distance from where the gripper,
             and from where the object in the policy's instruction, really was, on the trace grid.
+        elsewhere: How often a plan made elsewhere was acted on, by ``Origin``.
         contacts: How often the robot, or what it held, began to touch what it must not; None
             if the world cannot tell.
         nearest: How near they came [m]; None if the world cannot tell, or there was nothing.
@@ -57,6 +58,7 @@ class EpisodeResult:
     stalls: int
     lag: float
     trace_errors: tuple[tuple[float, float], ...]
+    elsewhere: dict[str, int] = field(default_factory=dict)
     contacts: int | None = None
     nearest: float | None = None
 

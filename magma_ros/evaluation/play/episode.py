@@ -28,7 +28,7 @@ from magma_ros.evaluation.world import (
     SwapsInstruction,
 )
 from magma_ros.motion import StreamConfig
-from magma_ros.types import FloatArray, Observation, Reason, Trace, Verdict
+from magma_ros.types import FloatArray, Observation, Origin, Reason, Trace, Verdict
 
 
 class Episode:
@@ -164,6 +164,7 @@ class Episode:
             stalls=self.stalls,
             lag=self.lag,
             trace_errors=self._trace_errors(),
+            elsewhere=dict(Counter(v.origin.name for v in verdicts if v.origin is not Origin.HERE)),
             contacts=None if counts is None else counts.contacts,
             nearest=None if counts is None or math.isinf(counts.nearest) else counts.nearest,
         )

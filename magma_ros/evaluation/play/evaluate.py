@@ -35,6 +35,7 @@ from magma_ros.evaluation.play.clocks import (
     WorldClock,
 )
 from magma_ros.evaluation.play.episode import Episode
+from magma_ros.evaluation.play.far import FarActor
 from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.play.workers import spread
 from magma_ros.evaluation.suites import find_suite, steps_executed
@@ -119,6 +120,10 @@ class Evaluation:
         del spec["workers"]
         if self.spec.clock != "modelled":
             del spec["conditions"]
+        if (far := self.spec.far) is None:
+            del spec["far"]
+        else:
+            spec["far"]["bundle"] = sha256_of(far.bundle / MANIFEST)
         content = {
             "format": FORMAT,
             "spec": spec,
@@ -212,7 +217,9 @@ def require_match(spec: EvaluationSpec, manifest: Manifest) -> None:
             f"{manifest.name} plans {contract.chunk_length} steps ahead, so execute cannot be "
             f"{longest}"
         )
-    depth = max(spec.deepest or 1, spec.options.get("depth", 1), *spec.options.get("depths", ()))
+    options = spec.options
+    named = (options.get("depth", 1), *options.get("depths", ()), len(options.get("shares", ())))
+    depth = max(spec.deepest or 1, *named)
     if (spec.deepest is not None and spec.deepest < 1) or depth > manifest.exits:
         raise EvaluationError(f"{manifest.name} has exits 1 to {manifest.exits}; choose among them")
 
@@ -233,6 +240,9 @@ def start_clock(spec: EvaluationSpec, bundle: Path) -> WorldClock:
     match spec.clock:
         case "ideal":
             return IdealClock(load(1))  # one thread, because episodes run side by side
+        case "modelled" if spec.far is not None:
+            actor = FarActor.make(bundle, gate, spec.deepest, spec.far, spec.conditions)
+            return ModelledClock(actor, actor.computer)
         case "modelled":
             computer = ModelledComputer(read_manifest(bundle), spec.conditions)
             return ModelledClock(load(1, computer=computer), computer)
@@ -273,6 +283,8 @@ def _episode_row(result: EpisodeResult) -> dict[str, Any]:
     """One episode, flat; of its trace errors the medians."""
     row = asdict(result)
     del row["scene"], row["trace_errors"]
+    if not result.elsewhere:
+        del row["elsewhere"]
     scene, failure = result.scene, result.failure
     medians = np.median(result.trace_errors, axis=0).tolist() if result.trace_errors else ()
     return {

@@ -10,6 +10,7 @@ from typing import Any
 from magma_ros.evaluation.computers.modelled import Conditions
 from magma_ros.evaluation.error import EvaluationError, require_known
 from magma_ros.evaluation.play.clocks import CLOCKS
+from magma_ros.evaluation.play.far import Far
 from magma_ros.evaluation.suites import find_suite
 from magma_ros.evaluation.world import Control, Scene
 from magma_ros.gate.gates import OracleGate, RegretGate, make_gate
@@ -34,6 +35,7 @@ class EvaluationSpec:
         execute: Steps of a chunk that are executed before the next observation; None
             for the default of each suite.
         deadline: Time from observation to decision under a clock that does not wait [s].
+        far: A policy elsewhere, behind a modelled line, or None.
         controls: Whether to play all episodes again with the cameras black, and again with the
             instruction naming another object.
         workers: Processes that play side by side, where the clock admits it; no result depends
@@ -56,6 +58,7 @@ class EvaluationSpec:
     deepest: int | None = None
     execute: int | None = None
     deadline: float = 0.08
+    far: Far | None = None
     controls: bool = False
     workers: int = 2
 
@@ -66,6 +69,10 @@ class EvaluationSpec:
                 raise EvaluationError(f"{name} must be at least {least}, not {value}")
         if not self.deadline > 0.0:
             raise EvaluationError(f"the deadline must be a positive time, not {self.deadline}")
+        if self.far is not None and (self.clock != "modelled" or self.patient):
+            raise EvaluationError(
+                "the line to a policy elsewhere is modelled: choose --clock modelled, not patient"
+            )
         self._require_seeds()
 
     def _require_names(self) -> None:

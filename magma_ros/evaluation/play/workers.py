@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from multiprocessing import active_children, get_context
 from typing import TypeVar
 
@@ -23,6 +24,10 @@ Outcome = TypeVar("Outcome")
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Environment variables that say how many threads numpy's linear algebra uses."""
+
+
+Pool = Callable[[int], AbstractContextManager[Executor]]
+"""Makes so many workers, which have ended when the context is left."""
 
 
 class WorkerError(MagmaError):
@@ -91,14 +96,30 @@ def _outcomes(
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+def spread_over(pool: Pool) -> Iterator[None]:
+    """Let another pool than processes of this computer do the work while the block lasts."""
+    before = _POOL.set(pool)
+    try:
+        yield
+    finally:
+        _POOL.reset(before)
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[Executor]:
     """Worker processes that have ended when the block is left, by whatever exception.
 
     What they are at is finished; what waits for them is given up.
 
     Args:
-        workers: How many.
+        workers: How many, on this computer.
     """
+    with _POOL.get()(workers) as pool:
+        yield pool
+
+
+@contextmanager
+def _local(workers: int) -> Iterator[Executor]:
     before = active_children()
     pool = ProcessPoolExecutor(
         workers,
@@ -114,3 +135,6 @@ def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
         # An exception amid the pool's start leaves some that it does not know of.
         for child in set(active_children()).difference(before):
             child.terminate()
+
+
+_POOL: ContextVar[Pool] = ContextVar("pool", default=_local)

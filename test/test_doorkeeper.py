@@ -4,7 +4,7 @@
 
 import pytest
 
-from magma_ros.console.auth import (
+from magma_ros.doorkeeper import (
     ADDRESSES,
     FORGIVEN,
     FREE_TRIES,

@@ -1,0 +1,40 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A forecast that a bad moment spoilt mends itself, though nobody is admitted under it."""
+
+import threading
+import time
+
+from magma_ros.gate.latency import LatencyModel
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.serving.engine import Engine
+from magma_ros.serving.policy import ServedBundle
+from magma_ros.share import find_bundle
+
+
+def test_a_server_that_was_slow_for_a_moment_answers_again_soon(observation):
+    folder = find_bundle("magma-nano")
+    latency = LatencyModel()
+    policy = ServedBundle(folder, StagedPolicy.load(folder, threads=1), "adaptive")
+    engine = Engine(policy, latency=latency)
+    engine.start(0.0)
+    try:
+        for _ in range(40):
+            latency.observe(engine._ways[0], 60.0)
+        session, message = policy.session(), observation | {"request": {"time_left": 5.0}}
+
+        def ask():
+            told, came = [], threading.Event()
+            engine.submit(
+                session, message, time.monotonic(), lambda reply: (told.append(reply), came.set())
+            )
+            assert came.wait(20.0)
+            return told[0]
+
+        assert "busy" in ask().error
+        end = time.monotonic() + 30.0
+        while (refused := ask().error) and time.monotonic() < end:
+            time.sleep(0.3)
+        assert not refused
+    finally:
+        engine.close()

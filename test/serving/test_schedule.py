@@ -1,0 +1,237 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who is answered when: nobody late, nobody left out, deeper where there is time."""
+
+import heapq
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magma_ros.serving.fairness import Served, jain
+from magma_ros.serving.schedule import HEADROOM, Job, Schedule
+
+EXITS = 4
+
+
+class Model:
+    """Ways of fixed tails; what they really take is drawn below these."""
+
+    def __init__(self, tails, chance=None):
+        self.tails, self.chance = tails, chance
+
+    def tail(self, depth):
+        return self.tails[depth - 1]
+
+    def typical(self, depth):
+        return 0.7 * self.tails[depth - 1]
+
+    def admits(self, depth, left):
+        return self.tail(depth) * (1.0 + HEADROOM) <= left
+
+    def lasts(self, depth):
+        share = self.chance.uniform(0.3, 1.0) if self.chance else 1.0
+        return share * self.tails[depth - 1]
+
+
+class Run:
+    """Plays requests against a schedule on a clock of its own."""
+
+    def __init__(self, model, requests, enough=lambda job: False):
+        self.model, self.enough = model, enough
+        self.schedule = Schedule(model)
+        self.now = 0.0
+        self.answered, self.refused, self.latest_fairness = [], [], 1.0
+        arrivals = [(job.arrived, number, job) for number, job in enumerate(requests)]
+        heapq.heapify(arrivals)
+        self.arrivals = arrivals
+        while arrivals or len(self.schedule):
+            self._step()
+
+    def _step(self):
+        if not len(self.schedule):
+            self.now = max(self.now, self.arrivals[0][0])
+        self._take(self.now)
+        if not len(self.schedule):
+            return
+        turn = self.schedule.turn(self.now)
+        self.refused += [job for job, _ in turn.refused]
+        self.answered += [(job, self.now) for job in turn.finished]
+        if turn.job is None:
+            return
+        end = self.now + self.model.lasts(turn.job.exit + 1)
+        self._take(end)
+        self.now = end
+        if self.schedule.ran(turn.job, end, enough=self.enough(turn.job)):
+            self.answered.append((turn.job, end))
+
+    def _take(self, until):
+        while self.arrivals and self.arrivals[0][0] <= until:
+            when, _, job = heapq.heappop(self.arrivals)
+            self.refused += [refused for refused, _ in self.schedule.offer(job, when)]
+
+
+def request(robot, arrived, left, **more):
+    return Job(robot, arrived, arrived + left, more.pop("deepest", EXITS), **more)
+
+
+REQUESTS = st.lists(
+    st.tuples(
+        st.integers(0, 6),
+        st.floats(0.0, 0.5),
+        st.floats(-0.01, 0.2),
+        st.integers(1, EXITS),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=60,
+)
+TAILS = st.lists(st.floats(0.001, 0.05), min_size=EXITS, max_size=EXITS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(REQUESTS, TAILS, st.integers(0, 999))
+def test_no_admitted_request_is_answered_after_its_deadline(found, tails, seed):
+    jobs = [request(f"r{r}", at, left, deepest=d, speculative=s) for r, at, left, d, s in found]
+    run = Run(Model(tails, random.Random(seed)), jobs)
+    for job, when in run.answered:
+        assert when <= job.deadline + 1e-9
+        assert 1 <= job.exit <= job.deepest
+
+
+@settings(max_examples=100, deadline=None)
+@given(REQUESTS, TAILS, st.integers(0, 999))
+def test_every_request_is_answered_or_refused_and_never_both(found, tails, seed):
+    jobs = [request(f"r{r}", at, left, deepest=d, patient=s) for r, at, left, d, s in found]
+    run = Run(Model(tails, random.Random(seed)), jobs)
+    met = Counter([job for job, _ in run.answered] + run.refused)
+    assert met == Counter(jobs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(REQUESTS, TAILS)
+def test_a_speculative_request_never_costs_another_its_answer(found, tails):
+    """With ways that take their tails, the others' first answers come as if it was not there."""
+    jobs = [request(f"r{r}", at, left, deepest=1) for r, at, left, _, s in found if not s]
+    guesses = [
+        request("guess", at, left, deepest=1, speculative=True) for _, at, left, _, s in found if s
+    ]
+    both = Run(Model(tails), [*jobs, *guesses])
+    for job, when in both.answered:
+        if not job.speculative:
+            assert when <= job.deadline + 1e-9
+
+
+def ticks(robots, seconds, seed=1, rate=10.0, left=0.08):
+    chance = random.Random(seed)
+    phases = [chance.random() / rate for _ in range(robots)]
+    return [
+        request(f"r{robot}", phases[robot] + tick / rate, left)
+        for robot in range(robots)
+        for tick in range(int(seconds * rate))
+    ]
+
+
+NANO = [0.0025, 0.001, 0.001, 0.002]
+
+
+def test_depth_falls_as_load_rises_and_recovers():
+    spike = [job for job in ticks(64, 5.0, seed=2) if 2.0 <= job.arrived < 4.0]
+    calm = [job for job in ticks(8, 9.0) if not 2.0 <= job.arrived < 4.0]
+    run = Run(Model(NANO, random.Random(0)), [*calm, *spike])
+
+    def depth(begin, end):
+        exits = [job.exit for job, _ in run.answered if begin <= job.arrived < end]
+        return sum(exits) / len(exits)
+
+    assert depth(0.5, 2.0) > 3.9
+    assert depth(2.5, 4.0) < 2.0
+    assert depth(5.1, 9.0) > 3.9
+    assert not [job for job in run.refused if job.arrived < 2.0 or job.arrived > 4.2]
+    assert all(when <= job.deadline for job, when in run.answered)
+
+
+@pytest.mark.parametrize("robots", [16, 64, 120])
+def test_nobody_starves_whatever_the_load(robots):
+    run = Run(Model(NANO), ticks(robots, 6.0))
+    shares = Counter(job.robot for job, _ in run.answered)
+    assert len(shares) == robots
+    assert jain(shares.values()) >= 0.95
+    assert min(shares.values()) >= 0.5 * max(shares.values())
+
+
+def test_a_greedy_robot_does_not_take_the_others_place():
+    greedy = [request("greedy", 0.002 * k, 0.08) for k in range(2000)]
+    run = Run(Model(NANO), [*ticks(20, 4.0), *greedy])
+    answered = Counter(job.robot for job, _ in run.answered)
+    others = [answered[f"r{robot}"] for robot in range(20)]
+    assert min(others) >= 0.9 * 40
+
+
+def test_a_patient_request_waits_longer_rather_than_be_refused():
+    jobs = [request(f"r{k}", 0.0, 0.01, patient=True) for k in range(20)]
+    run = Run(Model(NANO), jobs)
+    assert not run.refused
+    assert len(run.answered) == 20
+
+
+def test_who_is_alone_is_answered_as_deep_as_time_allows():
+    run = Run(Model(NANO), [request("a", 0.0, 0.5), request("a", 1.0, 0.004)])
+    assert [job.exit for job, _ in run.answered] == [4, 2]
+
+
+def test_an_answer_that_is_enough_is_given_at_once():
+    run = Run(Model(NANO), [request("a", 0.0, 0.5)], enough=lambda job: job.exit == 1)
+    assert [(job.exit, when) for job, when in run.answered] == [(2, pytest.approx(0.0035))]
+
+
+def test_requests_for_the_same_exit_run_one_after_the_other():
+    schedule = Schedule(Model(NANO))
+    for robot in "abc":
+        schedule.offer(request(robot, 0.0, 0.5), 0.0)
+    order, now = [], 0.0
+    while len(schedule):
+        turn = schedule.turn(now)
+        order.append(turn.job.exit)
+        now += NANO[turn.job.exit]
+        schedule.ran(turn.job, now, enough=False)
+    assert order == sorted(order)
+    assert len(order) == 3 * EXITS
+
+
+def test_no_long_way_begins_while_others_may_ask():
+    schedule = Schedule(Model([0.01, 0.2]))
+    schedule.offer(request("hasty", 0.0, 0.05, deepest=1), 0.0)
+    schedule.ran(schedule.turn(0.0).job, 0.01, enough=False)
+    schedule.offer(request("calm", 0.1, 1.0, deepest=2), 0.1)
+    schedule.ran(schedule.turn(0.1).job, 0.11, enough=False)
+    turn = schedule.turn(0.11)
+    assert turn.job is None
+    assert [job.robot for job in turn.finished] == ["calm"]
+
+
+def test_a_way_whose_robot_has_left_still_takes_its_time():
+    schedule = Schedule(Model([0.05, 0.05]))
+    gone = request("gone", 0.0, 0.5, deepest=2)
+    schedule.offer(gone, 0.0)
+    assert schedule.turn(0.0).job is gone
+    schedule.leave(gone)
+    assert schedule.offer(request("late", 0.01, 0.06, deepest=2), 0.01)
+    assert not schedule.offer(request("calm", 0.01, 0.2, deepest=2), 0.01)
+    assert not schedule.ran(gone, 0.05, enough=False)
+
+
+def test_jain_is_one_when_all_have_the_same_and_one_of_n_when_one_has_all():
+    assert jain([3, 3, 3]) == pytest.approx(1.0)
+    assert jain([5, 0, 0, 0]) == pytest.approx(0.25)
+    assert jain([]) == jain([0, 0]) == 1.0
+
+
+def test_robots_that_are_long_gone_are_forgotten():
+    served = Served()
+    for robot in range(1000):
+        served.ask(f"r{robot}", 0.1 * robot)
+    assert 9 <= served.active(99.9) <= 11
+    assert len(served._last) < 300
