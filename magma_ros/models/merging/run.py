@@ -21,7 +21,7 @@ from magma_ros.models.merging.features import Family, feature_scales, sensitive_
 from magma_ros.models.merging.figures import Sums
 from magma_ros.models.merging.merge import Folded, Merge
 from magma_ros.models.merging.methods import Length, Method
-from magma_ros.models.merging.observations import draw_observations
+from magma_ros.models.merging.observations import EVERY_CAMERA, draw_observations
 from magma_ros.models.merging.runner import runner_of
 from magma_ros.models.merging.weights import (
     LayoutWeights,
@@ -225,6 +225,8 @@ def _require_free(plan: Plan) -> None:
         raise MergeError(
             f"{plan.magic} measures features and needs --observations; generate some, or use wsc"
         )
+    if plan.camera not in EVERY_CAMERA:
+        raise MergeError(f"there is no camera {plan.camera}; use {' or '.join(EVERY_CAMERA)}")
     if plan.observations and not plan.magic:
         raise MergeError("observations serve calibration alone; say which as --magic")
 

@@ -16,7 +16,6 @@ from magma_ros.models.magma.reader import DTYPES
 from magma_ros.models.magma.tower import pixels_of
 from magma_ros.models.magma.weights import checkpoint_name, empty_network, fill
 from magma_ros.models.magma.words import read_words
-from magma_ros.models.merging.observations import ObservationsError
 from magma_ros.models.merging.weights import LayoutWeights, PolicyWeights, Weights
 from magma_ros.models.network.actions import decode
 from magma_ros.models.network.magma import MagmaPolicy
@@ -118,10 +117,6 @@ class LayoutRunner(Runner[tuple[Tensor, Tensor, Tensor]]):
         """One after the other, as their prompts differ in length."""
         found = []
         for seen in observations:
-            if self._camera not in seen.images:
-                raise ObservationsError(
-                    f"there is no camera {self._camera}; use {' or '.join(sorted(seen.images))}"
-                )
             image = torch.from_numpy(seen.images[self._camera])[None]
             ids = (self._words.prefix(), self._words.suffix(seen.instruction))
             prefix, suffix = (torch.tensor([part]) for part in ids)
