@@ -13,7 +13,7 @@ from cyclopts import Parameter, validators
 
 from magma_ros.cli.common import JsonFile, console
 from magma_ros.doctor import require
-from magma_ros.files import write_json
+from magma_ros.files import make_folder, write_json
 
 Several = Parameter(consume_multiple=True)
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
@@ -86,6 +86,8 @@ def merge(
         camera=camera,
         command=shlex.join(["magma", *sys.argv[1:]]),
     )
+    for file in filter(None, (report, json_file)):
+        make_folder(file.parent)  # fail now, not after an hour
     outcome = merge_checkpoints(plan)
     if report is not None:
         write_report(outcome, report)

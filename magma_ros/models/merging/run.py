@@ -15,6 +15,7 @@ from typing import Literal
 from rich.progress import track
 from torch import Tensor
 
+from magma_ros.files import make_folder
 from magma_ros.models.export.folder import bundle_folder
 from magma_ros.models.magma.reader import INDEX
 from magma_ros.models.merging.features import Family, feature_scales, sensitive_weights
@@ -132,6 +133,7 @@ def merge_checkpoints(plan: Plan) -> Outcome:
     _require_free(plan)
     base, opened = open_family(plan.base, list(plan.parents))
     parents = _in_order(opened, plan)
+    make_folder(plan.out.parent)
     ancestry = Ancestry(
         name=plan.name,
         how=plan.how,
