@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from magma_ros.models.data.card import DataSummary
     from magma_ros.models.magma.comparison import Agreement, Nearness
     from magma_ros.models.magma.distil import ExitReport
+    from magma_ros.models.merging.run import Outcome
     from magma_ros.policy.report import BundleSummary
 
 
@@ -113,6 +114,18 @@ def exits_table(reports: Sequence[ExitReport]) -> Table:
             f"{one.actions:.1%}, {other.actions:.1%}",
             f"{one.error:.4f}, {other.error:.4f}",
         )
+    return table
+
+
+def merge_table(outcome: Outcome) -> Table:
+    """What merging found in each layer, and what it scaled."""
+    from magma_ros.models.merging.report import header, layer_rows
+
+    table = Table(title=f"{outcome.ancestry.name}: {outcome.ancestry.how}")
+    for column in header(outcome):
+        table.add_column(column, overflow="fold")
+    for row in layer_rows(outcome):
+        table.add_row(*row)
     return table
 
 

@@ -35,6 +35,7 @@ from magma_ros.cli.machine import doctor
 from magma_ros.cli.magma import plan
 from magma_ros.cli.magma8b_bench import magma8b
 from magma_ros.cli.marking import mark, trace
+from magma_ros.cli.merging import merge
 from magma_ros.cli.operator import console
 from magma_ros.cli.remote_bench import network
 from magma_ros.cli.run import demo, launch
@@ -67,6 +68,7 @@ for command in (
     data_app,
     train,
     export,
+    merge,
     distill_exits,
     calibrate,
     bench_app,

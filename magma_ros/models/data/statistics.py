@@ -101,7 +101,7 @@ class Statistics:
             (abs(mine - other) / max(span, SMALLEST_SPAN), f"{name} of {column}", mine, other)
             for name, spans in ranges.items()
             for column, mine, other, span in zip(
-                ACTION_DIMS if name.startswith("q") else _columns(self.mean),
+                _action_columns(self.q01) if name.startswith("q") else _columns(self.mean),
                 getattr(self, name),
                 getattr(known, name),
                 spans,
@@ -112,6 +112,13 @@ class Statistics:
         if share <= tolerance:
             return ""
         return f"{what} is {mine:g} instead of {other:g} ({100.0 * share:.3g} % of its range)"
+
+
+def _action_columns(values: tuple[float, ...]) -> tuple[str, ...]:
+    """What to call columns of actions: Magma's by name, those of other spaces by number."""
+    if len(values) == len(ACTION_DIMS):
+        return ACTION_DIMS
+    return tuple(f"action {index}" for index in range(len(values)))
 
 
 def _columns(measured: tuple[float, ...]) -> tuple[str, ...]:

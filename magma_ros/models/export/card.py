@@ -17,6 +17,7 @@ from magma_ros.models.data.config import AggregationConfig, DataConfig, Episodes
 from magma_ros.models.export.benchmark import Timing
 from magma_ros.models.export.evidence import THREADS, Evidence
 from magma_ros.models.export.parity import Deviation
+from magma_ros.models.training.ancestry import Ancestry
 from magma_ros.models.training.checkpoint import Recipe
 from magma_ros.policy.manifest import Manifest
 from magma_ros.timing import RUNS
@@ -57,14 +58,26 @@ def write_card(
     manifest: Manifest,
     recipe: Recipe,
     comparison: Comparison,
+    ancestry: Ancestry | None = None,
 ) -> None:
-    """Write ``MODEL_CARD.md`` into a bundle."""
+    """Write ``MODEL_CARD.md`` into a bundle.
+
+    Args:
+        folder: Of the bundle.
+        manifest: Of the bundle.
+        recipe: What its network was trained with.
+        comparison: The bundle beside PyTorch.
+        ancestry: What its checkpoint was merged of, if it was.
+    """
+    origin = _origin(manifest, recipe)
+    if ancestry is not None:
+        origin = f"{ancestry.section()}\n\n```bash\n{manifest.provenance.command}\n```"
     sections = [
         f"# {manifest.name}",
         manifest.description,
         _facts(manifest, comparison.precision),
         "## Input and output\n\n" + _contract(manifest),
-        "## How it was made\n\n" + _origin(manifest, recipe),
+        "## How it was made\n\n" + origin,
         "## Stages\n\n" + _stages(manifest),
         "## Success\n\n" + _success(comparison.evidence),
         f"## {comparison.precision} against PyTorch\n\n" + _deviations(comparison.deviations),
@@ -115,7 +128,9 @@ def _contract(manifest: Manifest) -> str:
 
 def _origin(manifest: Manifest, recipe: Recipe) -> str:
     config = recipe.config
-    begun = "from scratch" if config.start is None else f"further from bundle {config.start.bundle}"
+    begun = "from scratch"
+    if (start := config.start) is not None:
+        begun = f"further from {start.bundle or start.checkpoint}"
     shown = config.corrections is None or config.corrections.demonstrations
     shown = shown and bool(config.data.episodes)
     seeds = f" ({_seeds(config.data)})" if shown else ""

@@ -24,6 +24,7 @@ from magma_ros.models.export.parity import Deviation, ParityError, compare, obse
 from magma_ros.models.export.quantise import quantise, weight_bytes
 from magma_ros.models.network.config import TraceConfig
 from magma_ros.models.network.graphs import StageGraph, run_stages, tensor_spec
+from magma_ros.models.training.ancestry import read_ancestry
 from magma_ros.models.training.checkpoint import Recipe, latest, load_policy
 from magma_ros.models.training.rollout import observation_contract
 from magma_ros.policy.action_contract import ActionContract
@@ -103,6 +104,10 @@ def export(
         command = f"magma export --checkpoint {checkpoint} --out {out} --precision {precision}"
         command += f" --episodes {episodes}" if episodes else ""
         manifest = _manifest(recipe, network.bins, stages, scratch, command)
+        ancestry = read_ancestry(checkpoint)
+        if ancestry is not None:
+            manifest = _updated(manifest, data=ancestry.sentence)
+            manifest = manifest.model_copy(update={"licence": ancestry.licence})
         if origin is not None:
             manifest = _updated(manifest, data=origin.data, command=origin.command)
         write_manifest(scratch, manifest)
@@ -112,7 +117,8 @@ def export(
             evidence = measure(scratch, checkpoint, recipe.config.data.episodes, episodes)
             manifest = with_metrics(manifest, evidence.metrics)
             write_manifest(scratch, manifest)
-        write_card(scratch, manifest, recipe, Comparison(precision, deviations, evidence))
+        comparison = Comparison(precision, deviations, evidence)
+        write_card(scratch, manifest, recipe, comparison, ancestry)
     return out
 
 

@@ -43,6 +43,7 @@ from magma_ros.models.magma.operations import ACTION_TOKENS, layer_flops, pass_f
 from magma_ros.models.magma.reader import Checkpoint
 from magma_ros.models.magma.tiles import choose_tiles
 from magma_ros.models.magma.words import TOKENIZER, read_words
+from magma_ros.models.training.ancestry import read_ancestry
 from magma_ros.policy.action_contract import ActionContract
 from magma_ros.policy.action_statistics import ActionStatistics, find_statistics
 from magma_ros.policy.contract import (
@@ -97,7 +98,10 @@ def import_checkpoint(
     with bundle_folder(out) as scratch:
         manifest = _Import(checkpoint, scratch, target, memory, tell).manifest(command)
         write_manifest(scratch, manifest)
-        (scratch / CARD).write_text(_card(manifest, target), encoding="utf-8")
+        card = _card(manifest, target)
+        if (ancestry := read_ancestry(checkpoint.folder)) is not None:
+            card += f"\n## How its checkpoint was made\n\n{ancestry.section()}\n"
+        (scratch / CARD).write_text(card, encoding="utf-8")
     return out
 
 
@@ -173,8 +177,8 @@ class _Import:
                 command=command,
                 seed=0,
                 commit=commit_of_code(),
-                data=f"the checkpoint {self.checkpoint.folder.name}, whose statistics are those of "
-                f"{self.target.statistics}",
+                data=f"the checkpoint {self.checkpoint.folder.name}{_merged(self.checkpoint)}, "
+                f"whose statistics are those of {self.target.statistics}",
                 metrics={},
             ),
         )
@@ -325,6 +329,12 @@ def _statistics(folder: Path, target: Target) -> tuple[ActionStatistics, float]:
             "give the time between two actions [s] as the step period"
         )
     return statistics, period
+
+
+def _merged(checkpoint: Checkpoint) -> str:
+    """What a checkpoint was merged of, as part of a sentence."""
+    ancestry = read_ancestry(checkpoint.folder)
+    return "" if ancestry is None else f" ({ancestry.sentence})"
 
 
 def _card(manifest: Manifest, target: Target) -> str:

@@ -126,14 +126,7 @@ class Checkpoint:
             CheckpointError: It holds a value that is not finite, or exceeds ``dtype``.
         """
         stored = self.stored[name]
-        # Opened for every tensor, so that the pages of the file are unmapped together with it.
-        with _opened(stored.file) as shard:
-            tensor: Tensor = shard.get_tensor(name)
-        low, high = (float(value) for value in torch.aminmax(tensor))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise CheckpointError(
-                f"{name} in {stored.file} holds values that are not finite; download it again"
-            )
+        tensor, low, high = _finite(name, stored)
         wanted = dtype or tensor.dtype
         if max(-low, high) > torch.finfo(wanted).max:
             raise CheckpointError(
@@ -158,6 +151,28 @@ class Checkpoint:
         """
         for name in self.stored if names is None else names:
             yield name, self.tensor(name, dtype)
+
+
+def finite_tensor(name: str, stored: StoredTensor) -> Tensor:
+    """A tensor as it is stored, as a view of its file.
+
+    Raises:
+        CheckpointError: It holds a value that is not finite.
+    """
+    return _finite(name, stored)[0]
+
+
+def _finite(name: str, stored: StoredTensor) -> tuple[Tensor, float, float]:
+    """A stored tensor with its least and its largest value."""
+    # Opened for every tensor, so that the pages of the file are unmapped together with it.
+    with _opened(stored.file) as shard:
+        tensor: Tensor = shard.get_tensor(name)
+    low, high = (float(value) for value in torch.aminmax(tensor))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise CheckpointError(
+            f"{name} in {stored.file} holds values that are not finite; download or train it again"
+        )
+    return tensor, low, high
 
 
 def refuse_pickles(folder: Path) -> None:
@@ -194,7 +209,7 @@ def _stored(folder: Path) -> dict[str, StoredTensor]:
             f"{folder} lacks {_first_of(missing)}, {len(missing)} of {len(files)} shards that "
             f"{INDEX} lists; download what is missing"
         )
-    found = {name: tensor for file in files for name, tensor in _header(folder / file)}
+    found = {name: tensor for file in files for name, tensor in tensors_in(folder / file)}
     for name, file in weight_map.items():
         if name not in found or found[name].file != folder / file:
             raise CheckpointError(
@@ -208,11 +223,16 @@ def _weight_map(folder: Path) -> dict[str, str]:
     if (folder / INDEX).is_file():
         return dict(read_json(folder / INDEX, _Index, error=CheckpointError).weight_map)
     if (folder / SINGLE).is_file():
-        return {name: SINGLE for name, _ in _header(folder / SINGLE)}
+        return {name: SINGLE for name, _ in tensors_in(folder / SINGLE)}
     raise CheckpointError(f"{folder} has neither {INDEX} nor {SINGLE}; {REMEDY}")
 
 
-def _header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
+def tensors_in(path: Path) -> Iterator[tuple[str, StoredTensor]]:
+    """Name and place of every tensor of a safetensors file.
+
+    Raises:
+        CheckpointError: It is cut short or no such file.
+    """
     with _opened(path) as shard:
         for name in shard.keys():  # noqa: SIM118 - it is no mapping
             part = shard.get_slice(name)
@@ -225,7 +245,7 @@ def _opened(path: Path) -> safe_open:
     except (SafetensorError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{path} is cut short or no safetensors file ({reason}); download it again"
+            f"{path} is cut short or no safetensors file ({reason}); download or train it again"
         ) from error
 
 
@@ -242,8 +262,8 @@ def _require_fit(folder: Path, shape: MagmaShape, found: Mapping[str, StoredTens
         tensor = found[name]
         if tensor.size != size:
             raise CheckpointError(
-                f"{name} in {tensor.file} is {_product(tensor.size)}, but the configuration needs "
-                f"{_product(size)}; {REMEDY}"
+                f"{name} in {tensor.file} is {product_of(tensor.size)}, but the configuration "
+                f"needs {product_of(size)}; {REMEDY}"
             )
         if tensor.dtype not in DTYPES:
             raise CheckpointError(
@@ -261,5 +281,6 @@ def _first_of(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more)"
 
 
-def _product(size: tuple[int, ...]) -> str:
+def product_of(size: tuple[int, ...]) -> str:
+    """A shape as part of a sentence."""
     return " x ".join(map(str, size)) or "a single number"

@@ -58,11 +58,14 @@ class Recipe:
         config: The training configuration.
         vocabulary: Words in the order of their ids, padding and unknown left out.
         statistics: What raw numbers are normalised by.
+        started: SHA-256 of the averaged weights that training began with, if they were those of
+            another checkpoint.
     """
 
     config: TrainingConfig
     vocabulary: tuple[str, ...]
     statistics: Statistics
+    started: str | None = None
 
     def network(self) -> Policy:
         """The network with fresh weights and the statistics of its inputs."""
@@ -87,6 +90,7 @@ class Recipe:
             "config": self.config.model_dump(mode="json"),
             "vocabulary": self.vocabulary,
             "statistics": asdict(self.statistics),
+            "started": self.started,
         }
         return json.dumps(content, indent=2) + "\n"
 
@@ -99,6 +103,7 @@ class _SavedRecipe(BaseModel):
     config: TrainingConfig
     vocabulary: tuple[str, ...]
     statistics: Statistics
+    started: str | None = None
 
 
 @dataclass(slots=True)
@@ -165,6 +170,8 @@ def _difference(known: Recipe, recipe: Recipe) -> str:
         return f"another {field}"
     if known.vocabulary != recipe.vocabulary:
         return "another vocabulary"
+    if known.started != recipe.started:
+        return "other weights to start from"
     return f"other demonstrations: {known.statistics.difference(recipe.statistics)}"
 
 
@@ -210,7 +217,7 @@ def read_recipe(folder: Path) -> Recipe:
     """
     remedy = "use another checkpoint, or train again"
     saved = read_json(folder / RECIPE, _SavedRecipe, error=CheckpointError, remedy=remedy)
-    return Recipe(saved.config, saved.vocabulary, saved.statistics)
+    return Recipe(saved.config, saved.vocabulary, saved.statistics, saved.started)
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:

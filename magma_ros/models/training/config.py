@@ -49,15 +49,24 @@ class GraftConfig(Strict):
 
 
 class StartConfig(Strict):
-    """The start from a trained bundle; see ``models.training.restore``.
+    """The start from trained weights, whose words and statistics are kept.
 
     Attributes:
-        bundle: Folder of the bundle; its words and statistics are kept.
+        bundle: Folder of a bundle; see ``models.training.restore``.
+        checkpoint: Folder of a checkpoint or run instead: its averaged weights, none of them
+            rounded or folded, so that what is learned can be merged (``models.merging``).
         fresh: Learning rate of what the bundle lacks, in units of that of the rest.
     """
 
-    bundle: Path
+    bundle: Path | None = None
+    checkpoint: Path | None = None
     fresh: float = Field(default=5.0, gt=0.0)
+
+    @model_validator(mode="after")
+    def _starts_from_one(self) -> StartConfig:
+        if (self.bundle is None) == (self.checkpoint is None):
+            raise ValueError("start names a bundle or a checkpoint, and not both")
+        return self
 
 
 class OptimiserConfig(Strict):
@@ -165,8 +174,9 @@ class TrainingConfig(Strict):
     def _starts_from_what_fits(self) -> TrainingConfig:
         if self.graft is not None and not isinstance(self.network, NetworkConfig):
             raise ValueError("graft joins parts of kind magma; remove it")
-        if self.start is not None and not isinstance(self.network, NetworkConfig):
-            raise ValueError("start takes a bundle of kind magma; remove it")
+        foreign = not isinstance(self.network, NetworkConfig)
+        if self.start is not None and self.start.bundle is not None and foreign:
+            raise ValueError("start.bundle takes one of kind magma; remove it")
         if self.start is not None and self.graft is not None:
             raise ValueError("start and graft both give the first weights; keep one")
         return self

@@ -23,8 +23,15 @@ from magma_ros.models.network.config import NetworkConfig
 from magma_ros.models.network.magma import MagmaPolicy
 from magma_ros.models.network.network import FirstLookStage, LookStage, VisionTower
 from magma_ros.models.network.policy import Policy
-from magma_ros.models.training.checkpoint import Recipe
-from magma_ros.models.training.config import TrainingConfig
+from magma_ros.models.training.checkpoint import (
+    AVERAGE,
+    CheckpointError,
+    Recipe,
+    latest,
+    load_policy,
+    read_recipe,
+)
+from magma_ros.models.training.config import StartConfig, TrainingConfig, differing_field
 from magma_ros.models.training.graph_weights import graph_weights
 from magma_ros.policy.bundle import open_tokenizer
 from magma_ros.policy.contract import BundleError
@@ -39,6 +46,55 @@ FRESH = (".positions.", ".point.")
 def is_fresh(name: str) -> bool:
     """Whether a bundle may lack the weight of that name."""
     return any(part in f".{name}" for part in FRESH)
+
+
+def started_recipe(
+    start: StartConfig, config: TrainingConfig, more_words: tuple[str, ...] = ()
+) -> Recipe:
+    """What is trained on with from trained weights: their words and their statistics.
+
+    Args:
+        start: Where the weights come from.
+        config: The recipe; its network must be theirs.
+        more_words: As for :func:`recipe_of`; a checkpoint's words stay as they are.
+
+    Raises:
+        MagmaError: The weights are missing, damaged, or of another network.
+    """
+    if start.bundle is not None:
+        return recipe_of(start.bundle, config, more_words)
+    folder = _checkpoint(start)
+    known = read_recipe(folder)
+    mine, wanted = (one.network.model_dump(mode="json") for one in (known.config, config))
+    if field := differing_field(mine, wanted, "network."):
+        raise CheckpointError(
+            f"{folder} has another {field} than the recipe; start from a checkpoint of its network"
+        )
+    if missing := sorted(set(more_words) - set(known.vocabulary)):
+        raise CheckpointError(
+            f"{folder} does not know the word {missing[0]!r}; start from a checkpoint that was "
+            "trained with all words of the tasks"
+        )
+    started = sha256_of(folder / AVERAGE)
+    return Recipe(config, known.vocabulary, known.statistics, started)
+
+
+def restore_start(network: Policy, start: StartConfig) -> None:
+    """Put the trained weights that a recipe starts from into its network.
+
+    Raises:
+        MagmaError: They are missing, damaged, or of another network.
+    """
+    if start.bundle is not None:
+        restore_bundle(network, start.bundle)
+        return
+    known, _ = load_policy(_checkpoint(start))
+    network.load_state_dict(known.state_dict())
+
+
+def _checkpoint(start: StartConfig) -> Path:
+    assert start.checkpoint is not None
+    return latest(start.checkpoint)
 
 
 def recipe_of(bundle: Path, config: TrainingConfig, more_words: tuple[str, ...] = ()) -> Recipe:

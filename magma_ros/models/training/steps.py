@@ -51,7 +51,7 @@ def make_optimiser(
             {
                 "params": parameters,
                 "weight_decay": config.weight_decay if matrices else 0.0,
-                "pace": start.fresh if fresh and start is not None else 1.0,
+                "pace": start.fresh if fresh and start and start.bundle else 1.0,
             }
             for (matrices, fresh), parameters in groups.items()
         ],

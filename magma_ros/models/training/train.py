@@ -43,7 +43,7 @@ from magma_ros.models.training.checkpoint import (
 )
 from magma_ros.models.training.config import TrainingConfig, load_config
 from magma_ros.models.training.graft import Part, graft, train_only
-from magma_ros.models.training.restore import recipe_of, restore_bundle
+from magma_ros.models.training.restore import restore_start, started_recipe
 from magma_ros.models.training.rollout import TorchPolicy, success_rate
 from magma_ros.models.training.runlog import RunLog
 from magma_ros.models.training.steps import (
@@ -100,7 +100,7 @@ def train(
     words = vocabulary() if config.network.point is None else marked_vocabulary()
     generate(config.data, workers=workers)
     if config.start is not None:
-        recipe = recipe_of(config.start.bundle, config, words)
+        recipe = started_recipe(config.start, config, words)
         data = Demonstrations.of(config.data, config.network, recipe.tokenizer())
         return Trainer(recipe, data, run, workers=workers).train()
     data = Demonstrations.of(config.data, config.network, make_tokenizer(words))
@@ -154,7 +154,7 @@ class Trainer:
         if self.config.graft is not None and not checkpoints(run):
             graft(network, recipe, self.config.graft)
         if self.config.start is not None and not checkpoints(run):
-            restore_bundle(network, self.config.start.bundle)
+            restore_start(network, self.config.start)
         network = network.to(self.device)
         self.state = TrainingState(
             step=0,
