@@ -119,7 +119,7 @@ def _train_on_set(config: TrainingConfig, run: Path, workers: int) -> Path:
     config = config.model_copy(update={"network": spaced(config.network, folder)})
     words = words_of(folder, *config.data.more, skip_damaged=config.data.skip_damaged)
     if config.start is not None:
-        recipe = recipe_of(config.start.bundle, config, words)
+        recipe = started_recipe(config.start, config, words)
         data = read_set(config.data, config.network, recipe.tokenizer())
         return Trainer(recipe, data, run, workers=workers).train()
     data = read_set(config.data, config.network, make_tokenizer(words))
