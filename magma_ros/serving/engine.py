@@ -8,6 +8,7 @@ import logging
 import math
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -24,6 +25,12 @@ REPLY = 0.002
 
 REMEASURE = 0.5
 """Time for which an idle engine measures itself anew after it refused somebody [s]."""
+
+SEEN = 100
+"""Latest runs of a way that bound its forecast."""
+
+BEYOND = 1.25
+"""How far a forecast may exceed the slowest of them, as in :mod:`magma_ros.gate.latency`."""
 
 STOPPING = "the server is being stopped; act on what is at hand"
 
@@ -75,22 +82,37 @@ class Request:
 
 
 class WayForecast:
-    """What the schedule asks of the latency model."""
+    """What the schedule asks of the latency model, within what was seen of late.
+
+    The model multiplies the present load by a tail. Where a machine stalls now and then, a stall
+    counts in both, and the product is far beyond anything that ever was.
+    """
 
     def __init__(self, ways: Sequence[Way], latency: LatencyModel) -> None:
         self._ways, self._latency = ways, latency
+        self._seen: list[deque[float]] = [deque(maxlen=SEEN) for _ in ways]
+
+    def observe(self, depth: int, seconds: float, passes: int) -> None:
+        """Remember that the way to exit ``depth`` took ``seconds``."""
+        self._latency.observe(self._ways[depth - 1], seconds, passes)
+        self._seen[depth - 1].append(seconds)
 
     def tail(self, depth: int) -> float:
         """Time that the way to exit ``depth`` will hardly exceed [s]."""
-        return self._latency.forecast([self._ways[depth - 1]])
+        return self._plausible(depth, self._latency.forecast([self._ways[depth - 1]]))
 
     def typical(self, depth: int) -> float:
         """Time that it mostly takes [s]."""
-        return self._latency.typical([self._ways[depth - 1]])
+        return self._plausible(depth, self._latency.typical([self._ways[depth - 1]]))
 
     def admits(self, depth: int, left: float) -> bool:
         """Whether it may be started with ``left`` [s]."""
+        if self.tail(depth) * (1.0 + HEADROOM) <= left:
+            return True
         return self._latency.admits([self._ways[depth - 1]], left, HEADROOM)
+
+    def _plausible(self, depth: int, seconds: float) -> float:
+        return min(seconds, BEYOND * max(self._seen[depth - 1], default=math.inf))
 
 
 @dataclass(slots=True)
@@ -134,9 +156,8 @@ class Engine:
         self.counts = Counts()
         self._time_limit = time_limit
         self._clock = clock or MonotonicClock()
-        self._latency = latency or LatencyModel()
         self._ways = [_way(number, stages) for number, stages in enumerate(policy.ways, 1)]
-        self._forecast = WayForecast(self._ways, self._latency)
+        self._forecast = WayForecast(self._ways, latency or LatencyModel())
         self._schedule = Schedule(self._forecast, most=most)
         self._requests: dict[Job, Request] = {}
         self._changed = threading.Condition()
@@ -153,11 +174,11 @@ class Engine:
         began, passes = self._clock.now(), 0
         while passes < 3 or self._clock.now() - began < seconds:
             inference = self.policy.rehearse()
-            for way in self._ways:
+            for depth in range(1, len(self._ways) + 1):
                 started = self._clock.now()
                 reading = _run(inference, self._clock, [])
                 if passes:  # the first is warm-up
-                    self._latency.observe(way, self._clock.now() - started, reading.passes)
+                    self._forecast.observe(depth, self._clock.now() - started, reading.passes)
             passes += 1
         self._thread.start()
 
@@ -272,11 +293,11 @@ class Engine:
             _log.error("%s", error)
             self._remeasure_until = -math.inf
             return
-        self._latency.observe(self._ways[0], self._clock.now() - began, reading.passes)
+        self._forecast.observe(1, self._clock.now() - began, reading.passes)
 
     def _advance(self, request: Request, began: float) -> None:
         """Run one request's next way, and answer it if that is enough."""
-        job, way = request.job, self._ways[request.job.exit]
+        job, depth = request.job, request.job.exit + 1
         try:
             enough = self._run_way(request, began)
             failure = ""
@@ -295,7 +316,7 @@ class Engine:
                 answers = [(found, self._sorry(found, failure))] if found else []
             else:
                 passes = 1 if request.reading is None else request.reading.passes
-                self._latency.observe(way, now - began, passes)
+                self._forecast.observe(depth, now - began, passes)
                 finished = self._schedule.ran(job, now, enough=enough)
                 answers = [self._answer(job, now, _reason(request, enough))] if finished else []
         _deliver(answers)

@@ -3,11 +3,13 @@
 """Whose turn it is: admission by deadline, depth by what time is left, no robot left out.
 
 One policy answers many robots, one *way* at a time: the stages from one exit to the next, which are
-not interrupted. How long a way lasts is forecast by its tail. Nothing here reads a clock or waits.
+not interrupted. Of each way the typical time and the tail are forecast. So many ways in a row are
+taken to last their typical times, and the square root of their number times what one may last
+beyond it, as independent delays do. Nothing here reads a clock or waits.
 
 - *Admission*: a request without an answer needs the way to the first exit. It is admitted if all
   who need it can have it in time, the earliest deadline first; that order meets every deadline that
-  any order can (Jackson 1955). So no admitted request is late while ways keep within their tails.
+  any order can (Jackson 1955). So no admitted request is late while ways keep to their forecasts.
 - *By stage*: those without an answer come first, then those at exit 1, and so on; among equals the
   earliest deadline. Ways to the same exit therefore run one after the other.
 - *Depth*: an answer in hand is given at once when the next way would not end before its deadline,
@@ -19,6 +21,7 @@ not interrupted. How long a way lasts is forecast by its tail. Nothing here read
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -152,8 +155,9 @@ class Schedule:
             if job.exit and not self._worth_starting(job, at, way, alone=alone):
                 turn.finished.append(job)
                 continue
+            # The way that runs next may take its tail; those after it mostly take less.
+            at += way if chosen is None else self._forecast.typical(job.exit + 1)
             chosen = chosen or job
-            at += way
         for job in turn.finished:
             self._finish(job, now)
         self._running = chosen
@@ -196,7 +200,7 @@ class Schedule:
         """Forecast of how long a request that came now would wait for its first way [s]."""
         ahead = sum(not job.speculative for job in self._waiting())
         left = self._free - now if self._running else 0.0
-        return max(0.0, left) + self._forecast.tail(1) * ahead
+        return max(0.0, left) + self._first_ways(ahead)
 
     def _waiting(self) -> list[Job]:
         """Those without an answer whose first way has not begun."""
@@ -221,12 +225,17 @@ class Schedule:
 
     def _feasible(self, jobs: Iterable[Job], now: float, newcomer: Job) -> bool:
         """Whether all have their first answer in time; who may not need it is nobody's concern."""
-        at, way = max(now, self._free if self._running else now), self._forecast.tail(1)
-        for job in sorted(jobs, key=_order):
-            at += way
-            if at > job.deadline and (job is newcomer or not job.speculative):
+        begin = max(now, self._free if self._running else now)
+        for number, job in enumerate(sorted(jobs, key=_order), 1):
+            late = begin + self._first_ways(number) > job.deadline
+            if late and (job is newcomer or not job.speculative):
                 return False
         return True
+
+    def _first_ways(self, count: int) -> float:
+        """Time that so many ways to the first exit in a row will hardly exceed [s]."""
+        typical = self._forecast.typical(1)
+        return count * typical + math.sqrt(count) * max(0.0, self._forecast.tail(1) - typical)
 
     def _displaced_by(self, job: Job, now: float) -> Job | None:
         """A waiting request in whose place this one can be answered in time."""
@@ -277,7 +286,7 @@ class Schedule:
         if not others:
             return True
         tightest = min(left for _, robot, left in self._asked if robot != job.robot)
-        return way + len(others) * self._forecast.tail(1) <= tightest
+        return way + self._first_ways(len(others)) <= tightest
 
     def _finish(self, job: Job, now: float) -> None:
         self._jobs.remove(job)

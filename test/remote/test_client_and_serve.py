@@ -29,7 +29,16 @@ def served(tiny_bundle, tmp_path):
     token = tmp_path / "token"
     token.write_text(TOKEN)
     command = [sys.executable, "-m", "magma_ros.cli", "serve", "--port", "0", "--threads", "1"]
-    command += ["--bundle", str(tiny_bundle), "--gate", "fixed", "--depth", "3"]
+    command += [
+        "--bundle",
+        str(tiny_bundle),
+        "--gate",
+        "fixed",
+        "--depth",
+        "3",
+        "--time-limit",
+        "5",
+    ]
     process = subprocess.Popen(
         [*command, "--token-file", str(token)], stdout=subprocess.PIPE, text=True
     )

@@ -5,7 +5,6 @@
 import threading
 import time
 
-from magma_ros.gate.latency import LatencyModel
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.serving.engine import Engine
 from magma_ros.serving.policy import ServedBundle
@@ -14,13 +13,12 @@ from magma_ros.share import find_bundle
 
 def test_a_server_that_was_slow_for_a_moment_answers_again_soon(observation):
     folder = find_bundle("magma-nano")
-    latency = LatencyModel()
     policy = ServedBundle(folder, StagedPolicy.load(folder, threads=1), "adaptive")
-    engine = Engine(policy, latency=latency)
+    engine = Engine(policy)
     engine.start(0.0)
     try:
         for _ in range(40):
-            latency.observe(engine._ways[0], 60.0)
+            engine._forecast.observe(1, 60.0, 1)
         session, message = policy.session(), observation | {"request": {"time_left": 5.0}}
 
         def ask():

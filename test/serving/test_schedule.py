@@ -19,14 +19,14 @@ EXITS = 4
 class Model:
     """Ways of fixed tails; what they really take is drawn below these."""
 
-    def __init__(self, tails, chance=None):
-        self.tails, self.chance = tails, chance
+    def __init__(self, tails, chance=None, usual=1.0):
+        self.tails, self.chance, self.usual = tails, chance, usual
 
     def tail(self, depth):
         return self.tails[depth - 1]
 
     def typical(self, depth):
-        return 0.7 * self.tails[depth - 1]
+        return self.usual * self.tails[depth - 1]
 
     def admits(self, depth, left):
         return self.tail(depth) * (1.0 + HEADROOM) <= left
@@ -140,7 +140,7 @@ NANO = [0.0025, 0.001, 0.001, 0.002]
 def test_depth_falls_as_load_rises_and_recovers():
     spike = [job for job in ticks(64, 5.0, seed=2) if 2.0 <= job.arrived < 4.0]
     calm = [job for job in ticks(8, 9.0) if not 2.0 <= job.arrived < 4.0]
-    run = Run(Model(NANO, random.Random(0)), [*calm, *spike])
+    run = Run(Model(NANO, random.Random(0), usual=0.7), [*calm, *spike])
 
     def depth(begin, end):
         exits = [job.exit for job, _ in run.answered if begin <= job.arrived < end]
