@@ -3,15 +3,17 @@
 """The engine in several processes, on one computer or more, through Ray Serve.
 
 A front takes the place of the engine before :class:`~magma_ros.serving.server.PolicyServer`: it
-hands each request to a replica, which holds an engine of its own. A client stays with its replica
-as long as that one lives and is not the busier one, so that its gate remembers it; a request whose
-replica is lost goes to another one with the time that is left.
+hands each request to the replica that has fewer on their way, of two drawn at random, and that one
+has an engine of its own. What a gate remembers of a client is remembered by each replica for
+itself. A request whose replica is lost goes to another one, with the time that is left. The head of
+the cluster is not replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +31,9 @@ lets a request without a deadline wait as long."""
 
 TRIES = 3
 """Replicas that a request is handed to before it is refused."""
+
+STOP = 15.0
+"""Longest wait for the end of the replicas [s]."""
 
 MOST_SESSIONS = 1024
 """Clients that a replica remembers."""
@@ -285,12 +290,18 @@ def start_replicas(recipe: EngineRecipe, replicas: str, address: str) -> Replica
 
 
 def stop_replicas() -> None:
-    """End the deployment, and the cluster if it was started here."""
+    """End the deployment, and the cluster if it was started here; without a head, give up soon."""
     import ray
     from ray import serve
 
-    serve.delete(NAME)
-    ray.shutdown()
+    def stop() -> None:
+        serve.delete(NAME)
+        ray.shutdown()
+
+    # A cluster without its head answers no more, and Ray asks it for minutes.
+    stopping = threading.Thread(target=stop, daemon=True)
+    stopping.start()
+    stopping.join(STOP)
 
 
 def _number(text: str) -> int:
