@@ -18,6 +18,7 @@ from magma_ros.files import read_text
 if TYPE_CHECKING:
     from magma_ros.serving.config import ServingConfig
     from magma_ros.serving.engine import Engine
+    from magma_ros.serving.replicas import Replicas
 
 
 def serve(
@@ -37,6 +38,8 @@ def serve(
     max_frame: int = 16 << 20,
     threads: int = 0,
     providers: Annotated[tuple[str, ...], Parameter(negative="")] = ("CPUExecutionProvider",),
+    replicas: str = "",
+    ray: str = "local",
 ) -> int:
     """Serve a policy to robots elsewhere, and to everything that speaks openpi's protocol.
 
@@ -56,6 +59,10 @@ def serve(
         max_frame: Largest message that is read [bytes].
         threads: Threads a stage may use; 0 takes all cores but one, which packs and sends.
         providers: ONNX Runtime execution providers, best first.
+        replicas: Processes on a Ray cluster that share the work: a number, or auto for as many as
+            the load demands. Without, this process does it.
+        ray: That cluster: host:port of its head, auto for that of this computer, local to start
+            one.
     """
     require("remote")
     from magma_ros.policy.runtime import StagedPolicy
@@ -79,6 +86,18 @@ def serve(
     config.check()
     folder = find_bundle(bundle)
     options = {} if depth is None else {"depth": depth}
+    if replicas:
+        from magma_ros.serving.replicas import EngineRecipe, start_replicas, stop_replicas
+
+        require("serve")
+        recipe = EngineRecipe(
+            str(folder.absolute()), gate, options, threads, tuple(providers), time_limit
+        )
+        front = start_replicas(recipe, replicas, ray)
+        try:
+            return asyncio.run(_serve(front, config))
+        finally:
+            stop_replicas()
     policy = StagedPolicy.load(folder, providers=providers, threads=threads)
     engine = Engine(ServedBundle(folder, policy, gate, **options), time_limit=time_limit)
     engine.start()
@@ -88,7 +107,7 @@ def serve(
         engine.close()
 
 
-async def _serve(engine: Engine, config: ServingConfig) -> int:
+async def _serve(engine: Engine | Replicas, config: ServingConfig) -> int:
     """Serve until the process is told to end; returns the exit status of that."""
     from magma_ros.serving.server import PolicyServer
 

@@ -14,11 +14,11 @@ import json
 import logging
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -28,11 +28,10 @@ from websockets.http11 import Response
 
 from magma_ros.doorkeeper import Doorkeeper
 from magma_ros.listening import ListenError, tls_context
-from magma_ros.remote.messages import Reply, plain, read_terms
+from magma_ros.remote.messages import Queue, Reply, Terms, plain, read_terms
 from magma_ros.remote.wire import WireError, pack, unpack
 from magma_ros.serving.config import ServingConfig
-from magma_ros.serving.engine import Engine, Request
-from magma_ros.serving.policy import Session
+from magma_ros.serving.engine import Counts, Done
 from magma_ros.types import Clock, MagmaError, MonotonicClock
 
 SCHEME = "Api-Key "
@@ -72,6 +71,50 @@ class Allowance:
         return True
 
 
+class Asking(Protocol):
+    """A request on its way."""
+
+    @property
+    def terms(self) -> Terms | None:
+        """What it asks; None where it asks nothing."""
+        ...
+
+
+class Answering(Protocol):
+    """What answers: an :class:`~magma_ros.serving.engine.Engine`, or one spread over processes.
+
+    Sessions and requests are its own; they come back to it as they were given out.
+    """
+
+    @property
+    def policy(self) -> Any:
+        """Has ``metadata`` and makes a ``session()`` for each client."""
+        ...
+
+    @property
+    def counts(self) -> Counts:
+        """What became of requests since the start."""
+        ...
+
+    def submit(
+        self, session: Any, message: Mapping[str, Any], received: float, done: Done
+    ) -> Asking:
+        """Ask for an answer."""
+        ...
+
+    def cancel(self, request: Any) -> None:
+        """Forget a request whose client is gone."""
+        ...
+
+    def queue(self, clients: int = 0) -> Queue:
+        """How busy the server is."""
+        ...
+
+    def fairness(self) -> float:
+        """Jain's index over the robots that ask."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Client:
     """One connection.
@@ -86,10 +129,10 @@ class Client:
     """
 
     socket: ServerConnection
-    session: Session
+    session: Any
     allowance: Allowance
     waiting: deque[tuple[dict[str, Any], float]] = field(default_factory=deque)
-    asking: Request | None = None
+    asking: Asking | None = None
     trespasses: int = 0
 
 
@@ -105,7 +148,9 @@ class PolicyServer:
         ListenError: The settings cannot work.
     """
 
-    def __init__(self, engine: Engine, config: ServingConfig, clock: Clock | None = None) -> None:
+    def __init__(
+        self, engine: Answering, config: ServingConfig, clock: Clock | None = None
+    ) -> None:
         config.check()
         self._engine, self._config = engine, config
         self._clock = clock or MonotonicClock()
@@ -240,7 +285,7 @@ class PolicyServer:
         while client.asking is None and client.waiting:
             message, received = client.waiting.popleft()
             loop = asyncio.get_running_loop()
-            asked: list[Request] = []
+            asked: list[Asking] = []
             done = partial(_call, loop, partial(self._answered, client, asked))
             try:
                 asked.append(self._engine.submit(client.session, message, received, done))
@@ -249,7 +294,7 @@ class PolicyServer:
                 continue
             client.asking = asked[0]
 
-    def _answered(self, client: Client, asked: list[Request], reply: Reply) -> None:
+    def _answered(self, client: Client, asked: list[Asking], reply: Reply) -> None:
         request = asked[0]
         if client.asking is request:
             client.asking = None
