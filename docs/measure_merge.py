@@ -3,13 +3,16 @@
 """Measures how much memory and time merging takes, for docs/merging.md.
 
 Writes a base and three parents of Magma's layout with random weights, of 2 GB each by default, and
-merges them in processes of their own, on one core. ``python docs/measure_merge.py [FOLDER]``
+merges them in processes of their own, with one thread each. Their time is that of the processor:
+beside other work, what a core alone would take. ``python docs/measure_merge.py [FOLDER]``;
+checkpoints in the folder are used again.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -20,7 +23,7 @@ from measure_import import SHAPE, peak
 from torch import Tensor
 
 from magma_ros.models.magma.layout import MAGMA_8B
-from magma_ros.models.magma.reader import Checkpoint
+from magma_ros.models.magma.reader import INDEX, Checkpoint
 from magma_ros.models.magma.synthetic import random_weight, write_checkpoint
 
 PARENTS = 3
@@ -46,7 +49,9 @@ def moved(name: str, size: tuple[int, ...], *, seed: int) -> Tensor:
 
 
 def write(folder: Path) -> None:
-    """Write the base and its parents."""
+    """Write the base and its parents, unless they are there."""
+    if (folder / f"parent-{PARENTS}" / INDEX).is_file():  # written last
+        return
     write_checkpoint(folder / "base", SHAPE)
     for seed in range(1, PARENTS + 1):
         write_checkpoint(folder / f"parent-{seed}", SHAPE, weight=partial(moved, seed=seed))
@@ -67,16 +72,23 @@ def measure(folder: Path) -> None:
     print(f"idle, all packages loaded: {idle[0] / 1e6:.0f} MB, {idle[1] / 1e6:.0f} MB with files")
     parents = [str(folder / f"parent-{seed}") for seed in range(1, PARENTS + 1)]
     for name, options in MERGES.items():
-        begun = time.monotonic()
+        begun, before = time.monotonic(), processor_time()
         command = ("-m", "magma_ros.cli", "merge", "--base", str(folder / "base"))
         target = ("--out", str(folder / "merged"), *options)
         held = peak(sys.executable, *command, "--parents", *parents, *target)
-        seconds = time.monotonic() - begun
+        seconds, wall = processor_time() - before, time.monotonic() - begun
         own, together = (value - least for value, least in zip(held, idle, strict=True))
         print(
-            f"{name}: {seconds:.0f} s, {own / 1e6:.0f} MB above idle, {together / 1e6:.0f} MB with "
-            f"mapped files; Magma-8B at this rate {seconds / base.bytes * _magma_8b() / 60:.0f} min"
+            f"{name}: {seconds:.0f} s ({wall:.0f} s passed), {own / 1e6:.0f} MB above idle, "
+            f"{together / 1e6:.0f} MB with mapped files; "
+            f"Magma-8B at this rate {seconds / base.bytes * _magma_8b() / 60:.0f} min"
         )
+
+
+def processor_time() -> float:
+    """Of all processes that were started and have ended [s]."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _magma_8b() -> float:
