@@ -29,7 +29,7 @@ EXTRAS = {
     "lerobot": ["av>=12", "mcap>=1.6", "pyarrow>=16", "rosbags>=0.11"],
     "perception": ["open3d>=0.19"],
     # Deployments over several computers; one process needs only "remote".
-    "serve": ["ray[serve]>=2.55", "msgpack>=1.0.5", "websockets>=13"],
+    "serve": ["ray[serve]>=2.55", "msgpack>=1.0.5", "websockets>=15"],
     "remote": ["msgpack>=1.0.5", "websockets>=15"],
     "record": ["mcap>=1.6", "rosbags>=0.11"],
     "data": ["pyarrow>=16"],
