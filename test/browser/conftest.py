@@ -121,6 +121,15 @@ def pages(chromium):
     pages.check()
 
 
+def wait_for_link(page: Page, what: str, **options: float):
+    """Wait until an expression about ``link``, the page's own, is true; its value.
+
+    Playwright takes a promise for true at once, so what is imported is kept in the page first.
+    """
+    page.evaluate("import('/static/link.js').then(({link}) => { window.watched = link; })")
+    return page.wait_for_function(f"(link => {what})(watched)", **options).json_value()
+
+
 class Ears:
     """Hears on a thread of its own what is sent to the arm, where it is, and who drives it."""
 

@@ -14,6 +14,8 @@ from magma_ros.console.robot import Jog, JogFrame, Verb
 from magma_ros.console.server import ConsoleServer
 from magma_ros.types import Mode
 
+from .conftest import wait_for_link
+
 pytestmark = pytest.mark.browser
 
 SLOW = np.array([0.25] * 3 + [0.6] * 3) * 0.2
@@ -244,16 +246,16 @@ def test_a_console_that_comes_back_is_found_again_and_nothing_held_goes_on(stand
     robot, page = stand_in.RobotStandIn(), chromium.new_page()
     server = serve()
     page.goto(server.url)
-    page.wait_for_function(link("link.state.connected"))
+    wait_for_link(page, "link.state.connected")
     page.evaluate(link("link.ask()"))
     press(page, "w")
     moves(robot, (1, 0, 0, 0, 0, 0))
     server.stop()
     assert newest(robot) is None
-    page.wait_for_function(link("!link.state.connected"))
+    wait_for_link(page, "!link.state.connected")
     server = serve(server.port)
     try:
-        page.wait_for_function(link("link.state.mine"), timeout=15_000)
+        wait_for_link(page, "link.state.mine")
         time.sleep(0.2)
         assert newest(robot) is None
         page.keyboard.up("w")

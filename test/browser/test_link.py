@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import wait_for_link
+
 pytestmark = [pytest.mark.browser, pytest.mark.graph, pytest.mark.timeout(120)]
 
 RELEASED = 0.25
@@ -233,11 +235,9 @@ def test_second_operator_is_refused_and_told_who_drives(stack, pages, ears):
     take_over(first, ears)
     name = first.evaluate("import('/static/link.js').then(({link}) => link.state.name)")
     second.keyboard.down("r")
-    said = second.wait_for_function(
-        "import('/static/link.js').then("
-        "({link}) => link.state.over.includes('holds the lease') && link.state.over)"
-    )
-    assert name in said.json_value()  # read at once: a page that loses the focus lets go
+    # Read at once: a page that loses the focus lets go.
+    said = wait_for_link(second, "link.state.over.includes('holds the lease') && link.state.over")
+    assert name in said
     second.keyboard.up("r")
     assert not ears.moving
     second.eval_on_selector("[data-verb=hand_back]", "button => button.click()")

@@ -156,8 +156,8 @@ def test_acting_needs_no_style(checkpoint: Path) -> None:
         assert torch.equal(network.plan(inputs), before)
 
 
-def test_every_fp32_graph_equals_its_stage(checkpoint: Path, tmp_path: Path) -> None:
-    check_graphs(checkpoint, tmp_path)
+def test_every_fp32_graph_equals_its_stage(checkpoint: Path, bundle: Path) -> None:
+    check_graphs(checkpoint, bundle)
 
 
 def test_the_stages_together_are_the_network(checkpoint: Path) -> None:
