@@ -7,8 +7,8 @@ is what the robot measures less what the server tells of the others. Way and com
 forecast by a window of their own; the queue, which rises and falls within seconds, by the longest
 of the last :data:`RECENT` waits told. A server that tells nothing has all of it counted as way.
 
-A larger question is taken to be longer on its way in proportion, a smaller one no shorter, so that
-a higher picture quality is never forecast to be free.
+What a byte more costs on the way is the slope of the ways over the sizes of their questions (least
+squares, never negative), so that a higher picture quality is not forecast to be free.
 """
 
 from __future__ import annotations
@@ -111,8 +111,12 @@ class RoundTrips:
 
     def _scaled(self, size: int | None) -> FloatArray:
         """The ways as if every question had been of ``size`` bytes [s]."""
-        wanted = self.size if size is None else size
-        return np.array([way * max(1.0, wanted / max(sent, 1)) for way, sent in self._ways])
+        ways, sizes = np.array(self._ways).T
+        apart = sizes - sizes.mean()
+        spread = float(apart @ apart)
+        slope = max(0.0, float(apart @ ways) / spread) if spread > 0.0 else 0.0
+        scaled: FloatArray = ways + slope * ((self.size if size is None else size) - sizes)
+        return np.maximum(scaled, 0.0)
 
 
 def _within(value: float, most: float) -> float:

@@ -117,12 +117,15 @@ def test_the_queue_that_the_server_tells_of_is_forecast_from_its_latest_waits():
     assert trips.tail() == pytest.approx(0.05)
 
 
-def test_a_larger_picture_is_forecast_to_be_longer_on_its_way_and_a_smaller_one_no_shorter():
+def test_what_a_larger_picture_costs_on_the_way_is_learnt_from_the_sizes_sent():
     trips = RoundTrips()
     for _ in range(30):
         trips.observe(0.05, 1000, Told(compute=0.03))
-    assert trips.tail(2000) == pytest.approx(0.07)
-    assert trips.tail(500) == pytest.approx(0.05)
+    assert trips.tail(5000) == pytest.approx(0.05), "nothing is known of other sizes"
+    for _ in range(30):
+        trips.observe(0.06, 2000, Told(compute=0.03))
+    assert trips.tail(3000) == pytest.approx(0.07)
+    assert trips.tail(1000) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("told", [Told(-1.0, math.inf), Told(9.0, 9.0), Told(0.0, 1e9)])
