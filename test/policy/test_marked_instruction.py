@@ -130,7 +130,7 @@ def test_a_named_mark_is_planned_on_once_its_place_has_come(rig):
     assert "waiting for the place of mark 3" in refused.sentence
     rig.point(3, 64.0)
     rig.drive()
-    assert rig.policy._planned_for == ("push the one marked 3", (64.0, 100.0))
+    assert rig.policy._mind._planned_for == ("push the one marked 3", (64.0, 100.0))
 
 
 def test_a_mark_that_is_not_there_is_said_instead_of_planned_on(rig):
@@ -153,13 +153,13 @@ def test_a_bundle_that_takes_no_marks_says_so(rig):
 @pytest.mark.parametrize("thinking", [0.0, 0.2])
 def test_nothing_moves_towards_the_old_place_after_a_new_instruction(rig, monkeypatch, thinking):
     """Neither by the plan in force, nor by one that was being made."""
-    start = rig.policy._policy.start
+    start = rig.policy._mind._policy.start
 
     def think(observation):
         time.sleep(thinking)
         return start(observation)
 
-    monkeypatch.setattr(rig.policy._policy, "start", think)
+    monkeypatch.setattr(rig.policy._mind._policy, "start", think)
     rig.tell("push the one marked 3")
     rig.point(3, 64.0)
     rig.drive()
@@ -178,5 +178,5 @@ def test_a_new_place_for_the_same_words_is_followed_without_the_old_plan(rig):
     rig.point(3, 64.0)
     rig.drive()
     rig.point(3, 200.0)
-    rig.until(lambda: rig.policy._planned_for[1] == (200.0, 100.0) and rig.twist.any())
+    rig.until(lambda: rig.policy._mind._planned_for[1] == (200.0, 100.0) and rig.twist.any())
     assert rig.mode["mode"] == "AUTO"

@@ -61,9 +61,9 @@ def test_the_policy_is_pointed_at_what_bears_the_number_that_was_said(stack):
         said = f"pick the one marked {number}"
         if number != 2:  # which the simulation has said
             instruction.publish(String(data=said))
-        until(lambda said=said: policy._planned_for[0] == said)
+        until(lambda said=said: policy._mind._planned_for[0] == said)
         name = simulation.from_left("front")[number - 1]
         place = simulation.project("front", simulation.object_position(name))
         side = simulation.image("front").shape[0]
-        apart = np.subtract(policy._planned_for[1], place * TRACE_GRID / side)
+        apart = np.subtract(policy._mind._planned_for[1], place * TRACE_GRID / side)
         assert np.abs(apart).max() < 10.0

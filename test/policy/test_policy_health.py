@@ -139,7 +139,7 @@ def test_whatever_thinking_raises_is_a_fault_until_a_plan_succeeds_again(rig, mo
     def fail(observation):
         raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION")
 
-    monkeypatch.setattr(rig.policy._policy, "start", fail)
+    monkeypatch.setattr(rig.policy._mind._policy, "start", fail)
     rig.until_fault("observations in a row: Thinking failed with RuntimeError")
     assert rig.health[-1]["level"] == DiagnosticStatus.ERROR
     assert [plan["reason"] for plan in rig.plans[-3:]] == ["FAULT"] * 3
@@ -151,13 +151,13 @@ def test_whatever_thinking_raises_is_a_fault_until_a_plan_succeeds_again(rig, mo
 def test_a_stage_that_hangs_is_told_and_does_not_keep_the_node_from_stopping(rig, monkeypatch):
     rig = rig(deadline=0.05, hang_timeout=0.1)
     rig.until(lambda: rig.plans)
-    hangs, think = threading.Event(), rig.policy._policy.start
+    hangs, think = threading.Event(), rig.policy._mind._policy.start
 
     def hang(observation):
         assert hangs.wait(60.0)
         return think(observation)
 
-    monkeypatch.setattr(rig.policy._policy, "start", hang)
+    monkeypatch.setattr(rig.policy._mind._policy, "start", hang)
     rig.until_fault("has been thinking about one observation for")
     told = len(rig.health)
     rig.until(lambda: len(rig.health) >= told + 5, seeing=False)
@@ -201,7 +201,7 @@ def test_the_age_of_a_plan_counts_from_its_observation(rig):
 def test_the_gate_is_told_of_the_plans_that_drive_and_of_no_others(rig, monkeypatch):
     rig = rig()
     told = []
-    monkeypatch.setattr(rig.policy._gate, "acted", told.append)
+    monkeypatch.setattr(rig.policy._mind._gate, "acted", told.append)
     rig.until(lambda: len(rig.plans) >= 3)
     assert told
     assert set(told) == {None}, "the guard has not said that the policy drives"

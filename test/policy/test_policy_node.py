@@ -139,7 +139,7 @@ def test_the_trace_arrives_in_pixels_of_the_camera_with_the_stamp_of_what_was_se
     start, until = run
     policy = start(PolicyNode)
     robot = until(lambda robot: len(robot.markers) >= 4)
-    points = len(policy._policy.manifest.trace.times)
+    points = len(policy._mind._policy.manifest.trace.times)
     for marker, mark in zip(robot.markers, [*TRACE_MARKS] * 2, strict=False):
         name, path = convert.path_from_marker(marker)
         assert name == mark
@@ -319,7 +319,7 @@ def test_battery_and_clearance_become_energy_and_risk(run):
 def test_forecasts_are_tried_before_the_first_plan_and_told_with_every_one(run):
     start, until = run
     policy = start(PolicyNode)
-    assert policy._outlook.accuracy.runs > 0
+    assert policy._mind.outlook.accuracy.runs > 0
     robot = until(lambda robot: {"policy", "policy: latency"} <= robot.diagnostics.keys())
     plan, latency = (robot.diagnostics[name] for name in ("policy", "policy: latency"))
     assert plan.hardware_id == latency.hardware_id == "tiny"
