@@ -60,6 +60,15 @@ class ActionStatistics(BaseModel):
                 raise ValueError(f"q01 must lie below q99 for {name}, found {low:g} and {high:g}")
         return self
 
+    def difference(self, other: ActionStatistics) -> str:
+        """The first limit that is another one than that of ``other``, for people; or empty."""
+        for which in ("q01", "q99"):
+            pairs = zip(ACTION_DIMS, getattr(self, which), getattr(other, which), strict=True)
+            for column, mine, its in pairs:
+                if mine != its:
+                    return f"{which} of {column} is {mine:g} instead of {its:g}"
+        return ""
+
 
 class _Shipped(RootModel[dict[str, ActionStatistics]]):
     pass

@@ -7,8 +7,9 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from magma_ros.serving.fairness import Served, jain
 from magma_ros.serving.schedule import HEADROOM, Job, Schedule
@@ -91,7 +92,7 @@ REQUESTS = st.lists(
 TAILS = st.lists(st.floats(0.001, 0.05), min_size=EXITS, max_size=EXITS)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(REQUESTS, TAILS, st.integers(0, 999))
 def test_no_admitted_request_is_answered_after_its_deadline(found, tails, seed):
     jobs = [request(f"r{r}", at, left, deepest=d, speculative=s) for r, at, left, d, s in found]
@@ -101,7 +102,7 @@ def test_no_admitted_request_is_answered_after_its_deadline(found, tails, seed):
         assert 1 <= job.exit <= job.deepest
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(REQUESTS, TAILS, st.integers(0, 999))
 def test_every_request_is_answered_or_refused_and_never_both(found, tails, seed):
     jobs = [request(f"r{r}", at, left, deepest=d, patient=s) for r, at, left, d, s in found]
@@ -110,7 +111,7 @@ def test_every_request_is_answered_or_refused_and_never_both(found, tails, seed)
     assert met == Counter(jobs)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(REQUESTS, TAILS)
 def test_a_speculative_request_never_costs_another_its_answer(found, tails):
     """With ways that take their tails, the others' first answers come as if it was not there."""

@@ -32,7 +32,6 @@ from magma_ros.models.training.checkpoint import AVERAGE, RECIPE, Recipe, latest
 from magma_ros.models.training.config import differing_field
 from magma_ros.policy.action_statistics import ActionStatistics, own_statistics
 from magma_ros.policy.manifest import MANIFEST, sha256_of
-from magma_ros.spaces import ACTION_DIMS
 from magma_ros.types import MagmaError
 
 FINE_TUNE = "merge checkpoints that were fine-tuned from one base"
@@ -208,12 +207,8 @@ def _difference(found: dict[str, ActionStatistics], known: dict[str, ActionStati
         names = (", ".join(sorted(one)) or "none" for one in (found, known))
         return "it has the statistics {}, the other {}".format(*names)
     for name, mine in found.items():
-        other = known[name]
-        for which in ("q01", "q99"):
-            pairs = zip(ACTION_DIMS, getattr(mine, which), getattr(other, which), strict=True)
-            for column, one, two in pairs:
-                if one != two:
-                    return f"{which} of {column} in {name} is {one:g} instead of {two:g}"
+        if difference := mine.difference(known[name]):
+            return f"in {name}, {difference}"
     return "their masks or step periods differ"
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from torch import Tensor, nn
 
 from magma_ros.models.merging.methods import Method, on_ellipsoid
@@ -81,7 +82,7 @@ def unfolded(
 SHAPES = (st.integers(0, 10_000), st.integers(2, 8), st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(*SHAPES)
 @torch.no_grad()
 def test_scales_of_features_fold_into_weights(
@@ -98,7 +99,7 @@ def test_scales_of_features_fold_into_weights(
     torch.testing.assert_close(folded(*given_inputs), wanted, **CLOSE)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(*SHAPES)
 @torch.no_grad()
 def test_scales_of_rows_fold_into_weights(seed: int, width: int, depth: int, parents: int) -> None:

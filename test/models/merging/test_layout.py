@@ -206,7 +206,7 @@ def test_other_statistics_of_actions_are_refused_with_the_way_out(
     moved = action | {"q99": [1.0, 2.0, *[1.0] * 5]}
     (other / OWN).write_text(json.dumps({"cell": {"action": moved}}))
     told = refusal(layout, tmp_path / "m", changed, other)
-    assert "q99 of dy in cell is 2 instead of 1" in told
+    assert "in cell, q99 of dy is 2 instead of 1" in told
     assert "normalised with one dataset_statistics.json, or keep two policies apart" in told
     (other / OWN).write_text(json.dumps({"cell": {"action": action}}))
     merged(layout, tmp_path / "m", changed, other)
