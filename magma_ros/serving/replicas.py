@@ -190,9 +190,9 @@ class Replicas:
         """What the replica that answered last told."""
         return self._last.model_copy(update={"clients": clients})
 
-    def fairness(self) -> float:
-        """Unknown here: each replica shares out by itself."""
-        return 1.0
+    def fairness(self) -> None:
+        """Not known here: each replica shares out by itself."""
+        return
 
     async def _ask(
         self,

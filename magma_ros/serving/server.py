@@ -110,8 +110,8 @@ class Answering(Protocol):
         """How busy the server is."""
         ...
 
-    def fairness(self) -> float:
-        """Jain's index over the robots that ask."""
+    def fairness(self) -> float | None:
+        """Jain's index over the robots that ask; None where nobody counts them all."""
         ...
 
 
@@ -207,14 +207,14 @@ class PolicyServer:
 
     def status(self) -> dict[str, Any]:
         """What ``/status`` says."""
-        counts = self._engine.counts
+        counts, fairness = self._engine.counts, self._engine.fairness()
         return {
             "queue": plain(self._engine.queue(len(self._clients))),
             "answered": {str(depth): n for depth, n in sorted(counts.answered.items())},
             "refused": counts.refused,
             "failed": counts.failed,
             "late": counts.late,
-            "fairness": round(self._engine.fairness(), 4),
+            "fairness": None if fairness is None else round(fairness, 4),
         }
 
     def _admit(self, socket: ServerConnection, request: HttpRequest) -> Response | None:
