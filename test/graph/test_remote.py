@@ -22,7 +22,7 @@ STEPS = {"actions": np.full((8, 7), 0.001, np.float32)}
 
 @pytest.fixture
 def server(needs):
-    needs("remote")
+    needs("remote", "console")
     made = STRANGER["StrangerServer"](lambda _: STEPS)
     yield made
     made.kill()
@@ -52,27 +52,35 @@ class Plans:
 
 
 @pytest.fixture
-def config(tmp_path):
-    """The shipped tuning with a deadline that a busy test machine keeps, so the line is judged."""
+def demo(launched, tmp_path):
+    """Start a demo that goes on until it is told to end; the policy drives once it is asked to.
+
+    One without a console ends with its task's success, which may come before the line is back. Its
+    deadline is one that a busy test machine keeps, so that the line is judged.
+    """
     folder = shutil.copytree(share_file("config"), tmp_path / "config")
     file = folder / "policy.yaml"
     file.write_text(file.read_text().replace("deadline: 0.08", "deadline: 0.18"))
-    return str(folder)
+
+    def start(**arguments):
+        words = {"task": "reach", "seed": "3", "run_dir": "run", "config": str(folder)}
+        words |= {"console": "true", "console_port": "0"}
+        return launched("demo.launch.yaml", **words | arguments)
+
+    return start
 
 
-def test_when_the_line_is_cut_the_next_plan_is_made_here_and_none_is_late(
-    launched, watcher, server, config
-):
+def hand_over(watcher) -> None:
+    """Give leave to drive, once the policy sends commands."""
+    watcher.spin_until(lambda: watcher.call("guard/hand_back").success, 20.0, "leave to drive")
+    watcher.spin_until(lambda: watcher.mode == "AUTO", 10.0, "AUTO")
+
+
+def test_when_the_line_is_cut_the_next_plan_is_made_here_and_none_is_late(demo, watcher, server):
     plans = Plans(watcher)
-    launch = launched(
-        "demo.launch.yaml",
-        task="reach",
-        seed="3",
-        run_dir="run",
-        remote=server.address,
-        config=config,
-    )
+    launch = demo(remote=server.address)
     watcher.spin_until(lambda: plans.from_elsewhere(5), 60.0, "plans from elsewhere")
+    hand_over(watcher)
     watcher.spin_until(lambda: plans.line.get("state") == "OPEN", 5.0, "the line's report")
     assert float(plans.line["round_trip_p50_ms"]) < 1000.0
 
@@ -95,7 +103,7 @@ def test_when_the_line_is_cut_the_next_plan_is_made_here_and_none_is_late(
 
 
 def test_a_robot_without_a_policy_of_its_own_holds_when_the_line_is_gone(
-    launched, watcher, server, config, tmp_path
+    demo, watcher, server, tmp_path
 ):
     bundle = yaml.safe_load((find_bundle("magma-nano") / "bundle.yaml").read_text())
     contract = {part: bundle[part] for part in ("observation", "action")}
@@ -103,18 +111,14 @@ def test_a_robot_without_a_policy_of_its_own_holds_when_the_line_is_gone(
         yaml.safe_dump({"schema_version": 1, "address": server.address, **contract})
     )
     plans = Plans(watcher)
-    launched(
-        "demo.launch.yaml",
-        task="reach",
-        seed="3",
-        run_dir="run",
+    demo(
         bundle="there-is-none",
         remote_only="true",
         remote_contract=str(tmp_path / "remote.yaml"),
-        config=config,
     )
     watcher.spin_until(lambda: plans.from_elsewhere(3), 60.0, "plans from elsewhere")
     assert plans.heard[-1]["exits"] == "0"
+    hand_over(watcher)
     server.kill()
     watcher.spin_until(
         lambda: [plan["reason"] for plan in plans.heard[-5:]] == ["UNANSWERED"] * 5,
