@@ -100,13 +100,13 @@ def test_the_info_says_how_it_was_made(made):
 
 def test_after_a_policy_the_expert_goes_on_from_where_that_led(tmp_path):
     bundle = share_file("models", "magma-metaworld")
-    config = replace(CONFIG, tasks=("reach",), after=bundle)
-    (path,) = record_task(config, tmp_path, "reach")
+    config = replace(CONFIG, tasks=("assembly",), after=bundle)
+    (path,) = record_task(config, tmp_path, "assembly")
     led = read_recorded(path)
     seed = int(led["seed"][0])
-    rng = episode_rng("reach", seed)
+    rng = episode_rng("assembly", seed)
     world = MetaWorld(PART)
-    world.reset("reach", "seen", seed)
+    world.reset("assembly", "seen", seed)
     begin = world.tool_position().copy()
     lead(world, "metaworld-part", bundle, draw_lead(rng) / config.rate)
     np.testing.assert_allclose(led["state"][0, :3], world.tool_position(), atol=1e-6)
@@ -118,18 +118,31 @@ def test_after_a_policy_the_expert_goes_on_from_where_that_led(tmp_path):
     world.close()
 
 
-def test_what_the_policy_did_by_itself_is_no_demonstration(tmp_path, monkeypatch):
-    monkeypatch.setattr(demonstrations, "lead", solve)
-    demonstrations.record(
-        replace(CONFIG, after=share_file("models", "magma-metaworld")),
-        "reach",
-        CONFIG.seed,
-        tmp_path / "e.npz",
-    )
-    assert not read_recorded(tmp_path / "e.npz")["done"].any()
+def test_a_policy_that_does_the_task_leads_for_less_until_something_is_left(tmp_path, monkeypatch):
+    given = []
+
+    def able(world, suite, bundle, seconds):
+        given.append(round(seconds * CONFIG.rate))
+        if given[-1] > 3:
+            solve(world)
+
+    monkeypatch.setattr(demonstrations, "lead", able)
+    config = replace(CONFIG, after=share_file("models", "magma-metaworld"))
+    demonstrations.record(config, "reach", CONFIG.seed, tmp_path / "led.npz")
+    drawn = draw_lead(episode_rng("reach", CONFIG.seed))
+    assert drawn > 3
+    assert given == [drawn >> halved for halved in range(len(given))]
+    assert given[-1] <= 3
+    alone = replace(CONFIG, after=None)  # the able policy did nothing in its last, short lead
+    demonstrations.record(alone, "reach", CONFIG.seed, tmp_path / "alone.npz")
+    led, shown = read_recorded(tmp_path / "led.npz"), read_recorded(tmp_path / "alone.npz")
+    np.testing.assert_array_equal(led["action"], shown["action"])
+    np.testing.assert_array_equal(led["done"], shown["done"])
+    assert led["done"][-1]
+    assert not led["done"][0]
 
 
-def solve(world, suite, bundle, seconds):
+def solve(world):
     """Do the task before the expert can, as a good policy does."""
     while not world.done():
         action = world.expert_action()

@@ -197,11 +197,8 @@ def record(config: DemonstrationConfig, task: str, seed: int, path: Path) -> Non
     with closing(suite.make_world()) as world:
         if not isinstance(world, Demonstrates):
             raise DataError(f"the worlds of suite {config.suite} have no expert")
-        world.reset(task, config.split, seed)
         rng = episode_rng(task, seed)
-        if config.after is not None:
-            lead(world, config.suite, config.after, draw_lead(rng) / config.rate)
-        early = world.done()  # by the policy, which leaves nothing to show
+        _begin(world, config, task, seed, rng)
         player = _Player(world, suite, config, rng)
         rows, left = [player.row()], config.tail
         while world.time < suite.time_limit(task) - INSTANT:
@@ -209,17 +206,31 @@ def record(config: DemonstrationConfig, task: str, seed: int, path: Path) -> Non
             if left < 0:
                 break
             rows.append(player.row())
-        done = world.done() and not early
+        done = world.done()
     columns: dict[str, Any] = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     columns |= {
         # Whether it was done by the end of each row; of a failure, no more than that is of use.
-        "done": np.array([*columns["done"][1:], done]) & done,
+        "done": np.array([*columns["done"][1:], done]),
         "seed": np.full(len(rows), seed),
         "fields": player.fields,
         "instruction": player.instruction,
         "period": 1.0 / config.rate,
     }
     write_recorded(path, columns, player.pictures if done else {})
+
+
+def _begin(
+    world: World, config: DemonstrationConfig, task: str, seed: int, rng: np.random.Generator
+) -> None:
+    """Bring a world to where the expert takes over, with something left to show."""
+    world.reset(task, config.split, seed)
+    rows = 0 if config.after is None else draw_lead(rng)
+    while config.after is not None and rows:
+        lead(world, config.suite, config.after, rows / config.rate)
+        if not world.done():
+            return
+        rows //= 2
+        world.reset(task, config.split, seed)
 
 
 class _Player:

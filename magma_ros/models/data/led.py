@@ -22,7 +22,8 @@ from magma_ros.policy.manifest import MANIFEST, sha256_of
 from magma_ros.policy.runtime import StagedPolicy
 
 LEAD = (2, 30)
-"""Fewest and most rows of the data set for which the policy acts first."""
+"""Fewest and most rows of the data set for which the policy acts first, unless the task is done by
+then: it acts for half as many, and again half, until the expert has something left to show."""
 
 
 def draw_lead(rng: np.random.Generator) -> int:
