@@ -77,6 +77,8 @@ class Terms(_Known):
         step: Actions that the robot had taken by then.
         time_left: Time from receipt within which the answer must leave the server [s]; None for
             the server's own limit.
+        useful: Time from receipt within which an answer is of use that cannot be ready in
+            ``time_left`` [s]; None for the server's limit longer than that.
         risk: 0 to 1; see :class:`magma_ros.types.Budget`.
         energy: 1 to 0; likewise.
         deepest: Deepest exit wanted, or None.
@@ -88,6 +90,7 @@ class Terms(_Known):
     stamp: float = 0.0
     step: int = 0
     time_left: float | None = None
+    useful: float | None = None
     risk: Share = 0.0
     energy: Share = 1.0
     deepest: PositiveInt | None = None
@@ -135,6 +138,8 @@ class Reply(_Known):
         actions: (K, D), in the units of the metadata's ``action``; None where there is none.
         exit: Exit that they came from, 1 for the shallowest; 0 where the server does not say.
         exits: Exits of the policy; likewise.
+        admitted: Whether the request was promised an answer in the time that it stated. Otherwise
+            this is the first exit's, as soon as there was time for it.
         probability: The gate's estimate that full depth would agree, or None.
         entropy: See :class:`magma_ros.types.Confidence`, or None; so are the next two.
         margin: Likewise.
@@ -155,6 +160,7 @@ class Reply(_Known):
     actions: np.ndarray[Any, Any] | None = None
     exit: NonNegativeInt = 0
     exits: NonNegativeInt = 0
+    admitted: bool = True
     probability: Share | None = None
     entropy: float | None = None
     margin: float | None = None

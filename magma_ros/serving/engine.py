@@ -8,14 +8,14 @@ import logging
 import math
 import threading
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from magma_ros.gate.latency import LatencyModel
-from magma_ros.gate.loop import HEADROOM, Inference, deepest_allowed
+from magma_ros.gate.loop import Inference, deepest_allowed
 from magma_ros.remote.messages import Queue, Reply, Terms, Timing, read_terms
+from magma_ros.serving.forecasts import Doubt, Way, WayForecast
 from magma_ros.serving.policy import ServedPolicy, Session
 from magma_ros.serving.schedule import Job, Refusal, Schedule
 from magma_ros.types import Budget, Clock, ExitReading, MagmaError, MonotonicClock, Reason
@@ -23,31 +23,11 @@ from magma_ros.types import Budget, Clock, ExitReading, MagmaError, MonotonicClo
 REPLY = 0.002
 """Time that is kept for packing and sending an answer [s]."""
 
-REMEASURE = 0.5
-"""Time for which an idle engine measures itself anew after it refused somebody [s]."""
-
-SEEN = 100
-"""Latest runs of a way that bound its forecast."""
-
-BEYOND = 1.25
-"""How far a forecast may exceed the slowest of them, as in :mod:`magma_ros.gate.latency`."""
-
 STOPPING = "the server is being stopped; act on what is at hand"
 
 _log = logging.getLogger(__name__)
 
 Done = Callable[[Reply], None]
-
-
-class Way(NamedTuple):
-    """The stages from one exit to the next as one stage, whose latency is forecast as a whole.
-
-    Picking it, and for the first one reading the message, is part of it.
-    """
-
-    name: str
-    flops: int
-    weight_bytes: int
 
 
 @dataclass(slots=True, eq=False)
@@ -81,40 +61,6 @@ class Request:
     stages: list[float] = field(default_factory=list)
 
 
-class WayForecast:
-    """What the schedule asks of the latency model, within what was seen of late.
-
-    The model multiplies the present load by a tail. Where a machine stalls now and then, a stall
-    counts in both, and the product is far beyond anything that ever was.
-    """
-
-    def __init__(self, ways: Sequence[Way], latency: LatencyModel) -> None:
-        self._ways, self._latency = ways, latency
-        self._seen: list[deque[float]] = [deque(maxlen=SEEN) for _ in ways]
-
-    def observe(self, depth: int, seconds: float, passes: int) -> None:
-        """Remember that the way to exit ``depth`` took ``seconds``."""
-        self._latency.observe(self._ways[depth - 1], seconds, passes)
-        self._seen[depth - 1].append(seconds)
-
-    def tail(self, depth: int) -> float:
-        """Time that the way to exit ``depth`` will hardly exceed [s]."""
-        return self._plausible(depth, self._latency.forecast([self._ways[depth - 1]]))
-
-    def typical(self, depth: int) -> float:
-        """Time that it mostly takes [s]."""
-        return self._plausible(depth, self._latency.typical([self._ways[depth - 1]]))
-
-    def admits(self, depth: int, left: float) -> bool:
-        """Whether it may be started with ``left`` [s]."""
-        if self.tail(depth) * (1.0 + HEADROOM) <= left:
-            return True
-        return self._latency.admits([self._ways[depth - 1]], left, HEADROOM)
-
-    def _plausible(self, depth: int, seconds: float) -> float:
-        return min(seconds, BEYOND * max(self._seen[depth - 1], default=math.inf))
-
-
 @dataclass(slots=True)
 class Counts:
     """What became of requests since the start.
@@ -123,10 +69,12 @@ class Counts:
         answered: With actions, by exit.
         refused: For want of time or place.
         failed: Because the message or the policy was at fault.
-        late: Answered after their deadline.
+        unadmitted: Answered although they could not be ready in the time that they stated.
+        late: Answered after their deadline, those included.
     """
 
     answered: dict[int, int] = field(default_factory=dict)
+    unadmitted: int = 0
     refused: int = 0
     failed: int = 0
     late: int = 0
@@ -156,13 +104,13 @@ class Engine:
         self.counts = Counts()
         self._time_limit = time_limit
         self._clock = clock or MonotonicClock()
-        self._ways = [_way(number, stages) for number, stages in enumerate(policy.ways, 1)]
+        self._ways = [Way.of(depth, stages) for depth, stages in enumerate(policy.ways, 1)]
         self._forecast = WayForecast(self._ways, latency or LatencyModel())
         self._schedule = Schedule(self._forecast, most=most)
         self._requests: dict[Job, Request] = {}
         self._changed = threading.Condition()
         self._closing = False
-        self._remeasure_until = -math.inf
+        self._doubt = Doubt()
         self._thread = threading.Thread(target=self._loop, name="serving", daemon=True)
 
     def start(self, seconds: float = 1.0) -> None:
@@ -205,8 +153,8 @@ class Engine:
             else:
                 now = self._clock.now()
                 refused = self._schedule.offer(request.job, now)
-                if refused:
-                    self._remeasure_until = now + REMEASURE
+                if refused and request.job.useful > now:
+                    self._doubt.refused(now)
             answers = self._refusals(refused)
             self._changed.notify()
         _deliver(answers)
@@ -250,6 +198,7 @@ class Engine:
         asked = terms or Terms()
         left = self._time_limit if asked.time_left is None else asked.time_left
         deadline = received + left - min(REPLY, 0.1 * max(left, 0.0))
+        useful = left + self._time_limit if asked.useful is None else asked.useful
         budget = Budget(deadline, asked.risk, asked.energy, asked.deepest)
         job = Job(
             robot=asked.robot or f"client {id(session)}",
@@ -258,14 +207,18 @@ class Engine:
             deepest=deepest_allowed(budget, len(self._ways)),
             patient=asked.time_left is None,
             speculative=asked.speculative,
+            useful=max(deadline, received + useful - REPLY),
         )
         return Request(session, message, terms, job, done, budget)
 
     def _loop(self) -> None:
         while True:
             with self._changed:
-                while not self._closing and not len(self._schedule) and not self._in_doubt():
-                    self._changed.wait()
+                while not self._closing and not len(self._schedule):
+                    due = self._doubt.due(self._clock.now())
+                    if due <= 0.0:
+                        break
+                    self._changed.wait(None if due == math.inf else due)
                 if self._closing:
                     return
                 doubtful = not len(self._schedule)
@@ -280,10 +233,6 @@ class Engine:
             elif doubtful:
                 self._remeasure()
 
-    def _in_doubt(self) -> bool:
-        """Whether somebody was refused just now; where nothing runs, no forecast mends itself."""
-        return self._clock.now() < self._remeasure_until
-
     def _remeasure(self) -> None:
         """Run the first way on a blank observation, as nobody waits."""
         began = self._clock.now()
@@ -291,9 +240,12 @@ class Engine:
             reading = _run(self.policy.rehearse(), self._clock, [])
         except MagmaError as error:
             _log.error("%s", error)
-            self._remeasure_until = -math.inf
+            self._doubt = Doubt()
             return
-        self._forecast.observe(1, self._clock.now() - began, reading.passes)
+        with self._changed:
+            now = self._clock.now()
+            self._forecast.observe(1, now - began, reading.passes)
+            self._doubt.measured(began, now)
 
     def _advance(self, request: Request, began: float) -> None:
         """Run one request's next way, and answer it if that is enough."""
@@ -317,6 +269,8 @@ class Engine:
             else:
                 passes = 1 if request.reading is None else request.reading.passes
                 self._forecast.observe(depth, now - began, passes)
+                if depth == 1:
+                    (self._doubt.ran if job.admitted else self._doubt.measured)(began, now)
                 finished = self._schedule.ran(job, now, enough=enough)
                 answers = [self._answer(job, now, _reason(request, enough))] if finished else []
         _deliver(answers)
@@ -338,12 +292,14 @@ class Engine:
         gate = request.session.gate
         gate.acted(reading.chunk)  # what else it does is not told
         self.counts.answered[reading.depth] = self.counts.answered.get(reading.depth, 0) + 1
+        self.counts.unadmitted += not job.admitted
         self.counts.late += now > job.deadline
         confidence = reading.confidence
         return request, Reply(
             actions=reading.chunk.actions,
             exit=reading.depth,
             exits=len(self._ways),
+            admitted=job.admitted,
             probability=getattr(gate, "probability", None),
             entropy=_known(confidence.entropy),
             margin=_known(confidence.margin),
@@ -398,11 +354,6 @@ class Engine:
         )
 
 
-def _way(number: int, stages: Sequence[Any]) -> Way:
-    flops, weights = (sum(getattr(s, k) for s in stages) for k in ("flops", "weight_bytes"))
-    return Way(f"exit {number}", flops, weights)
-
-
 def _run(inference: Inference, clock: Clock, times: list[float]) -> ExitReading:
     """Run an inference to its next exit, and note how long each stage took [s]."""
     while inference.upcoming:
@@ -418,6 +369,8 @@ def _reason(request: Request, enough: bool) -> Reason:  # noqa: FBT001
     depth, exits = request.job.exit, request.inference.exits if request.inference else 0
     if depth >= exits:
         return Reason.DEEPEST
+    if not request.job.admitted:
+        return Reason.DEADLINE
     return Reason.CONFIDENT if enough else Reason.CAPPED
 
 

@@ -207,12 +207,12 @@ class Replicas:
             if failure and self._closing:
                 break
             spent = self._clock.now() - received
-            left = None if asked.terms is None else asked.terms.time_left
+            left = self._of_use(asked.terms)
             if left is not None and spent >= left:
                 failure = failure or "the deadline has passed; act on what is at hand"
                 break
             try:
-                reply = await self._hand_over(client, _with_left(message, left, spent), left)
+                reply = await self._hand_over(client, _later(message, asked.terms, spent), left)
             except MagmaError as error:
                 failure = str(error)
                 continue
@@ -242,19 +242,27 @@ class Replicas:
                 f"a replica was lost ({type(error).__name__}); act on what is at hand"
             ) from None
 
+    def _of_use(self, terms: Terms | None) -> float | None:
+        """Time from receipt within which an answer is of use, in time or late [s]; None: any."""
+        if terms is None or terms.time_left is None:
+            return None
+        late = terms.time_left + self._time_limit if terms.useful is None else terms.useful
+        return max(terms.time_left, late)
+
     def _count(self, reply: Reply) -> None:
         self._last = reply.queue
         if reply.error:
             self.counts.refused += 1
         else:
             self.counts.answered[reply.exit] = self.counts.answered.get(reply.exit, 0) + 1
+            self.counts.unadmitted += not reply.admitted
 
 
-def _with_left(message: Mapping[str, Any], left: float | None, spent: float) -> Mapping[str, Any]:
-    """The message with the time that is left now."""
-    if left is None:
-        return message
-    return {**message, "request": {**message["request"], "time_left": left - spent}}
+def _later(message: Mapping[str, Any], terms: Terms | None, spent: float) -> Mapping[str, Any]:
+    """The message with the time that is left after some was spent [s]."""
+    found = {} if terms is None else {"time_left": terms.time_left, "useful": terms.useful}
+    left = {name: value - spent for name, value in found.items() if value is not None}
+    return {**message, "request": {**message["request"], **left}} if left else message
 
 
 def start_replicas(recipe: EngineRecipe, replicas: str, address: str) -> Replicas:

@@ -16,18 +16,22 @@ beyond it, as independent delays do. Nothing here reads a clock or waits.
   behind the ways that come before it. Nor is a way started during which so many robots may ask that
   one of them could not be answered in time. So depth falls as load rises, and recovers with it.
 - *Fairness*: where not all fit, a request takes the place of a waiting one whose robot had more
-  answers lately. That one is refused at once, while there is time to go on without.
+  answers in time lately.
+- *Late*: who is not admitted is answered by the first exit as soon as no admitted request waits for
+  its own, the newest first, and of one robot only the newest: a late plan is entered at the step
+  that is now. So late answers delay no admitted one. Where one is forecast to be of no use even so,
+  the request is refused at once, which keeps those that wait few.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from magma_ros.serving.fairness import ACTIVE, Served
+from magma_ros.serving.room import Room
 
 HEADROOM = 0.1
 """Share of a forecast that must be left over besides, as in :mod:`magma_ros.gate.loop`."""
@@ -41,6 +45,7 @@ CROWDED = (
 )
 DISPLACED = "the server is busy: others had fewer answers; act on what is at hand"
 LATE = "the time ran out while the request waited; act on what is at hand"
+SUPERSEDED = "a newer request of this robot waits; act on what is at hand"
 
 
 class Forecast(Protocol):
@@ -70,7 +75,10 @@ class Job:
         deepest: Deepest exit wanted.
         patient: Whether the deadline is a wish: it is put off before the request is refused.
         speculative: Whether it comes after all that are not.
+        useful: Until when an answer is of use that could not be ready by the deadline [s].
         exit: Exit of the answer in hand, 0 for none.
+        admitted: Whether the first answer is to be ready by the deadline; if not, it is given as
+            soon as there is time for it, and is the only one.
     """
 
     robot: str
@@ -79,7 +87,9 @@ class Job:
     deepest: int
     patient: bool = False
     speculative: bool = False
+    useful: float = -math.inf
     exit: int = 0
+    admitted: bool = True
 
 
 class Refusal(NamedTuple):
@@ -118,17 +128,17 @@ class Schedule:
         self._jobs: list[Job] = []
         self._running: Job | None = None
         self._free = 0.0
-        self._asked: deque[tuple[float, str, float]] = deque()
+        self._asked: dict[str, tuple[float, float]] = {}  # of each robot, when [s] and time left
         self.served = Served()
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def offer(self, job: Job, now: float) -> list[Refusal]:
-        """Take in a request if it can be answered in time.
+        """Take in a request if it can be answered in time, or late while that is of use.
 
         Returns:
-            Who is refused for it: nobody, the request itself, or one that waited.
+            Who is refused for it: nobody, the request itself, or some that waited.
         """
         self.served.ask(job.robot, now)
         left = job.deadline - now
@@ -138,21 +148,20 @@ class Schedule:
         if not self._fits(job, now):
             victim = self._displaced_by(job, now)
             if victim is None:
-                return [Refusal(job, CROWDED.format(1e3 * max(0.0, left)))]
-            self._jobs.remove(victim)
+                return self._postpone(job, now, CROWDED.format(1e3 * max(0.0, left)))
         self._jobs.append(job)
         if not job.speculative:
-            self._asked.append((now, job.robot, left))
-        return [] if victim is None else [Refusal(victim, DISPLACED)]
+            self._asked[job.robot] = (now, left)
+        return [] if victim is None else self._postpone(victim, now, DISPLACED)
 
     def turn(self, now: float) -> Turn:
         """Whose next way to run; :meth:`ran` must follow before the next turn."""
         turn = Turn(None, refused=self._too_late(now))
-        at, chosen = now, None
+        at, chosen, room = now, None, self._room(now)
         for job in sorted(self._jobs, key=_order):
             way = self._forecast.tail(job.exit + 1)
             alone = len(self._jobs) == 1
-            if job.exit and not self._worth_starting(job, at, way, alone=alone):
+            if job.exit and not self._worth_starting(job, at, way, room, alone=alone):
                 turn.finished.append(job)
                 continue
             # The way that runs next may take its tail; those after it mostly take less.
@@ -202,9 +211,13 @@ class Schedule:
         left = self._free - now if self._running else 0.0
         return max(0.0, left) + self._first_ways(ahead)
 
-    def _waiting(self) -> list[Job]:
+    def _waiting(self, *, admitted: bool = True) -> list[Job]:
         """Those without an answer whose first way has not begun."""
-        return [job for job in self._jobs if not job.exit and job is not self._running]
+        return [
+            job
+            for job in self._jobs
+            if job.admitted is admitted and not job.exit and job is not self._running
+        ]
 
     def _fits(self, job: Job, now: float) -> bool:
         """Whether all who wait can be answered in time with this one; puts off a patient one."""
@@ -252,46 +265,76 @@ class Schedule:
                 return other
         return None
 
-    def _too_late(self, now: float) -> list[Refusal]:
-        """Drop those without an answer that mostly cannot be in time, unless nobody else waits.
+    def _postpone(self, job: Job, now: float, sentence: str) -> list[Refusal]:
+        """Answer a request late that cannot be in time, if that will mostly be of use.
 
-        A speculative one, to which nothing was promised, goes once it may be late.
+        Returns:
+            The request with ``sentence`` where it will not, or older ones of its robot.
         """
-        waiting = self._waiting()
-        typical, tail = self._forecast.typical(1), self._forecast.tail(1)
-        late = [
-            job
-            for job in waiting
-            if job.deadline <= now
-            or (job.speculative and now + tail > job.deadline)
-            or (len(waiting) > 1 and now + typical > job.deadline)
-        ]
-        for job in late:
+        if job in self._jobs:
             self._jobs.remove(job)
-        return [Refusal(job, LATE) for job in late]
+        late = self._waiting(admitted=False)
+        rivals = [other for other in late if other.robot == job.robot]
+        if any(other.arrived > job.arrived for other in rivals):
+            return [Refusal(job, SUPERSEDED)]
+        ahead = len(self._waiting()) + len(late) - len(rivals)
+        begin = max(now, self._free if self._running else now)
+        end = begin + (ahead + 1) * self._forecast.typical(1)
+        if job.patient or job.speculative or end > job.useful:
+            return [Refusal(job, sentence)]
+        for other in rivals:
+            self._jobs.remove(other)
+        job.admitted, job.deepest = False, 1
+        self._jobs.append(job)
+        return [Refusal(other, SUPERSEDED) for other in rivals]
 
-    def _worth_starting(self, job: Job, at: float, way: float, *, alone: bool) -> bool:
+    def _too_late(self, now: float) -> list[Refusal]:
+        """Postpone those without an answer that mostly cannot be in time, unless nobody else waits.
+
+        A speculative one, to which nothing was promised, goes once it may be late; so does a late
+        one that will mostly be of no use any more.
+        """
+        waiting, late = self._waiting(), self._waiting(admitted=False)
+        typical, tail = self._forecast.typical(1), self._forecast.tail(1)
+        useless = [
+            job
+            for job in late
+            if job.useful <= now or (len(late) + len(waiting) > 1 and now + typical > job.useful)
+        ]
+        for job in useless:
+            self._jobs.remove(job)
+        refused = [Refusal(job, LATE) for job in useless]
+        for job in waiting:
+            if (
+                job.deadline <= now
+                or (job.speculative and now + tail > job.deadline)
+                or (len(waiting) > 1 and now + typical > job.deadline)
+            ):
+                refused += self._postpone(job, now, LATE)
+        return refused
+
+    def _worth_starting(self, job: Job, at: float, way: float, room: Room, *, alone: bool) -> bool:
         """Whether a deeper answer is in time for its robot and leaves room for the others."""
         if alone:
             fits = self._forecast.admits(job.exit + 1, job.deadline - at)
         else:
             fits = at + way * (1.0 + HEADROOM) <= job.deadline
-        return fits and self._leaves_room(job, at, way)
+        return fits and way <= room.beside(job.robot)
 
-    def _leaves_room(self, job: Job, now: float, way: float) -> bool:
-        """Whether all other robots could ask while the way runs, and be answered in time."""
-        while self._asked and now - self._asked[0][0] > ACTIVE:
-            self._asked.popleft()
-        others = {robot for _, robot, _ in self._asked if robot != job.robot}
-        if not others:
-            return True
-        tightest = min(left for _, robot, left in self._asked if robot != job.robot)
-        return way + self._first_ways(len(others)) <= tightest
+    def _room(self, now: float) -> Room:
+        """What the robots that asked lately leave for longer ways."""
+        gone = [robot for robot, (when, _) in self._asked.items() if now - when > ACTIVE]
+        for robot in gone:
+            del self._asked[robot]
+        return Room({robot: left for robot, (_, left) in self._asked.items()}, self._first_ways)
 
     def _finish(self, job: Job, now: float) -> None:
         self._jobs.remove(job)
-        self.served.give(job.robot, now)
+        if job.admitted:
+            self.served.give(job.robot, now)
 
 
-def _order(job: Job) -> tuple[bool, int, float]:
-    return job.speculative, job.exit, job.deadline
+def _order(job: Job) -> tuple[bool, int, bool, float]:
+    """Late ones after all that are admitted and have no answer, the newest first."""
+    by = job.deadline if job.admitted else -job.arrived
+    return job.speculative, job.exit, not job.admitted, by

@@ -211,6 +211,7 @@ class PolicyServer:
         return {
             "queue": plain(self._engine.queue(len(self._clients))),
             "answered": {str(depth): n for depth, n in sorted(counts.answered.items())},
+            "unadmitted": counts.unadmitted,
             "refused": counts.refused,
             "failed": counts.failed,
             "late": counts.late,

@@ -1,26 +1,38 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the schedule is told of a way's time."""
+"""A forecast that a bad moment spoilt mends itself, though nobody is admitted under it."""
 
-import pytest
+import threading
+import time
 
-from magma_ros.gate.latency import LatencyModel
-from magma_ros.serving.engine import BEYOND, Way, WayForecast
-
-
-def test_a_machine_that_stalls_now_and_then_is_not_taken_for_hundreds_of_times_slower():
-    forecast = WayForecast([Way("exit 1", 1000, 1000)], LatencyModel())
-    for run in range(40):
-        forecast.observe(1, 0.02 if run % 4 in {0, 1} else 0.001, 1)
-        assert forecast.tail(1) <= BEYOND * 0.02
-        assert forecast.typical(1) <= forecast.tail(1)
-    assert forecast.admits(1, 0.03)
+from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.serving.engine import Engine
+from magma_ros.serving.policy import ServedBundle
+from magma_ros.share import find_bundle
 
 
-def test_a_forecast_follows_a_machine_that_has_become_slower():
-    forecast = WayForecast([Way("exit 1", 1000, 1000)], LatencyModel())
-    for _ in range(20):
-        forecast.observe(1, 0.001, 1)
-    for _ in range(5):
-        forecast.observe(1, 0.004, 1)
-    assert forecast.tail(1) == pytest.approx(0.005, rel=0.3)
+def test_a_server_that_was_slow_for_a_moment_answers_again_soon(observation):
+    folder = find_bundle("magma-nano")
+    policy = ServedBundle(folder, StagedPolicy.load(folder, threads=1), "adaptive")
+    engine = Engine(policy)
+    engine.start(0.0)
+    try:
+        for _ in range(40):
+            engine._forecast.observe(1, 60.0, 1)
+        session, message = policy.session(), observation | {"request": {"time_left": 5.0}}
+
+        def ask():
+            told, came = [], threading.Event()
+            engine.submit(
+                session, message, time.monotonic(), lambda reply: (told.append(reply), came.set())
+            )
+            assert came.wait(20.0)
+            return told[0]
+
+        assert "busy" in ask().error
+        end = time.monotonic() + 30.0
+        while (refused := ask().error) and time.monotonic() < end:
+            time.sleep(0.3)
+        assert not refused
+    finally:
+        engine.close()

@@ -1,38 +1,82 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A forecast that a bad moment spoilt mends itself, though nobody is admitted under it."""
+"""What the schedule is told of a way's time, and when an idle engine measures it."""
 
-import threading
-import time
+import math
 
-from magma_ros.policy.runtime import StagedPolicy
-from magma_ros.serving.engine import Engine
-from magma_ros.serving.policy import ServedBundle
-from magma_ros.share import find_bundle
+import pytest
+
+from magma_ros.gate.latency import LatencyModel
+from magma_ros.serving.forecasts import (
+    BEYOND,
+    RARER,
+    REMEASURE,
+    SEEN,
+    SHARE,
+    Doubt,
+    Way,
+    WayForecast,
+)
 
 
-def test_a_server_that_was_slow_for_a_moment_answers_again_soon(observation):
-    folder = find_bundle("magma-nano")
-    policy = ServedBundle(folder, StagedPolicy.load(folder, threads=1), "adaptive")
-    engine = Engine(policy)
-    engine.start(0.0)
-    try:
-        for _ in range(40):
-            engine._forecast.observe(1, 60.0, 1)
-        session, message = policy.session(), observation | {"request": {"time_left": 5.0}}
+def test_a_machine_that_stalls_now_and_then_is_not_taken_for_hundreds_of_times_slower():
+    forecast = WayForecast([Way("exit 1", 1000, 1000)], LatencyModel())
+    for run in range(40):
+        forecast.observe(1, 0.02 if run % 4 in {0, 1} else 0.001, 1)
+        assert forecast.tail(1) <= BEYOND * 0.02
+        assert forecast.typical(1) <= forecast.tail(1)
+    assert forecast.admits(1, 0.03)
 
-        def ask():
-            told, came = [], threading.Event()
-            engine.submit(
-                session, message, time.monotonic(), lambda reply: (told.append(reply), came.set())
-            )
-            assert came.wait(20.0)
-            return told[0]
 
-        assert "busy" in ask().error
-        end = time.monotonic() + 30.0
-        while (refused := ask().error) and time.monotonic() < end:
-            time.sleep(0.3)
-        assert not refused
-    finally:
-        engine.close()
+def test_a_forecast_follows_a_machine_that_has_become_slower():
+    forecast = WayForecast([Way("exit 1", 1000, 1000)], LatencyModel())
+    for _ in range(20):
+        forecast.observe(1, 0.001, 1)
+    for _ in range(5):
+        forecast.observe(1, 0.004, 1)
+    assert forecast.tail(1) == pytest.approx(0.005, rel=0.3)
+
+
+def refused_for(seconds, doubt, takes, now=0.0, every=0.05, other=0.0):
+    """Refuse somebody again and again; how long the first way runs for nobody meanwhile [s]."""
+    end, refusal, spent = now + seconds, now, 0.0
+    while now < end:
+        if refusal <= now:
+            doubt.refused(now)
+            refusal += every
+        if doubt.due(now) <= 0.0:
+            doubt.measured(now, now + takes)
+            spent += takes
+            now += takes
+        now = min(now + doubt.due(now), max(refusal, now), end)
+    return spent
+
+
+@pytest.mark.parametrize("takes", [0.0005, 0.0025, 0.1])
+def test_an_idle_engine_that_refuses_on_and_on_hardly_measures_itself(takes):
+    doubt = Doubt()
+    assert refused_for(10.0, doubt, takes) <= SHARE * 10.0 + takes
+    refused_for(1000.0, doubt, takes, now=10.0)  # by now all that is remembered is new
+    assert refused_for(100.0, doubt, takes, now=1010.0) <= SHARE / RARER * 100.0 + takes
+
+
+def test_what_a_forecast_remembers_of_a_bad_moment_is_replaced_within_seconds():
+    doubt, now, runs = Doubt(), 0.0, 0
+    while runs < SEEN:
+        doubt.refused(now)
+        now += doubt.due(now)
+        doubt.measured(now, now + 0.0025)
+        now, runs = now + 0.0025, runs + 1
+    assert now < 3.0
+
+
+def test_who_is_in_no_doubt_or_runs_the_way_for_others_measures_nothing():
+    doubt = Doubt()
+    assert doubt.due(5.0) == math.inf
+    doubt.refused(5.0)
+    assert doubt.due(5.0) == 0.0
+    for step in range(40):
+        now = 5.0 + 0.01 * step
+        doubt.ran(now, now + 0.002)
+        assert doubt.due(now + 0.01) > 0.0
+    assert doubt.due(5.0 + REMEASURE) == math.inf

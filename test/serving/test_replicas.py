@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from magma_ros.serving.replicas import EngineRecipe, ReplicasError, start_replicas, stop_replicas
+from magma_ros.remote.messages import Terms
+from magma_ros.serving.replicas import (
+    EngineRecipe,
+    ReplicasError,
+    _later,
+    start_replicas,
+    stop_replicas,
+)
 from magma_ros.share import find_bundle
 
 pytest.importorskip("ray")
@@ -64,3 +71,11 @@ def test_a_killed_replica_loses_no_request(observation):
 def test_a_number_of_replicas_that_is_none_is_refused(count):
     with pytest.raises(ReplicasError, match="1 to 1000, or auto"):
         start_replicas(RECIPE, count, "local")
+
+
+@pytest.mark.parametrize("left", [{"time_left": 0.08}, {"time_left": 0.08, "useful": 0.2}])
+def test_another_replica_is_told_of_the_time_that_the_first_one_spent(left):
+    message = {"prompt": "push", "request": {"id": 3} | left}
+    later = _later(message, Terms(**message["request"]), 0.05)
+    assert later["request"] == {"id": 3} | {n: pytest.approx(v - 0.05) for n, v in left.items()}
+    assert _later({"prompt": "push"}, None, 0.05) == {"prompt": "push"}

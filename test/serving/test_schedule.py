@@ -3,6 +3,7 @@
 """Who is answered when: nobody late, nobody left out, deeper where there is time."""
 
 import heapq
+import math
 import random
 from collections import Counter
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 from magma_ros.serving.fairness import Served, jain
+from magma_ros.serving.room import Room
 from magma_ros.serving.schedule import HEADROOM, Job, Schedule
 
 EXITS = 4
@@ -44,7 +46,7 @@ class Run:
         self.model, self.enough = model, enough
         self.schedule = Schedule(model)
         self.now = 0.0
-        self.answered, self.refused, self.latest_fairness = [], [], 1.0
+        self.answered, self.refused, self.turns = [], [], []
         arrivals = [(job.arrived, number, job) for number, job in enumerate(requests)]
         heapq.heapify(arrivals)
         self.arrivals = arrivals
@@ -58,6 +60,7 @@ class Run:
         if not len(self.schedule):
             return
         turn = self.schedule.turn(self.now)
+        self.turns.append((turn.job, [j for j in self.schedule._waiting() if not j.speculative]))
         self.refused += [job for job, _ in turn.refused]
         self.answered += [(job, self.now) for job in turn.finished]
         if turn.job is None:
@@ -74,8 +77,9 @@ class Run:
             self.refused += [refused for refused, _ in self.schedule.offer(job, when)]
 
 
-def request(robot, arrived, left, **more):
-    return Job(robot, arrived, arrived + left, more.pop("deepest", EXITS), **more)
+def request(robot, arrived, left, useful=-1.0, **more):
+    deepest = more.pop("deepest", EXITS)
+    return Job(robot, arrived, arrived + left, deepest, useful=arrived + useful, **more)
 
 
 REQUESTS = st.lists(
@@ -95,17 +99,41 @@ TAILS = st.lists(st.floats(0.001, 0.05), min_size=EXITS, max_size=EXITS)
 @examples(150)
 @given(REQUESTS, TAILS, st.integers(0, 999))
 def test_no_admitted_request_is_answered_after_its_deadline(found, tails, seed):
-    jobs = [request(f"r{r}", at, left, deepest=d, speculative=s) for r, at, left, d, s in found]
+    jobs = [
+        request(f"r{r}", at, left, deepest=d, speculative=s, useful=0.3 * (d % 3))
+        for r, at, left, d, s in found
+    ]
     run = Run(Model(tails, random.Random(seed)), jobs)
     for job, when in run.answered:
-        assert when <= job.deadline + 1e-9
+        assert when <= job.deadline + 1e-9 or not job.admitted
         assert 1 <= job.exit <= job.deepest
+
+
+@examples(150)
+@given(REQUESTS, TAILS, st.integers(0, 999), st.floats(0.0, 2.0))
+def test_who_cannot_be_in_time_gets_the_first_exit_while_that_is_of_use(found, tails, seed, useful):
+    jobs = [request(f"r{r}", at, left, useful) for r, at, left, _, _ in found]
+    run = Run(Model(tails, random.Random(seed)), jobs)
+    for job, when in run.answered:
+        if not job.admitted:
+            assert job.exit == 1
+            assert when <= job.useful + tails[0] + 1e-9
+
+
+@examples(150)
+@given(REQUESTS, TAILS, st.integers(0, 999))
+def test_no_late_answer_is_begun_while_an_admitted_request_waits_for_its_first(found, tails, seed):
+    jobs = [request(f"r{r}", at, left, 1.0) for r, at, left, _, _ in found]
+    run = Run(Model(tails, random.Random(seed)), jobs)
+    for job, waiting in run.turns:
+        if job is not None and not job.admitted:
+            assert not [other for other in waiting if other is not job]
 
 
 @examples(100)
 @given(REQUESTS, TAILS, st.integers(0, 999))
 def test_every_request_is_answered_or_refused_and_never_both(found, tails, seed):
-    jobs = [request(f"r{r}", at, left, deepest=d, patient=s) for r, at, left, d, s in found]
+    jobs = [request(f"r{r}", at, left, 0.1 * d, patient=s) for r, at, left, d, s in found]
     run = Run(Model(tails, random.Random(seed)), jobs)
     met = Counter([job for job, _ in run.answered] + run.refused)
     assert met == Counter(jobs)
@@ -178,6 +206,44 @@ def test_a_patient_request_waits_longer_rather_than_be_refused():
     assert len(run.answered) == 20
 
 
+def test_everybody_in_a_burst_is_answered_though_not_all_in_time():
+    run = Run(Model(NANO), [request(f"r{k}", 0.0, 0.0501, useful=1.0) for k in range(60)])
+    assert not run.refused
+    timely = [job for job, when in run.answered if when <= job.deadline]
+    late = [job for job, when in run.answered if when > job.deadline]
+    assert (len(timely), len(late)) == (20, 40)
+    assert all(job.admitted for job in timely)
+    assert {job.exit for job in late if not job.admitted} == {1}
+
+
+def test_a_request_whose_time_is_up_already_is_answered_at_once_by_the_first_exit():
+    run = Run(Model(NANO), [request("a", 0.0, -0.01, useful=0.3)])
+    assert [(job.exit, when, job.admitted) for job, when in run.answered] == [(1, 0.0025, False)]
+
+
+def test_of_one_robot_the_newest_late_request_is_answered():
+    busy = request("busy", 0.0, 0.5)
+    old, new = (request("a", at, 0.0, useful=0.5) for at in (0.001, 0.002))
+    run = Run(Model([0.05] * EXITS), [busy, old, new])
+    assert run.refused == [old]
+    assert new in [job for job, _ in run.answered]
+
+
+@pytest.mark.parametrize("useful", [0.15, 0.3, 1.0])
+def test_late_answers_never_pile_up_beyond_what_is_of_use(useful):
+    """Of 4 times as many robots as can be answered, as many are as if none was answered late."""
+    jobs = ticks(160, 4.0)
+    for job in jobs:
+        job.useful = job.arrived + useful
+    run = Run(Model(NANO), jobs)
+    strict = Run(Model(NANO), ticks(160, 4.0))
+    timely = Counter(job.robot for job, when in run.answered if when <= job.deadline)
+    assert timely.total() >= 0.95 * len(strict.answered)
+    assert jain([timely[f"r{robot}"] for robot in range(160)]) >= 0.95
+    assert all(when <= job.useful + NANO[0] for job, when in run.answered)
+    assert len(run.refused) >= 0.5 * len(jobs)
+
+
 def test_who_is_alone_is_answered_as_deep_as_time_allows():
     run = Run(Model(NANO), [request("a", 0.0, 0.5), request("a", 1.0, 0.004)])
     assert [job.exit for job, _ in run.answered] == [4, 2]
@@ -211,6 +277,31 @@ def test_no_long_way_begins_while_others_may_ask():
     turn = schedule.turn(0.11)
     assert turn.job is None
     assert [job.robot for job in turn.finished] == ["calm"]
+
+
+def test_one_robot_in_a_hurry_costs_the_others_no_depth():
+    schedule = Schedule(Model([0.01, 0.01]))
+    for number, left in enumerate([0.02, 0.5, 0.5, 0.5, 0.5]):
+        hurried = request(f"r{number}", float(number), left, deepest=1)
+        schedule.offer(hurried, float(number) / 10)
+        schedule.ran(schedule.turn(number / 10).job, number / 10 + 0.01, enough=False)
+    deep = request("deep", 0.5, 0.5, deepest=2)
+    schedule.offer(deep, 0.5)
+    schedule.ran(schedule.turn(0.5).job, 0.51, enough=False)
+    assert schedule.turn(0.51).job is deep
+
+
+@examples(100)
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.01, 0.2)),
+    st.sampled_from("abcdefgh"),
+    st.floats(0.001, 0.05),
+)
+def test_room_is_what_the_earliest_deadline_first_leaves_of_all_others(lefts, robot, way):
+    others = sorted(left for other, left in lefts.items() if other != robot)
+    slack = [left - way * number for number, left in enumerate(others, 1)]
+    room = Room(lefts, lambda count: way * count)
+    assert room.beside(robot) == pytest.approx(min(slack, default=math.inf))
 
 
 def test_a_way_whose_robot_has_left_still_takes_its_time():

@@ -99,14 +99,17 @@ def test_pictures_may_come_as_jpeg(serve, observation, line):
     assert answer.actions.shape == (8, 7)
 
 
-def test_a_request_that_says_its_time_is_answered_within_it_or_refused(serve, observation, line):
+def test_a_request_that_says_its_time_is_answered_in_it_late_or_refused(serve, observation, line):
     found = line(serve())
     answer = ask(found, observation | {"request": {"id": 4, "time_left": 2.0, "step": 17}})
     assert (answer.request.id, answer.request.step, answer.exits) == (4, 17, 6)
+    assert answer.admitted
     late = ask(found, observation | {"request": {"id": 5, "time_left": 0.0}})
-    assert late.actions is None
-    assert late.request.id == 5
-    assert "no answer fits" in late.error
+    assert (late.request.id, late.exit, late.admitted) == (5, 1, False)
+    useless = ask(found, observation | {"request": {"id": 6, "time_left": 0.0, "useful": 0.0}})
+    assert useless.actions is None
+    assert useless.request.id == 6
+    assert "no answer fits" in useless.error
     shallow = ask(found, observation | {"request": {"deepest": 1}})
     assert shallow.exit == 1
 
