@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from functools import partial
@@ -218,7 +218,8 @@ class FarClient:
         terms = Terms(
             id=question.number,
             stamp=question.observation.stamp,
-            time_left=question.horizon - self._clock.now() - self._ledger.trips.way(),
+            time_left=question.grant.time_left,
+            useful=question.grant.useful,
         )
         try:
             content = self._questions(question.observation, self._quality(), terms)
@@ -243,7 +244,7 @@ class FarClient:
         except MagmaError as error:
             self._note(partial(Ledger.refused, why=str(error), now=now, size=size))
             return
-        self._note(lambda ledger: ledger.answered(plan, now, size, _told(answer)))
+        self._note(lambda ledger: ledger.answered(plan, now, size, Told.by(answer)))
 
     def _left(self) -> float | None:
         """Time until the question on its way counts as lost [s], or None without one."""
@@ -300,18 +301,3 @@ def _message(frame: str | bytes) -> dict[str, Any]:
     if error := message.get("error"):
         raise RemoteError(f"the policy elsewhere failed: {' '.join(str(error).split())[:200]}")
     return message
-
-
-def _told(answer: Mapping[str, Any]) -> Told:
-    """What the server tells of its own time; whatever a stranger tells otherwise counts as 0."""
-
-    def seconds(part: str, name: str) -> float:
-        told = answer.get(part)
-        value = told.get(name) if isinstance(told, Mapping) else None
-        return 1e-3 * float(value) if isinstance(value, int | float) else 0.0
-
-    return Told(
-        queue=seconds("server_timing", "queue_ms"),
-        compute=seconds("server_timing", "infer_ms"),
-        next_wait=seconds("queue", "wait_ms"),
-    )

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +29,9 @@ WINDOW = 100
 
 QUANTILE = 0.95
 """Share of the answers that come within the forecast tail."""
+
+PUNCTUAL = 0.9
+"""Of the answers that can be in time at all, the share that is meant to be."""
 
 LONGEST_WAIT = 60.0
 """Wait that a server may tell of and be believed [s]."""
@@ -43,11 +48,44 @@ class Told:
         queue: Time for which the question waited there [s].
         compute: Time that the answer took [s].
         next_wait: How long a question that came now would wait [s].
+        shallowest: Time that its first exit takes [s]; ``inf`` where it has but one answer.
     """
 
     queue: float = 0.0
     compute: float = 0.0
     next_wait: float = 0.0
+    shallowest: float = math.inf
+
+    @classmethod
+    def by(cls, answer: Mapping[str, Any]) -> Told:
+        """What an answer tells; whatever a stranger tells otherwise counts as nothing."""
+
+        def seconds(part: str, name: str) -> float:
+            told = answer.get(part)
+            value = told.get(name) if isinstance(told, Mapping) else None
+            if isinstance(value, list):
+                value = value[0] if value else None
+            return 1e-3 * float(value) if isinstance(value, int | float) else 0.0
+
+        return cls(
+            queue=seconds("server_timing", "queue_ms"),
+            compute=seconds("server_timing", "infer_ms"),
+            next_wait=seconds("queue", "wait_ms"),
+            shallowest=seconds("queue", "exits_ms") or math.inf,
+        )
+
+
+class Grant(NamedTuple):
+    """What time a server is given for an answer, from when it receives the question.
+
+    Attributes:
+        time_left: For an answer that is in time, or, where the line mostly takes too long for one,
+            for one that is of use for a later observation [s].
+        useful: For one of the latter kind in any case [s].
+    """
+
+    time_left: float
+    useful: float
 
 
 class RoundTrips:
@@ -58,6 +96,7 @@ class RoundTrips:
         self._computes: deque[float] = deque(maxlen=WINDOW)
         self._totals: deque[float] = deque(maxlen=WINDOW)
         self._queues: deque[float] = deque(maxlen=RECENT)
+        self._shallowest = math.inf
         self.size = 0
 
     def __len__(self) -> int:
@@ -73,6 +112,7 @@ class RoundTrips:
         self._computes.append(compute)
         self._queues.append(max(queue, _within(told.next_wait, LONGEST_WAIT)))
         self._totals.append(seconds)
+        self._shallowest = told.shallowest if told.shallowest > 0.0 else math.inf
         self.size = size
 
     def copy(self) -> RoundTrips:
@@ -100,6 +140,41 @@ class RoundTrips:
     def way(self) -> float:
         """Time [s] that way and return mostly take; 0 before the first."""
         return float(np.median([way for way, _ in self._ways])) if self else 0.0
+
+    def grant(self, left: float, longest_age: float) -> Grant:
+        """What time to give the server for an answer that is due in ``left`` [s].
+
+        Args:
+            left: Until the deadline [s].
+            longest_age: Until an answer is of no use for any observation [s].
+        """
+        late = max(left, longest_age)
+        useful = self._spared(late)
+        if useful is None:
+            useful = late - self.way()
+        time_left = self._spared(left)
+        if time_left is None:
+            time_left = useful
+        return Grant(time_left, max(time_left, useful))
+
+    def _spared(self, within: float) -> float | None:
+        """Time [s] that the server may take so that answers come within ``within`` [s].
+
+        What a lost packet or a cut holds up for so long that the answer comes too late however soon
+        the server gives it, is left out of account: no haste helps there. Of the other ways the
+        :data:`PUNCTUAL` quantile is taken off.
+
+        Returns:
+            None if most ways are too long.
+        """
+        if not self:
+            return within
+        least = min(*self._computes, self._shallowest)
+        ways = self._scaled(None)
+        short = ways[ways <= within - least]
+        if 2 * len(short) < len(ways):
+            return None
+        return within - float(np.quantile(short, PUNCTUAL, method="higher"))
 
     def chance(self, left: float) -> float:
         """Share of the latest answers that came within ``left`` [s]; 1 before the first."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from magma_ros.gate.far import FarPlan
-from magma_ros.remote.forecast import RoundTrips, Told
+from magma_ros.remote.forecast import Grant, RoundTrips, Told
 from magma_ros.types import Observation
 
 LEAST_CHANCE = 0.1
@@ -61,15 +61,14 @@ class Question:
         observation: The same.
         asked: When [s], monotonic.
         deadline: Until when its answer is in time [s], likewise.
-        horizon: Until when it is wanted [s]: the deadline if that can be kept, otherwise as long as
-            it is of use for a later observation.
+        grant: What time the server has for it.
         number: Counts questions.
     """
 
     observation: Observation
     asked: float
     deadline: float
-    horizon: float
+    grant: Grant
     number: int
 
 
@@ -142,9 +141,8 @@ class Ledger:
         self._passed_over = 0
         self._number += 1
         self.counts.asked += 1
-        late = now + self.rules.longest_age
-        horizon = deadline if self._in_time(deadline - now) else max(deadline, late)
-        self.pending = Question(observation, now, deadline, horizon, self._number)
+        grant = self.trips.grant(deadline - now, self.rules.longest_age)
+        self.pending = Question(observation, now, deadline, grant, self._number)
         return self.pending
 
     def hope(self, stamp: float) -> float:

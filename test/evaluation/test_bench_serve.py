@@ -37,6 +37,8 @@ def asked(waited, depths=None, robots=None, due=None):
         waited=waited,
         depths=depths,
         deviations=np.where(np.isnan(waited), np.nan, 0.0),
+        admitted=(~np.isnan(waited)).astype(float),
+        refused=np.zeros(count),
         wall=1.0,
     )
 
@@ -89,6 +91,16 @@ def test_an_answer_counts_once_it_is_in_time_and_what_was_never_shown_is_missed(
     assert row.mean_depth == 4.0
 
 
+def test_who_was_admitted_and_late_is_told_apart_from_who_was_not_admitted(needs_sim_report):
+    found = asked([0.05, 0.2, 0.05, 0.2, np.nan, np.nan])
+    found.admitted[:] = [1, 1, 0, 0, 0, 0]
+    found.refused[4] = 1
+    condition = Condition("six", ((0.0, 1.0),))
+    row = needs_sim_report.serve_row(Measured(condition, Server("x"), found, "loopback"), 0.1)
+    assert (row.admitted, row.admitted_missed) == (2, 1)
+    assert (row.unadmitted, row.refused, row.misses) == (2, 1, 4)
+
+
 def test_jains_index_tells_who_starves(needs_sim_report):
     jain = needs_sim_report.jain
     assert jain(np.ones(16)) == 1.0
@@ -106,6 +118,19 @@ def test_a_spike_is_over_once_depth_and_misses_are_as_before(needs_sim_report):
     assert recovery(asked(waited, np.full(300, 5), due=due), 0.1, (10.0, 20.0)) == 0.0
     never = asked(waited, np.where(due >= 10.0, 1, 5), due=due)
     assert recovery(never, 0.1, (10.0, 20.0)) is None
+    late = np.where((due >= 20.0) & (due < 23.99), 0.2, 0.05)
+    missing = asked(late, np.full(300, 5), due=due)
+    assert recovery(missing, 0.1, (10.0, 20.0)) == pytest.approx(4.0)
+
+
+def test_depths_that_swing_before_a_spike_may_swing_after_it(needs_sim_report):
+    due = np.arange(0.0, 30.0, 0.1)
+    swing = np.where((due % 2.0) < 1.0, 2.6, 3.0)
+    depths = np.where((due >= 10.0) & (due < 20.49), 1.0, swing)
+    found = asked(np.full(300, 0.05), depths, due=due)
+    assert needs_sim_report.recovery(found, 0.1, (10.0, 20.0)) <= 1.5
+    shallower = asked(np.full(300, 0.05), np.where(due < 10.0, swing, 0.9 * swing), due=due)
+    assert needs_sim_report.recovery(shallower, 0.1, (10.0, 20.0)) is None
 
 
 def test_depths_become_shares_of_what_was_answered():

@@ -134,3 +134,44 @@ def test_whatever_a_server_tells_the_forecast_is_about_what_was_measured(told):
     for _ in range(10):
         trips.observe(0.05, 1000, told)
     assert trips.tail() == pytest.approx(0.05)
+
+
+def trips_of(ways, compute=0.02, **told):
+    trips = RoundTrips()
+    for way in ways:
+        trips.observe(way + compute, 1000, Told(compute=compute, **told))
+    return trips
+
+
+def test_the_server_is_given_what_the_line_leaves_of_the_deadline():
+    assert RoundTrips().grant(0.1, 0.3) == (0.1, 0.3), "of a line that nothing is known of"
+    time_left, useful = trips_of(np.linspace(0.02, 0.06, 41)).grant(0.1, 0.3)
+    assert time_left == pytest.approx(0.1 - 0.056)
+    assert useful == pytest.approx(0.3 - 0.056)
+
+
+def test_packets_lost_now_and_then_do_not_take_all_time_from_the_server():
+    lossy = trips_of([0.03, 0.04, 0.05, 0.25, 2.0] * 20)
+    assert lossy.grant(0.1, 0.3).time_left == pytest.approx(0.05)
+
+
+def test_where_the_deadline_mostly_cannot_be_kept_the_server_has_as_long_as_is_of_use():
+    late = trips_of([0.09, 0.12, 0.15] * 10)
+    assert late.grant(0.1, 0.3) == (pytest.approx(0.15), pytest.approx(0.15))
+    hopeless = trips_of([1.0] * 10).grant(0.1, 0.3)
+    assert hopeless.time_left == hopeless.useful < 0.0
+
+
+def test_a_server_that_has_thought_long_is_given_what_its_first_exit_needs():
+    deep = trips_of([0.04] * 20, compute=0.08, shallowest=0.01)
+    assert deep.grant(0.1, 0.3).time_left == pytest.approx(0.06)
+    assert trips_of([0.04] * 20, compute=0.08).grant(0.1, 0.3).time_left == pytest.approx(0.26)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"queue": 3}, {"queue": {"exits_ms": []}}, {"queue": {"exits_ms": ["x", 2.0]}}],
+)
+def test_a_stranger_that_tells_nothing_has_one_answer(answer):
+    assert Told.by(answer) == Told()
+    assert Told.by({"queue": {"exits_ms": [4.0, 9.0], "wait_ms": 1}}) == Told(0.0, 0.0, 1e-3, 4e-3)

@@ -31,8 +31,11 @@ PLOT = "serve.png"
 BIN = 0.5
 """Time over which a spike is averaged [s]."""
 
-RECOVERED = 0.25
-"""Exits by which the mean depth may be below that before a spike, when it counts as recovered."""
+RECOVERED = 0.95
+"""Share of the mean depth before a spike from which on it counts as recovered."""
+
+STAYS = 1.0
+"""Time for which it must stay so [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ class ServeRow:
         deviation: Mean deviation of the plans from full depth, in normalised units.
         fairness: Jain's index of the robots' shares of plans in time.
         reconnected: How often a robot lost its connection.
+        admitted: Observations whose plan the server meant to be in time.
+        admitted_missed: Of these, not in time.
+        unadmitted: Observations of whose plan it said that it could not be.
         refused: Answers that were an error.
         recovery: Time from the end of a spike until all is as before it [s].
         server_cores: Cores that the server kept busy.
@@ -74,6 +80,9 @@ class ServeRow:
     deviation: float | None
     fairness: float | None
     reconnected: int
+    admitted: int
+    admitted_missed: int
+    unadmitted: int
     refused: int
     recovery: float | None
     server_cores: float
@@ -93,6 +102,7 @@ def serve_row(measured: Measured, deadline: float) -> ServeRow:
     waited, ticks = asked.waited[answered], len(asked.waited)
     misses = ticks - int(timely.sum())
     median, p99 = np.quantile(waited, [0.5, 0.99]).tolist() if waited.size else (None, None)
+    admitted = asked.admitted > 0
     finite = asked.deviations[np.isfinite(asked.deviations)]
     return ServeRow(
         condition=condition.name,
@@ -109,7 +119,10 @@ def serve_row(measured: Measured, deadline: float) -> ServeRow:
         deviation=float(finite.mean()) if finite.size else None,
         fairness=jain(per_robot(asked, timely)),
         reconnected=int(asked.reconnected),
-        refused=int(asked.refused),
+        admitted=int(admitted.sum()),
+        admitted_missed=int((admitted & ~timely).sum()),
+        unadmitted=int((answered & ~admitted).sum()),
+        refused=int(asked.refused.sum()),
         recovery=None if condition.spike is None else recovery(asked, deadline, condition.spike),
         server_cores=float(asked.server_cpu / asked.wall),
         robot_cores=float(asked.cpu / asked.wall),
@@ -136,7 +149,12 @@ def jain(shares: FloatArray) -> float | None:
 
 
 def recovery(asked: Asked, deadline: float, spike: tuple[float, float]) -> float | None:
-    """Time from the end of a spike until no plan is late and depth is as before it [s].
+    """Time from the end of a spike until plans are as deep and as timely as before it [s].
+
+    It is over at the first :data:`BIN` whose mean depth is at least :data:`RECOVERED` of the mean
+    before the spike, if it is so for the :data:`STAYS` that follows as a whole, too, and no bin of
+    these has more misses than the worst one before the spike. (Single bins are less deep than the
+    mean now and then without any spike.)
 
     Args:
         asked: What became of the observations.
@@ -144,22 +162,24 @@ def recovery(asked: Asked, deadline: float, spike: tuple[float, float]) -> float
         spike: When it begins and ends [s].
 
     Returns:
-        None where that is not reached before the end, or was not so before the spike either.
+        None where that is not reached before the end.
     """
     begin, end = spike
     times, misses, depths = binned(asked, deadline)
     before = (times >= BIN) & (times + BIN <= begin)
-    after = times >= end
-    if not before.any() or not after.any():
+    if not before.any():
         return None
-    usual = np.nanmean(depths[before]) - RECOVERED
-    allowed = misses[before].mean()
-    # NaN, no plan at all, is no depth that is reached.
-    bad = after & ~((misses <= allowed) & (depths >= usual))
-    if not bad.any():
-        return 0.0
-    last = float(times[bad].max()) + BIN
-    return None if last >= times.max() else last - end
+    usual = RECOVERED * np.nanmean(depths[before])
+    allowed, stays = misses[before].max(), round(STAYS / BIN)
+    for place in np.flatnonzero(times >= end):
+        later = slice(place + 1, place + 1 + stays)
+        if len(times[later]) < stays:
+            return None
+        # NaN, no plan at all, is no depth that is reached.
+        deep = depths[place] >= usual and depths[later].mean() >= usual
+        if deep and misses[place : place + 1 + stays].max() <= allowed:
+            return float(times[place] - end)
+    return None
 
 
 def binned(asked: Asked, deadline: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -207,13 +227,15 @@ def _rows_table(bench: ServeBench, rows: list[ServeRow]) -> Grid:
         f"{1e3 * spec.deadline:g} ms",
         (
             "condition", "server", "line", "answers/s", "in time/s", "missed [%], 95 %",
-            "p50 [ms]", "p99 [ms]", "depth", "deviation", "Jain", "recovery [s]",
-            "cores: server", "robots",
+            "of admitted", "not admitted", "refused", "p50 [ms]", "p99 [ms]", "depth",
+            "deviation", "Jain", "recovery [s]", "cores: server", "robots",
         ),
         [
             (
                 row.condition, row.server, row.line, f"{row.answered:.1f}", f"{row.in_time:.1f}",
                 rare(row.misses / row.ticks, row.interval),
+                f"{row.admitted_missed:,}/{row.admitted:,}", f"{row.unadmitted:,}",
+                f"{row.refused:,}",
                 _milliseconds(row.median), _milliseconds(row.p99), number(row.mean_depth, 2),
                 number(row.deviation, 3), number(row.fairness, 3), number(row.recovery, 1),
                 f"{row.server_cores:.2f}", f"{row.robot_cores:.2f}",

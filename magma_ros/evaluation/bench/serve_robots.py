@@ -3,8 +3,10 @@
 """Simulated robots that ask a policy server for plans at a steady rate, in one process.
 
 A robot shows a recorded observation every period, if its last question has been answered, and needs
-the plan within its deadline. Where it begins, in which phase and in which scene, follows from a
-seed; so do bursts, in which some of the robots ask at the same moment.
+the plan within its deadline. It tells the server what time there is as the robot's own line does
+(:meth:`magma_ros.remote.forecast.RoundTrips.grant`), and asks about every observation. Where it
+begins, in which phase and in which scene, follows from a seed; so do bursts, in which some of the
+robots ask at the same moment.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import argparse
 import asyncio
 import resource
 import time
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from magma_ros.evaluation.bench.serve_recording import Recording, read_recording
 from magma_ros.evaluation.computers.processor_time import processor_time
 from magma_ros.files import read_json, whole
 from magma_ros.remote import wire
+from magma_ros.remote.forecast import RoundTrips, Told
+from magma_ros.remote.ledger import LineRules
 from magma_ros.types import FloatArray, MagmaError
 
 MODULE = "magma_ros.evaluation.bench.serve_robots"
@@ -46,14 +49,14 @@ BURST_SHARE = 0.5
 RETRY = 0.1
 """Time until a robot that lost its connection tries again [s]."""
 
+LONGEST_AGE = LineRules().longest_age
+"""Until a plan is of no use for any observation [s]."""
+
 PATIENCE = 90.0
 """Longest wait for the server at the beginning [s]."""
 
 GRACE = 2.0
 """Time after the end in which answers are still awaited [s]."""
-
-LINE_WINDOW = 50
-"""Answers by which a robot judges what the line takes."""
 
 
 class Plan(BaseModel):
@@ -118,9 +121,11 @@ class Asked:
         due: (N,) when it was shown, or was to be [s] since the beginning.
         waited: (N,) time from then to its plan [s].
         depths: (N,) exit of the plan.
+        admitted: (N,) 1 where the server meant it to be in time; of others it said that it could
+            not be.
+        refused: (N,) 1 where there was an error instead.
         deviations: (N,) from the plan of full depth.
         reconnected: How often a robot lost its connection.
-        refused: Answers that were an error.
         cpu: Processor time of the robots [s].
         server_cpu: Processor time of the server and its children meanwhile [s].
         wall: How long all took [s].
@@ -131,8 +136,9 @@ class Asked:
     waited: FloatArray = field(default_factory=lambda: np.empty(0))
     depths: FloatArray = field(default_factory=lambda: np.empty(0))
     deviations: FloatArray = field(default_factory=lambda: np.empty(0))
+    admitted: FloatArray = field(default_factory=lambda: np.empty(0))
+    refused: FloatArray = field(default_factory=lambda: np.empty(0))
     reconnected: int = 0
-    refused: int = 0
     cpu: float = 0.0
     server_cpu: float = 0.0
     wall: float = 0.0
@@ -156,6 +162,8 @@ class _Tick:
     waited: float = np.nan
     depth: int = 0
     deviation: float = np.nan
+    admitted: bool = False
+    refused: bool = False
 
 
 class _Robot:
@@ -168,10 +176,10 @@ class _Robot:
         self._began = 0.0
         rng = np.random.default_rng((plan.seed, 2, number))
         self._place = int(rng.integers(len(recording)))
-        self._line: deque[float] = deque([0.002], LINE_WINDOW)
+        self._trips = RoundTrips()
         self._connection: ClientConnection | None = None
         self.ticks = [_Tick(number, due) for due in plan.due(number)]
-        self.reconnected = self.refused = 0
+        self.reconnected = 0
 
     async def open(self) -> None:
         """Connect.
@@ -225,13 +233,12 @@ class _Robot:
             return
         index = self._place = (self._place + 1) % len(self._recording)
         shown = time.monotonic()
-        left = self._plan.deadline - float(np.quantile(self._line, 0.9))
-        left -= max(0.0, shown - self._began - tick.due)
-        terms = {"id": index, "robot": str(self._number), "time_left": max(0.0, left)}
+        left = self._plan.deadline - max(0.0, shown - self._began - tick.due)
+        grant = self._trips.grant(left, LONGEST_AGE)
+        terms = {"id": index, "robot": str(self._number)} | grant._asdict()
+        frame = wire.pack(self._recording.message(index) | {"request": terms})
         try:
-            await self._connection.send(
-                wire.pack(self._recording.message(index) | {"request": terms})
-            )
+            await self._connection.send(frame)
             answer = await self._connection.recv()
         except (OSError, WebSocketException):
             self._connection = None
@@ -240,17 +247,16 @@ class _Robot:
         now = time.monotonic()
         found = wire.unpack(answer) if isinstance(answer, bytes) else {}
         self._settle(tick, index, found, now)
-        timing = found.get("server_timing", {})
-        served = 1e-3 * timing.get("total_ms", timing.get("infer_ms", 0.0))
-        self._line.append(max(0.0, now - shown - served))
+        self._trips.observe(now - shown, len(frame), Told.by(found))
 
     def _settle(self, tick: _Tick, index: int, answer: Mapping[str, Any], now: float) -> None:
         actions = answer.get("actions")
         if actions is None:
-            self.refused += 1
+            tick.refused = True
             return
         tick.waited = now - self._began - tick.due
         tick.depth = answer.get("exit", 0)
+        tick.admitted = answer.get("admitted", True)
         tick.deviation = self._recording.deviation(index, actions)
 
 
@@ -275,8 +281,9 @@ async def play(plan: Plan) -> Asked:
         waited=np.array([tick.waited for tick in ticks]),
         depths=np.array([tick.depth for tick in ticks]),
         deviations=np.array([tick.deviation for tick in ticks]),
+        admitted=np.array([float(tick.admitted) for tick in ticks]),
+        refused=np.array([float(tick.refused) for tick in ticks]),
         reconnected=sum(robot.reconnected for robot in robots),
-        refused=sum(robot.refused for robot in robots),
         cpu=cpu,
         server_cpu=server_cpu,
         wall=time.monotonic() - began,
