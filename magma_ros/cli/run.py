@@ -18,6 +18,7 @@ from magma_ros.cli.common import console as said
 from magma_ros.doctor import require
 from magma_ros.files import json_mapping, make_folder, write_json
 from magma_ros.policy.marks import named_marks
+from magma_ros.remote.address import OFF, read_address
 from magma_ros.share import find_bundle, share_file
 from magma_ros.types import MagmaError
 
@@ -42,6 +43,7 @@ def demo(
     instruction: str = "",
     bundle: Bundle = "magma-nano",
     gate: str = "adaptive",
+    remote: str = "",
     run_dir: Path | None = None,
     domain: int | None = None,
     console: Annotated[bool, Parameter(name="--console", negative="")] = False,
@@ -62,6 +64,8 @@ def demo(
         instruction: Instruction to give instead of the task's own.
         bundle: Policy bundle.
         gate: Gate that decides when to act.
+        remote: Server of a policy elsewhere that continues the bundle's exits, such as magma serve:
+            ws://HOST:PORT or wss://HOST:PORT. By default what the bundle says; off for none.
         run_dir: Folder for the report and the recording; runs/<time> by default.
         domain: DDS domain to be in, whoever else may be in it. By default the demo takes one that
             nobody on this machine is in, ROS_DOMAIN_ID if that is one, and stays on this machine.
@@ -76,13 +80,16 @@ def demo(
     from magma_ros.policy.manifest import read_manifest
     from magma_ros.sim.suite import load_suite
 
-    require("embedded", "sim", *(["console"] if console else []))
+    elsewhere = remote not in ("", OFF)
+    require("embedded", "sim", *["console"] * console, *["remote"] * elsewhere)
     # A wrong request fails here with one sentence, not in five processes.
     load_suite(suite).task(task)
     if gate not in GATE_OPTIONS:
         raise MagmaError(f"there is no gate {gate!r}; known: {', '.join(GATE_OPTIONS)}")
     if not 0 <= seed <= MAX_SEED:
         raise MagmaError(f"the seed must lie between 0 and {MAX_SEED}, not be {seed}")
+    if elsewhere:
+        read_address(remote)
     sighted = perception or _is_about_a_mark(instruction, read_manifest(find_bundle(bundle)))
     folder = run_dir or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     arguments = {
@@ -93,6 +100,7 @@ def demo(
         "instruction": instruction,
         "bundle": str(bundle),
         "gate": gate,
+        "remote": remote,
         "namespace": "",
         "run_dir": str(folder.absolute()),
         "console": str(console).lower(),

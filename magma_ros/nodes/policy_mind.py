@@ -20,7 +20,7 @@ from magma_ros.nodes.plan_report import LineReport, Outlook
 from magma_ros.policy.manifest import Manifest
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.policy.stages import StageSpec
-from magma_ros.remote.address import read_address
+from magma_ros.remote.address import OFF, read_address
 from magma_ros.remote.error import RemoteError
 from magma_ros.remote.ledger import LineRules, LineState
 from magma_ros.remote.remote_file import (
@@ -44,9 +44,6 @@ from magma_ros.types import (
 
 if TYPE_CHECKING:
     from magma_ros.remote.client import FarClient
-
-OFF = "off"
-"""Address that asks for no policy elsewhere, whatever the bundle says."""
 
 
 class PolicyMind:

@@ -14,6 +14,9 @@ from magma_ros.files import read_text
 from magma_ros.remote.error import RemoteError
 from magma_ros.types import MagmaError
 
+OFF = "off"
+"""Address that asks for no policy elsewhere, whatever the bundle says."""
+
 PORT = 8000
 """Of a server that is named without one: openpi's."""
 
