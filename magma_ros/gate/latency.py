@@ -16,6 +16,10 @@ are a stage's own: it keeps a sliding window of its runs, each divided by the lo
   fast ones; one hiccup does not move it. Windows are filled with a delay of four runs, because
   only then the load at a run is known from both of its sides: so a step of the load does not
   leave its first runs behind as if they had been noise.
+- *Bound*: where a machine stalls now and then, a few stalls in a row count as load while others are
+  noise in the windows, and the product of both is far beyond anything that ever was. So a forecast
+  is at most the margin times the slowest run remembered, or times the median under the present
+  load if that is more.
 - *Passes*: a stage that decodes goes through its graphs as often as its answer needs. How often is
   its own, and part of the window; the load is judged by the time of one pass.
 - *Cold start*: before its first run a stage is judged by a roofline guess.
@@ -121,7 +125,8 @@ class LatencyModel:
     Args:
         window: Runs remembered for each stage.
         quantile: Share of runs that must finish within the forecast, between 0 and 1.
-        margin: Factor on the slowest run but one while runs are too few for the quantile.
+        margin: Factor on the slowest run but one while runs are too few for the quantile, and on
+            the slowest in any case.
         rates: Stand in for a stage that has not run yet.
     """
 
@@ -140,6 +145,7 @@ class LatencyModel:
         self._patience = math.ceil(1.0 / (1.0 - quantile) - 1e-9)
         self._runs: defaultdict[str, RunWindow] = defaultdict(lambda: RunWindow(window))
         self._passes: defaultdict[str, RunWindow] = defaultdict(lambda: RunWindow(window))
+        self._seen: defaultdict[str, RunWindow] = defaultdict(lambda: RunWindow(window))
         self._load = Load()
         self._waiting: deque[tuple[RunWindow, float]] = deque()
         self._refused: defaultdict[str, Refusals] = defaultdict(lambda: Refusals(self._patience))
@@ -152,12 +158,14 @@ class LatencyModel:
         seconds = max(seconds, SHORTEST)
         runs, single = self._runs[stage.name], self._passes[stage.name]
         self._judge_trial(stage, seconds)
+        kept = not runs or seconds <= self._tail(stage)
+        self._seen[stage.name].add(seconds)
         if not runs:  # its first run is all that is known of it
             runs.add(seconds / self._load.now)
             single.add(seconds / passes / self._load.now)
             return
         self._errors.append(seconds / (runs.median() * self._load.now) - 1.0)
-        self._kept.append(seconds <= self._tail(stage))
+        self._kept.append(kept)
         self._load.see(seconds / passes / single.median())
         self._waiting.append((runs, seconds))
         self._waiting.append((single, seconds / passes))
@@ -232,8 +240,11 @@ class LatencyModel:
 
     def _tail(self, stage: Stage) -> float:
         runs = self._runs[stage.name]
-        alone = runs.tail(self._quantile, self._margin) if runs else self._rates.seconds(stage)
-        return alone * self._load.now
+        if not runs:
+            return self._rates.seconds(stage) * self._load.now
+        plausible = max(self._seen[stage.name].slowest(), self._median(stage))
+        tail = runs.tail(self._quantile, self._margin) * self._load.now
+        return min(tail, self._margin * plausible)
 
     def _median(self, stage: Stage) -> float:
         runs = self._runs[stage.name]
@@ -311,6 +322,10 @@ class RunWindow:
     def median(self) -> float:
         """The middle run; of two, the slower one."""
         return _median(self._ascending)
+
+    def slowest(self) -> float:
+        """The slowest run."""
+        return self._ascending[-1]
 
     def tail(self, quantile: float, margin: float) -> float:
         """What the next run exceeds with probability at most ``1 - quantile``.

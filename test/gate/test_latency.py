@@ -139,6 +139,38 @@ def decide(model, stage, left, seconds):
     return admitted
 
 
+def test_stalls_now_and_then_are_not_taken_for_load_and_for_noise_at_once(stages, rng):
+    model = LatencyModel()
+    think_often(model, stages, 300, rng)
+    longest = dict.fromkeys([stage.name for stage in stages], 0.0)
+    for run in range(500):
+        stage, nominal = stages[run % len(stages)], NOMINAL[run % len(stages)]
+        longest[stage.name] = max(longest[stage.name], 1.1 * nominal)
+        # Twice what the load alone would make of a usual run is beyond everything that was seen.
+        allowed = 1.25 * max(longest[stage.name], 20 * 1.1 * nominal)
+        assert model.forecast([stage]) <= allowed
+        seconds = nominal * (20.0 if rng.random() < 0.3 else 1.0)
+        longest[stage.name] = max(longest[stage.name], seconds)
+        model.observe(stage, seconds)
+
+
+def test_a_stalling_machine_does_not_keep_answers_shallow_that_fit(stages, rng):
+    """Stalls of 20 times a run, in 3 of 10: all stages fit even if one stalls."""
+    model, depths = LatencyModel(), []
+    for decision in range(400):
+        used = 0.0
+        for depth, stage in enumerate(stages):
+            if depth and not model.admits([stage], 0.8 - used, 0.1):
+                break
+            stalls = decision >= 300 and rng.random() < 0.3
+            seconds = 0.004 * float(rng.lognormal(0.0, 0.1)) * (20.0 if stalls else 1.0)
+            model.observe(stage, seconds)
+            used += seconds
+        depths.append(depth + (stage is stages[-1]))
+    assert np.mean(depths[:300]) >= len(stages) - 0.1
+    assert np.mean(depths[300:]) >= len(stages) - 0.5
+
+
 def test_hiccups_cannot_shut_a_stage_out_for_good(stages):
     model = LatencyModel(margin=1.0)
     hiccup_twice(model, stages[0])
