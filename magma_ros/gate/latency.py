@@ -18,8 +18,8 @@ are a stage's own: it keeps a sliding window of its runs, each divided by the lo
   leave its first runs behind as if they had been noise.
 - *Bound*: where a machine stalls now and then, a few stalls in a row count as load while others are
   noise in the windows, and the product of both is far beyond anything that ever was. So a forecast
-  is at most the margin times the slowest run remembered, or times the median under the present
-  load if that is more.
+  is at most :data:`BEYOND` times the slowest run remembered, or the median under the present load
+  if that is more.
 - *Passes*: a stage that decodes goes through its graphs as often as its answer needs. How often is
   its own, and part of the window; the load is judged by the time of one pass.
 - *Cold start*: before its first run a stage is judged by a roofline guess.
@@ -46,6 +46,10 @@ SPAN = 9
 
 ALARM = 3
 """Latest runs that suffice to detect that the load has risen."""
+
+BEYOND = 2.0
+"""How far a forecast may exceed what is plausible by the runs remembered: so far that no bound is
+met but where a stall counts twice."""
 
 RARELY = 100
 """How many times rarer than at first trials become while they keep failing."""
@@ -125,8 +129,7 @@ class LatencyModel:
     Args:
         window: Runs remembered for each stage.
         quantile: Share of runs that must finish within the forecast, between 0 and 1.
-        margin: Factor on the slowest run but one while runs are too few for the quantile, and on
-            the slowest in any case.
+        margin: Factor on the slowest run but one while runs are too few for the quantile.
         rates: Stand in for a stage that has not run yet.
     """
 
@@ -244,7 +247,7 @@ class LatencyModel:
             return self._rates.seconds(stage) * self._load.now
         plausible = max(self._seen[stage.name].slowest(), self._median(stage))
         tail = runs.tail(self._quantile, self._margin) * self._load.now
-        return min(tail, self._margin * plausible)
+        return min(tail, BEYOND * plausible)
 
     def _median(self, stage: Stage) -> float:
         runs = self._runs[stage.name]

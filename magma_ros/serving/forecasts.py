@@ -16,7 +16,8 @@ SEEN = 100
 """Latest runs of a way that bound its forecast."""
 
 BEYOND = 1.25
-"""How far a forecast may exceed the slowest of them, as in :mod:`magma_ros.gate.latency`."""
+"""How far a forecast may exceed the slowest of them. The bound of :mod:`magma_ros.gate.latency` is
+wider, for stages that may not have run under the present load; here the first way always has."""
 
 REMEASURE = 0.5
 """Time for which an idle engine measures itself anew after it refused somebody [s]."""
@@ -49,7 +50,7 @@ class WayForecast:
     """What the schedule asks of the latency model, within what was seen of late.
 
     The model multiplies the present load by a tail. Where a machine stalls now and then, a stall
-    counts in both, and the product is far beyond anything that ever was.
+    counts in both, and the product is beyond anything that ever was.
     """
 
     def __init__(self, ways: Sequence[Way], latency: LatencyModel) -> None:
