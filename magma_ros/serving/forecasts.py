@@ -19,6 +19,9 @@ BEYOND = 1.25
 """How far a forecast may exceed the slowest of them. The bound of :mod:`magma_ros.gate.latency` is
 wider, for stages that may not have run under the present load; here the first way always has."""
 
+RECENT = 20
+"""Latest runs of a way that are averaged: enough that a stall is shared out over them."""
+
 REMEASURE = 0.5
 """Time for which an idle engine measures itself anew after it refused somebody [s]."""
 
@@ -69,6 +72,14 @@ class WayForecast:
     def typical(self, depth: int) -> float:
         """Time that it mostly takes [s]."""
         return self._plausible(depth, self._latency.typical([self._ways[depth - 1]]))
+
+    def average(self, depth: int) -> float:
+        """Mean time of its latest runs [s], by which many in a row are judged.
+
+        The typical time is that under the present load, which two stalls among three runs raise.
+        """
+        latest = list(self._seen[depth - 1])[-RECENT:]
+        return sum(latest) / len(latest) if latest else self.typical(depth)
 
     def admits(self, depth: int, left: float) -> bool:
         """Whether it may be started with ``left`` [s]."""

@@ -59,6 +59,10 @@ class Forecast(Protocol):
         """Time that it mostly takes [s]."""
         ...
 
+    def average(self, depth: int) -> float:
+        """Mean time that it took lately [s]."""
+        ...
+
     def admits(self, depth: int, left: float) -> bool:
         """Whether it may be started with ``left`` [s]; now and then although it does not fit."""
         ...
@@ -279,7 +283,7 @@ class Schedule:
             return [Refusal(job, SUPERSEDED)]
         ahead = len(self._waiting()) + len(late) - len(rivals)
         begin = max(now, self._free if self._running else now)
-        end = begin + (ahead + 1) * self._forecast.typical(1)
+        end = begin + (ahead + 1) * self._forecast.average(1)
         if job.patient or job.speculative or end > job.useful:
             return [Refusal(job, sentence)]
         for other in rivals:
@@ -296,10 +300,9 @@ class Schedule:
         """
         waiting, late = self._waiting(), self._waiting(admitted=False)
         typical, tail = self._forecast.typical(1), self._forecast.tail(1)
+        average, several = self._forecast.average(1), len(late) + len(waiting) > 1
         useless = [
-            job
-            for job in late
-            if job.useful <= now or (len(late) + len(waiting) > 1 and now + typical > job.useful)
+            job for job in late if job.useful <= now or (several and now + average > job.useful)
         ]
         for job in useless:
             self._jobs.remove(job)

@@ -17,6 +17,7 @@ from magma_ros.serving.forecasts import (
     Way,
     WayForecast,
 )
+from magma_ros.serving.schedule import Job, Schedule
 
 
 def test_a_machine_that_stalls_now_and_then_is_not_taken_for_hundreds_of_times_slower():
@@ -26,6 +27,19 @@ def test_a_machine_that_stalls_now_and_then_is_not_taken_for_hundreds_of_times_s
         assert forecast.tail(1) <= BEYOND * 0.02
         assert forecast.typical(1) <= forecast.tail(1)
     assert forecast.admits(1, 0.03)
+
+
+def test_two_stalls_do_not_make_a_crowd_of_late_requests_hopeless():
+    """Each of many ways in a row is not as long as the two that just stalled."""
+    forecast = WayForecast([Way("exit 1", 1000, 1000)], LatencyModel())
+    for seconds in [0.001] * 60 + [0.02, 0.02]:
+        forecast.observe(1, seconds, 1)
+    assert forecast.typical(1) > 0.01
+    schedule = Schedule(forecast)
+    refused = []
+    for robot in range(64):
+        refused += schedule.offer(Job(str(robot), 0.0, 0.05, 1, useful=0.3), 0.0)
+    assert not refused
 
 
 def test_a_forecast_follows_a_machine_that_has_become_slower():

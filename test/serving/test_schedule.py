@@ -31,6 +31,8 @@ class Model:
     def typical(self, depth):
         return self.usual * self.tails[depth - 1]
 
+    average = typical
+
     def admits(self, depth, left):
         return self.tail(depth) * (1.0 + HEADROOM) <= left
 
