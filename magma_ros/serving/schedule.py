@@ -18,14 +18,16 @@ beyond it, as independent delays do. Nothing here reads a clock or waits.
 - *Fairness*: where not all fit, a request takes the place of a waiting one whose robot had more
   answers in time lately.
 - *Late*: who is not admitted is answered by the first exit as soon as no admitted request waits for
-  its own, the newest first, and of one robot only the newest: a late plan is entered at the step
-  that is now. So late answers delay no admitted one. Where one is forecast to be of no use even so,
-  the request is refused at once, which keeps those that wait few.
+  its own, first come, first served, and of one robot only the newest: a late plan is entered at the
+  step that is now. So late answers delay no admitted one. Where one is forecast to be of no use
+  even so, with the share of the time that admitted requests took lately, the request is refused at
+  once: those that wait stay few, and under lasting overload nobody waits in vain.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -133,6 +135,7 @@ class Schedule:
         self._running: Job | None = None
         self._free = 0.0
         self._asked: dict[str, tuple[float, float]] = {}  # of each robot, when [s] and time left
+        self._admitted: deque[float] = deque()  # when [s], lately
         self.served = Served()
 
     def __len__(self) -> int:
@@ -154,6 +157,7 @@ class Schedule:
             if victim is None:
                 return self._postpone(job, now, CROWDED.format(1e3 * max(0.0, left)))
         self._jobs.append(job)
+        self._admitted.append(now)
         if not job.speculative:
             self._asked[job.robot] = (now, left)
         return [] if victim is None else self._postpone(victim, now, DISPLACED)
@@ -281,16 +285,23 @@ class Schedule:
         rivals = [other for other in late if other.robot == job.robot]
         if any(other.arrived > job.arrived for other in rivals):
             return [Refusal(job, SUPERSEDED)]
-        ahead = len(self._waiting()) + len(late) - len(rivals)
-        begin = max(now, self._free if self._running else now)
-        end = begin + (ahead + 1) * self._forecast.average(1)
-        if job.patient or job.speculative or end > job.useful:
+        number = len(self._waiting()) + len(late) - len(rivals) + 1
+        if job.patient or job.speculative or self._late_end(number, now) > job.useful:
             return [Refusal(job, sentence)]
         for other in rivals:
             self._jobs.remove(other)
         job.admitted, job.deepest = False, 1
         self._jobs.append(job)
         return [Refusal(other, SUPERSEDED) for other in rivals]
+
+    def _late_end(self, number: int, now: float) -> float:
+        """When so many first ways will mostly have run behind those yet to be admitted [s]."""
+        while self._admitted and now - self._admitted[0] > ACTIVE:
+            self._admitted.popleft()
+        average = self._forecast.average(1)
+        spare = 1.0 - len(self._admitted) * average / ACTIVE
+        begin = max(now, self._free if self._running else now)
+        return begin + number * average / spare if spare > 0.0 else math.inf
 
     def _too_late(self, now: float) -> list[Refusal]:
         """Postpone those without an answer that mostly cannot be in time, unless nobody else waits.
@@ -338,6 +349,6 @@ class Schedule:
 
 
 def _order(job: Job) -> tuple[bool, int, bool, float]:
-    """Late ones after all that are admitted and have no answer, the newest first."""
-    by = job.deadline if job.admitted else -job.arrived
+    """Late ones after all that are admitted and have no answer, the oldest first."""
+    by = job.deadline if job.admitted else job.arrived
     return job.speculative, job.exit, not job.admitted, by

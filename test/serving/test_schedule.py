@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ class Run:
         self.model, self.enough = model, enough
         self.schedule = Schedule(model)
         self.now = 0.0
-        self.answered, self.refused, self.turns = [], [], []
+        self.answered, self.refused, self.refusals, self.turns = [], [], [], []
         arrivals = [(job.arrived, number, job) for number, job in enumerate(requests)]
         heapq.heapify(arrivals)
         self.arrivals = arrivals
@@ -63,7 +64,7 @@ class Run:
             return
         turn = self.schedule.turn(self.now)
         self.turns.append((turn.job, [j for j in self.schedule._waiting() if not j.speculative]))
-        self.refused += [job for job, _ in turn.refused]
+        self._refuse(turn.refused, self.now)
         self.answered += [(job, self.now) for job in turn.finished]
         if turn.job is None:
             return
@@ -76,7 +77,11 @@ class Run:
     def _take(self, until):
         while self.arrivals and self.arrivals[0][0] <= until:
             when, _, job = heapq.heappop(self.arrivals)
-            self.refused += [refused for refused, _ in self.schedule.offer(job, when)]
+            self._refuse(self.schedule.offer(job, when), when)
+
+    def _refuse(self, refused, when):
+        self.refusals += [(job, when) for job, _ in refused]
+        self.refused += [job for job, _ in refused]
 
 
 def request(robot, arrived, left, useful=-1.0, **more):
@@ -240,10 +245,12 @@ def test_late_answers_never_pile_up_beyond_what_is_of_use(useful):
     run = Run(Model(NANO), jobs)
     strict = Run(Model(NANO), ticks(160, 4.0))
     timely = Counter(job.robot for job, when in run.answered if when <= job.deadline)
-    assert timely.total() >= 0.95 * len(strict.answered)
+    assert timely.total() >= 0.98 * len(strict.answered)
     assert jain([timely[f"r{robot}"] for robot in range(160)]) >= 0.95
     assert all(when <= job.useful + NANO[0] for job, when in run.answered)
     assert len(run.refused) >= 0.5 * len(jobs)
+    waits = [when - job.arrived for job, when in run.refusals if job.arrived > 1.0]
+    assert np.quantile(waits, 0.95) <= 0.1, "under lasting overload nobody waits in vain"
 
 
 def test_who_is_alone_is_answered_as_deep_as_time_allows():
