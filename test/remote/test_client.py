@@ -53,7 +53,7 @@ def opened():
     """Serve an answer and open a line to it; both are closed after the test."""
     made = []
 
-    def open_line(answer=lambda _: STEPS, *, patience=0.3, encoding=None, token="", **server):
+    def open_line(answer=lambda _: STEPS, *, patience=5.0, encoding=None, token="", **server):
         stranger = StrangerServer(answer, **server)
         contract = FarContract(TAKEN, Expected(ACTION, 9), KEYS, encoding)
         told = []
@@ -74,11 +74,15 @@ def opened():
 
 
 def asked(line, stamp, allowance=2.0):
-    """Ask, and wait for the answer for no longer than ``allowance``."""
+    """Ask, and return the newest answer once this question has one, or counts as lost.
+
+    The line's own wait is no longer than the answers before took, which on a busy machine may be
+    too short.
+    """
     assert until(lambda: line.ledger().connected)
-    deadline = CLOCK.now() + allowance
-    line.ask(seen(stamp), CLOCK.now(), deadline)
-    line.wait(stamp, deadline)
+    now = CLOCK.now()
+    line.ask(seen(stamp), now, now + allowance)
+    assert until(lambda: line.ledger().pending is None)
     return line.newest
 
 
@@ -114,18 +118,22 @@ def test_asking_returns_at_once_whatever_the_server_does(opened):
 
 
 def test_a_slow_answer_is_not_waited_for_past_the_deadline_and_kept(opened):
-    line, _ = opened(lambda _: time.sleep(0.2) or STEPS, patience=2.0)
-    assert asked(line, 1.0, allowance=0.05) is None
+    line, _ = opened(lambda _: time.sleep(0.2) or STEPS)
+    assert until(lambda: line.ledger().connected)
+    deadline = CLOCK.now() + 0.05
+    line.ask(seen(1.0), CLOCK.now(), deadline)
+    line.wait(1.0, deadline)
+    assert line.newest is None
     assert until(lambda: line.newest)
     assert line.newest.chunk.stamp == 1.0
 
 
 def test_a_silent_server_is_named_and_asked_again(opened):
     silent = [True]
-    line, _ = opened(lambda _: None if silent[0] else STEPS)
+    line, _ = opened(lambda _: None if silent[0] else STEPS, patience=1.0)
     assert asked(line, 1.0) is None
     assert until(lambda: line.ledger().state is LineState.SILENT)
-    assert "has not answered for 0.3 s" in line.ledger().sentence
+    assert "has not answered for 1 s" in line.ledger().sentence
     silent[0] = False
     assert until(lambda: asked(line, 2.0) is not None)
     assert line.ledger().state is LineState.OPEN
@@ -140,7 +148,7 @@ def test_a_server_that_is_killed_in_the_middle_is_found_again(opened):
     assert until(lambda: stranger.questions)
     hold.set()
     stranger.kill()
-    assert until(lambda: line.ledger().state in (LineState.CUT, LineState.OPEN))
+    assert until(lambda: line.ledger().pending is None)  # cut off, or answered just before
     assert line.hope(1.0) < CLOCK.now()
     stranger.start()
     assert until(lambda: asked(line, 2.0) is not None)
