@@ -158,6 +158,7 @@ class Schedule:
                 return self._postpone(job, now, CROWDED.format(1e3 * max(0.0, left)))
         self._jobs.append(job)
         self._admitted.append(now)
+        self._forget_admitted(now)
         if not job.speculative:
             self._asked[job.robot] = (now, left)
         return [] if victim is None else self._postpone(victim, now, DISPLACED)
@@ -296,12 +297,16 @@ class Schedule:
 
     def _late_end(self, number: int, now: float) -> float:
         """When so many first ways will mostly have run behind those yet to be admitted [s]."""
-        while self._admitted and now - self._admitted[0] > ACTIVE:
-            self._admitted.popleft()
+        self._forget_admitted(now)
         average = self._forecast.average(1)
         spare = 1.0 - len(self._admitted) * average / ACTIVE
         begin = max(now, self._free if self._running else now)
         return begin + number * average / spare if spare > 0.0 else math.inf
+
+    def _forget_admitted(self, now: float) -> None:
+        """Forget what was not admitted lately."""
+        while self._admitted and now - self._admitted[0] > ACTIVE:
+            self._admitted.popleft()
 
     def _too_late(self, now: float) -> list[Refusal]:
         """Postpone those without an answer that mostly cannot be in time, unless nobody else waits.

@@ -128,6 +128,23 @@ def test_a_slow_answer_is_not_waited_for_past_the_deadline_and_kept(opened):
     assert line.newest.chunk.stamp == 1.0
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_waiting_ends_with_the_answer_or_with_the_line(opened, killed):
+    hold = threading.Event()
+    line, stranger = opened(lambda _: hold.wait(60.0) and STEPS, patience=60.0)
+    assert until(lambda: line.ledger().connected)
+    now = CLOCK.now()
+    line.ask(seen(1.0), now, now + 50.0)
+    assert until(lambda: stranger.questions)
+    end = threading.Timer(0.3, stranger.kill if killed else hold.set)
+    end.start()
+    line.wait(1.0, now + 50.0)  # on a line that nothing is known of, an answer may be hoped for
+    assert 0.3 <= CLOCK.now() - now < 25.0
+    assert (line.newest is None) == killed
+    hold.set()
+    end.join()
+
+
 def test_a_silent_server_is_named_and_asked_again(opened):
     silent = [True]
     line, _ = opened(lambda _: None if silent[0] else STEPS, patience=1.0)

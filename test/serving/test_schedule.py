@@ -5,7 +5,7 @@
 import heapq
 import math
 import random
-from collections import Counter
+from collections import Counter, deque
 
 import numpy as np
 import pytest
@@ -251,6 +251,16 @@ def test_late_answers_never_pile_up_beyond_what_is_of_use(useful):
     assert len(run.refused) >= 0.5 * len(jobs)
     waits = [when - job.arrived for job, when in run.refusals if job.arrived > 1.0]
     assert np.quantile(waits, 0.95) <= 0.1, "under lasting overload nobody waits in vain"
+
+
+def test_a_schedule_that_never_refuses_remembers_no_more_than_the_last_moments():
+    run = Run(Model(NANO), ticks(4, 40.0))
+    assert not run.refused
+    remembered = [
+        value for value in vars(run.schedule).values() if isinstance(value, (list, dict, deque))
+    ]
+    assert len(remembered) >= 3
+    assert max(len(value) for value in remembered) <= 4 * 12
 
 
 def test_who_is_alone_is_answered_as_deep_as_time_allows():
