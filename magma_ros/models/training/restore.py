@@ -10,6 +10,7 @@ else the network has and the bundle has not (a point's token, new words) is fres
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -137,10 +138,7 @@ def restore_bundle(network: Policy, bundle: Path) -> None:
     if not isinstance(network, MagmaPolicy):
         raise _foreign(bundle, "a network of kind magma, and the recipe's is another")
     weights = network.state_dict()
-    parts = _stage_weights(bundle, manifest)
-    looks = [isinstance(stage, FirstLookStage | LookStage) for stage in network.stages]
-    if looks != [stage.kind == "look" for stage in manifest.stages]:
-        raise _foreign(bundle, f"its stages {', '.join(stage.name for stage in manifest.stages)}")
+    parts = _stage_weights(bundle, manifest)[_its_stages(network, bundle, manifest)]
     for index, (stage, given) in enumerate(zip(network.stages, parts, strict=True)):
         try:
             found = dict(_unfolded(stage, given))
@@ -153,6 +151,25 @@ def restore_bundle(network: Policy, bundle: Path) -> None:
                 raise _foreign(bundle, f"stage {index} has no {name}")
             weights[f"stages.{index}.{name}"] = _fitted(bundle, name, found[name], fresh)
     network.load_state_dict(weights)
+
+
+def _its_stages(network: MagmaPolicy, bundle: Path, manifest: Manifest) -> slice:
+    """Which stages of a bundle are this network's: all, or of a cascade those of one policy."""
+    looks = [isinstance(stage, FirstLookStage | LookStage) for stage in network.stages]
+    begins = [
+        index
+        for index, stage in enumerate(manifest.stages)
+        if any(tensor.name == "tokens" for tensor in stage.inputs)
+    ]
+    runs = [slice(begin, end) for begin, end in pairwise([*begins, len(manifest.stages)])]
+    alike = [
+        run for run in runs if looks == [stage.kind == "look" for stage in manifest.stages[run]]
+    ]
+    if not alike:
+        names = ", ".join(stage.name for stage in manifest.stages)
+        raise _foreign(bundle, f"its stages {names}")
+    width = network.config.width
+    return max(alike, key=lambda run: manifest.stages[run.start].outputs[0].shape[-1] == width)
 
 
 def _fitted(bundle: Path, name: str, found: Tensor, fresh: Tensor) -> Tensor:
