@@ -37,6 +37,8 @@ def gate(
     split: str = "seen",
     seed: int = 600_000,
     hardware: str = "",
+    sections: str = "",
+    slowness: str = "",
     workers: int = 0,
     ray: RayAddress = "",
 ) -> int:
@@ -59,6 +61,10 @@ def gate(
         seed: Seed of the first episode.
         hardware: Computers to model, separated by commas: names of config/hardware, or files; all
             those by default.
+        sections: Which questions to ask, separated by commas: slowness, fast, loads, computers,
+            budgets; all by default.
+        slowness: Periods that full depth takes, separated by commas, in place of 1, 2, 4 and 8;
+            each is played as often as what is claimed.
         workers: Parallel processes; 0 for one a core.
         ray: Ray cluster that plays instead of them, with the same result: host:port of its head,
             auto for that of this computer, local to start one.
@@ -80,6 +86,8 @@ def gate(
         hardware=names(hardware) or hardware_names(),
         brief=quick,
         split=split,
+        sections=names(sections),
+        slowness=_numbers(slowness),
     )
     with cluster(ray):
         bench = run_bench(

@@ -104,6 +104,33 @@ def test_a_gate_by_regret_is_measured_against_the_coin_where_there_is_one():
     assert [other for other in cells if other != cell] == list(without)
 
 
+def test_one_question_can_be_asked_alone_on_computers_as_slow_as_one_likes():
+    bundle = find_bundle("magma-small")
+    manifest, file = read_manifest(bundle), find_gate_file(bundle)
+    spec = replace(SPEC, sections=("slowness",), slowness=(3.0, 5.0))
+    cells = spec.plan(manifest, file)
+    reference, *asked = cells
+    assert reference.section is Section.REFERENCE
+    wanted = ("adaptive", "regret", "full depth", "as deep as fits")
+    assert [(cell.place, cell.contender.label) for cell in asked] == [
+        (place, label) for place in ("3 x", "5 x") for label in wanted
+    ]
+    assert {cell.spec.conditions.slowness for cell in asked} == {3.0, 5.0}
+    assert {cell.spec.episodes for cell in cells} == {spec.counts.main}
+
+
+def test_a_bench_of_one_question_has_a_whole_report(tiny_bundle, folder, tmp_path):
+    spec = replace(SPEC, sections=("slowness",), slowness=(3.0,))
+    bench = run_bench(spec, tiny_bundle, folder, workers=1)
+    assert {duel.gate.cell.place for duel in bench.duels} == {"3 x"}
+    write_bench(bench, tmp_path)
+    told = (tmp_path / "bench.md").read_text(encoding="utf-8")
+    assert "adaptive at 3 x: late decisions" in told
+    assert "adaptive at 3 x: better than the coin" in told
+    assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".json", ".png"}
+    assert not (tmp_path / "compute.png").exists()  # nothing was asked about budgets
+
+
 def test_a_suite_without_any_of_the_tasks_is_left_out(manifest):
     cells = plan(manifest, suites=("tabletop", "moving"), tasks=("track",))
     assert {cell.suite for cell in cells} == {"moving"}
@@ -125,6 +152,8 @@ def test_settings_are_spread_from_the_first_to_the_last(count):
         ({"tasks": ("juggle",)}, "juggle"),
         ({"counts": Counts(0, 0, 0)}, "at least 1"),
         ({"split": "sideways"}, "sideways"),
+        ({"slowness": (0.0,)}, "slowness"),
+        ({"sections": ("speed",)}, "no section 'speed'; choose among reference"),
     ],
 )
 def test_a_bench_that_makes_no_sense_is_refused(change, told):

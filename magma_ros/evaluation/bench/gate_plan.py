@@ -22,6 +22,7 @@ from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.suites import find_suite, steps_executed
 from magma_ros.gate.gate_file import GateFile
 from magma_ros.policy.manifest import Manifest
+from magma_ros.types import MagmaError
 
 Entry = TypeVar("Entry")
 
@@ -56,6 +57,19 @@ class Section(Enum):
     LOADS = "What if it is busy?"
     COMPUTERS = "What would other computers and a larger policy do?"
     BUDGETS = "Which gate makes the most of a budget?"
+
+
+def section_named(name: str) -> Section:
+    """The question of that name, as the JSON file has it.
+
+    Raises:
+        MagmaError: There is none.
+    """
+    for section in Section:
+        if section.name.lower() == name:
+            return section
+    known = ", ".join(section.name.lower() for section in Section)
+    raise MagmaError(f"there is no section {name!r}; choose among {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,9 @@ class BenchSpec:
         hardware: Computers to model, names or files.
         brief: Whether to leave out the secondary cells.
         split: Variation of scenes and instructions.
+        sections: Names of the questions to ask besides the reference, as in JSON; all if empty.
+        slowness: Periods that full depth takes, each as thoroughly as what is claimed; those of the
+            plan if empty.
 
     Raises:
         MagmaError: A name is unknown or a number out of range.
@@ -165,6 +182,8 @@ class BenchSpec:
     hardware: tuple[str, ...]
     brief: bool
     split: str = "seen"
+    sections: tuple[str, ...] = ()
+    slowness: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         EvaluationSpec(
@@ -172,6 +191,10 @@ class BenchSpec:
         )
         for name in self.hardware:
             Conditions(name)
+        for name in self.sections:
+            section_named(name)
+        for periods in self.slowness:
+            Conditions(slowness=periods)
 
     def plan(self, manifest: Manifest, gate_file: GateFile | None) -> tuple[Cell, ...]:
         """Everything to play but the coins, which follow from what the gates spend in it.
@@ -182,9 +205,11 @@ class BenchSpec:
             manifest: Of the policy.
             gate_file: Its calibration, whose thresholds are tried; a few of its own without.
         """
+        asked = tuple(map(section_named, self.sections)) or tuple(Section)
         return tuple(
             self._cell(suite, step, manifest.action.step_period)
             for step in _steps(self, manifest, gate_file)
+            if step.section in (Section.REFERENCE, *asked)
             for suite in self.suites
             if any(task in find_suite(suite).tasks for task in self.tasks) or not self.tasks
         )
@@ -225,11 +250,12 @@ def _steps(spec: BenchSpec, manifest: Manifest, gate_file: GateFile | None) -> I
     exits, counts = manifest.exits, spec.counts
     full = full_depth(exits)
     yield _Step(Section.REFERENCE, "world waits", full, counts.main, None)
-    yield from _slowness(spec, exits)
+    by_regret = gate_file is not None and gate_file.regret is not None
+    gates = (ADAPTIVE, REGRET) if by_regret else (ADAPTIVE,)
+    yield from _slowness(spec, exits) if not spec.slowness else _chosen(spec, exits, gates)
     fast = Conditions()
-    yield _Step(Section.FAST, fast.hardware, ADAPTIVE, counts.main, fast)
-    if gate_file is not None and gate_file.regret is not None:
-        yield _Step(Section.FAST, fast.hardware, REGRET, counts.main, fast)
+    for contender in gates:
+        yield _Step(Section.FAST, fast.hardware, contender, counts.main, fast)
     yield _Step(Section.FAST, fast.hardware, full, counts.sweep, fast)
     for load in ("bursts",) if spec.brief else tuple(LOADS)[1:]:
         busy = Conditions(load=load, slowness=1.0)
@@ -256,6 +282,15 @@ def _slowness(spec: BenchSpec, exits: int) -> Iterator[_Step]:
                 most if claimed else counts.probe,
                 Conditions(slowness=slowness),
             )
+
+
+def _chosen(spec: BenchSpec, exits: int, gates: tuple[Contender, ...]) -> Iterator[_Step]:
+    """Computers as slow as asked for; the gates, full depth and as deep as fits on each."""
+    for slowness in spec.slowness:
+        for contender in (*gates, full_depth(exits), anytime(exits)):
+            conditions = Conditions(slowness=slowness)
+            place = f"{slowness:g} x"
+            yield _Step(Section.SLOWNESS, place, contender, spec.counts.main, conditions)
 
 
 def _computers(spec: BenchSpec, manifest: Manifest) -> Iterator[_Step]:

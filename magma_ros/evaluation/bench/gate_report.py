@@ -53,8 +53,15 @@ def write_bench(bench: Bench, folder: Path) -> None:
     """
     make_folder(folder)
     write_json(bench.to_json(), folder / CONTENT)
-    _plot_suites(bench, _plot_slowness, folder / SLOWNESS_PLOT)
-    _plot_suites(bench, _plot_compute, folder / COMPUTE_PLOT)
+    asked = {row.cell.section for row in bench.rows}
+    plots = []
+    for about, section, draw, file in (
+        ("slowness", Section.SLOWNESS, _plot_slowness, SLOWNESS_PLOT),
+        ("compute", Section.BUDGETS, _plot_compute, COMPUTE_PLOT),
+    ):
+        if section in asked:
+            _plot_suites(bench, draw, folder / file)
+            plots.append(f"![success over {about}]({file})")
     gate = "calibrated" if bench.calibrated else "not calibrated"
     parts = [
         f"# Gates of {bench.manifest.name}",
@@ -62,8 +69,7 @@ def write_bench(bench: Bench, folder: Path) -> None:
         f"Split {bench.spec.split}, seeds from {bench.spec.seed} on.",
         f"A decision is due within {DEADLINE_SHARE:.0%} of the time between two observations.",
         *(table.markdown() for table in bench_tables(bench)),
-        f"![success over slowness]({SLOWNESS_PLOT})",
-        f"![success over compute]({COMPUTE_PLOT})",
+        *plots,
     ]
     with whole(folder / PAGE) as draft:
         draft.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -107,9 +113,11 @@ def _slowness_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]
         (_slowness(row), row.cell.contender.label): row
         for row in bench.select(Section.SLOWNESS, suite)
     }
-    sums = at[HEADLINE, "adaptive"].played.sums
-    late = f"{sums.late} of {sums.decisions}"
-    yield f"adaptive at {HEADLINE:g} x: late decisions", "0", late
+    for (slowness, who), row in at.items():
+        if who == ADAPTIVE.label and slowness in (HEADLINE, *bench.spec.slowness):
+            sums = row.played.sums
+            late = f"{sums.late} of {sums.decisions}"
+            yield f"adaptive at {slowness:g} x: late decisions", "0", late
     moving = suite == "moving"
     for slowness, who, aim in (
         (HEADLINE, "adaptive", "at least 90 %" if moving else "at least 95 %"),
@@ -117,25 +125,31 @@ def _slowness_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]
         (HARSH, "adaptive", "shown"),
         (HARSH, "full depth", "shown"),
     ):
-        yield f"{who} at {slowness:g} x: success kept", aim, percentage(at[slowness, who].kept)
+        if (slowness, who) in at:
+            kept = percentage(at[slowness, who].kept)
+            yield f"{who} at {slowness:g} x: success kept", aim, kept
 
 
 def _fast_claims(bench: Bench, suite: str) -> Iterator[tuple[str, str, str]]:
     """Claims about compute saved where there is time, and success lost by it."""
-    (row,) = (row for row in bench.select(Section.FAST, suite) if row.cell.contender == ADAPTIVE)
-    sums = row.played.sums
-    shares = f"{percentage(sums.flops_fraction)}, {percentage(sums.weight_fraction)}"
-    yield "adaptive with time to spare: FLOPs, weights", "at most 40 %", shares
-    difference = _points(row.paired)
-    yield "adaptive with time to spare: difference [points]", "within 1", difference
+    for row in bench.select(Section.FAST, suite):
+        if row.cell.contender == ADAPTIVE:
+            sums = row.played.sums
+            shares = f"{percentage(sums.flops_fraction)}, {percentage(sums.weight_fraction)}"
+            yield "adaptive with time to spare: FLOPs, weights", "at most 40 %", shares
+            difference = _points(row.paired)
+            yield "adaptive with time to spare: difference [points]", "within 1", difference
 
 
 def _coin_claims(bench: Bench, *suites: str) -> Iterator[tuple[str, str, str]]:
     """What the gate adds to a coin that spends as much, in one suite or in several together."""
     claimed = [duel for duel in bench.duels if duel.gate.cell.suite in suites]
     places = [
-        (ADAPTIVE, Section.SLOWNESS, f"{HEADLINE:g} x", f"at {HEADLINE:g} x"),
-        (ADAPTIVE, Section.SLOWNESS, f"{HARSH:g} x", f"at {HARSH:g} x"),
+        *(
+            (who, Section.SLOWNESS, f"{slowness:g} x", f"at {slowness:g} x")
+            for slowness in bench.spec.slowness or (HEADLINE, HARSH)
+            for who in (ADAPTIVE, REGRET)
+        ),
         (ADAPTIVE, Section.FAST, None, "with time to spare"),
         (REGRET, Section.FAST, None, "with time to spare"),
     ]
