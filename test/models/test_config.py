@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from magma_ros.models.training.config import ConfigError, load_config
+from magma_ros.models.training.config import ConfigError, load_config, shipped_recipe
 from magma_ros.share import share_file
 
 from .conftest import recipe_dict, view
@@ -24,6 +24,19 @@ def write(folder: Path, content: dict[str, Any]) -> Path:
 
 def test_the_shipped_recipe_is_valid() -> None:
     assert load_config(share_file("models", "magma-nano.train.yaml")).name == "magma-nano"
+
+
+def test_a_shipped_recipe_is_found_by_its_name_whatever_its_file_is_called() -> None:
+    assert shipped_recipe("magma-nano") == share_file("models", "magma-nano.train.yaml")
+    assert shipped_recipe("merge-grasping") == share_file("models", "merge", "grasping.train.yaml")
+    assert shipped_recipe("nobody") is None
+
+
+def test_every_shipped_recipe_has_a_name_of_its_own() -> None:
+    recipes = sorted(share_file("models").rglob("*.train.yaml"))
+    stated = [yaml.safe_load(path.read_text(encoding="utf-8")).get("name") for path in recipes]
+    known = [name for name in stated if name is not None]  # what has none goes on with its base's
+    assert len(set(known)) == len(known) > 8
 
 
 def test_an_unknown_field_is_named(tmp_path: Path) -> None:

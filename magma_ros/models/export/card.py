@@ -19,7 +19,9 @@ from magma_ros.models.export.evidence import THREADS, Evidence
 from magma_ros.models.export.parity import Deviation
 from magma_ros.models.training.ancestry import Ancestry
 from magma_ros.models.training.checkpoint import Recipe
+from magma_ros.models.training.config import shipped_recipe
 from magma_ros.policy.manifest import Manifest
+from magma_ros.share import share_directory
 from magma_ros.timing import RUNS
 
 CARD = "MODEL_CARD.md"
@@ -134,7 +136,7 @@ def _origin(manifest: Manifest, recipe: Recipe) -> str:
     shown = config.corrections is None or config.corrections.demonstrations
     shown = shown and bool(config.data.episodes)
     seeds = f" ({_seeds(config.data)})" if shown else ""
-    train = f"magma train --config models/{config.name}.train.yaml\n"
+    train = f"magma train --config {_recipe_file(config.name)}\n"
     return (
         f"Trained {begun} on {manifest.provenance.data}{seeds}."
         + "".join(_round(config.data.seed, aggregation) for aggregation in config.aggregation)
@@ -145,6 +147,12 @@ def _origin(manifest: Manifest, recipe: Recipe) -> str:
         f"{manifest.provenance.command}\n"
         "```"
     )
+
+
+def _recipe_file(name: str) -> str:
+    """Where the recipe is: beside the shipped bundles, or wherever its maker keeps it."""
+    path = shipped_recipe(name)
+    return f"{name}.train.yaml" if path is None else str(path.relative_to(share_directory()))
 
 
 def _round(seed: int, aggregation: AggregationConfig) -> str:

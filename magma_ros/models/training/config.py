@@ -22,6 +22,7 @@ from magma_ros.models.data.config import (
 )
 from magma_ros.models.network.config import ActConfig, LossConfig, NetworkConfig, of_its_kind
 from magma_ros.models.schema import Fraction, Positive, Strict
+from magma_ros.share import share_directory
 from magma_ros.types import MagmaError
 
 MOST_BASES = 5
@@ -214,6 +215,19 @@ def load_config(path: Path, bundle: Path | None = None) -> TrainingConfig:
     if bundle is not None:
         content["start"] = {"bundle": str(bundle)}
     return check(content, TrainingConfig, path, ConfigError, "correct the recipe")
+
+
+def shipped_recipe(name: str) -> Path | None:
+    """The recipe of that name among the shipped files, whatever its file is called; None without.
+
+    Raises:
+        ConfigError: A shipped recipe is damaged.
+    """
+    for path in sorted((share_directory() / "models").rglob("*.train.yaml")):
+        found = yaml_mapping(path, error=ConfigError, remedy="install magma_ros again")
+        if found.get("name") == name:
+            return path
+    return None
 
 
 def _sections(path: Path, depth: int = 0) -> dict[str, Any]:

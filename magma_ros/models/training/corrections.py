@@ -18,11 +18,16 @@ from magma_ros.models.data.corrections import Learned, learn_from
 from magma_ros.models.data.dataset import Demonstrations
 from magma_ros.models.data.generate import generate
 from magma_ros.models.training.checkpoint import Recipe, checkpoints
-from magma_ros.models.training.config import ConfigError, StartConfig, TrainingConfig, load_config
+from magma_ros.models.training.config import (
+    ConfigError,
+    StartConfig,
+    TrainingConfig,
+    load_config,
+    shipped_recipe,
+)
 from magma_ros.models.training.restore import recipe_of
 from magma_ros.models.training.train import Trainer
 from magma_ros.policy.manifest import read_manifest
-from magma_ros.share import share_directory
 from magma_ros.sim.language import marked_vocabulary, vocabulary
 from magma_ros.types import MagmaError
 
@@ -58,10 +63,9 @@ def recipe_for(bundle: Path, given: Path | None = None) -> TrainingConfig:
     """
     if given is not None:
         return load_config(given)
-    name = read_manifest(bundle).name
-    for path in (bundle / RECIPE, share_directory() / "models" / f"{name}.train.yaml"):
-        if path.is_file():
-            return load_config(path)
+    own = bundle / RECIPE
+    if path := own if own.is_file() else shipped_recipe(read_manifest(bundle).name):
+        return load_config(path)
     raise ConfigError(f"nothing says what {bundle} was trained with; give its recipe as --config")
 
 
