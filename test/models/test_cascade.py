@@ -89,7 +89,22 @@ def test_a_cascade_is_sound_and_says_what_it_is_made_of(bundle: Path, cascade: P
     card = (cascade / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "exits 1 to 2 are those of tiny" in card
     assert "exits 3 to 4 those of tiny" in card
-    assert (bundle / "MODEL_CARD.md").read_text(encoding="utf-8").splitlines()[4] in card
+    own = (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert own.startswith("# tiny\n")
+    assert "\n## Limits\n" in own
+    assert card.count("\n## tiny\n") == card.count("\n### Limits\n") == 2
+    code = own.split("```")[1]
+    assert card.count(code) == 2
+
+
+def test_what_held_for_the_gate_of_one_is_not_said_of_both(bundle: Path, tmp_path: Path) -> None:
+    deep = shutil.copytree(bundle, tmp_path / "deep")
+    with (deep / "MODEL_CARD.md").open("a", encoding="utf-8") as card:
+        card.write("\n## Gate\n\nAt most 8% of the decisions.\n\n## Afterword\n\nThe end.\n")
+    make_cascade(bundle, deep, tmp_path / "both", "magma bundle cascade")
+    told = (tmp_path / "both" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "At most 8%" not in told
+    assert "### Afterword" in told
 
 
 def test_a_cascade_may_go_before_a_cascade(bundle: Path, cascade: Path, tmp_path: Path) -> None:

@@ -74,11 +74,16 @@ def write_card_section(bundle: Path, file: GateFile) -> None:
     """
     path = bundle / CARD
     card = read_text(path) if path.is_file() else ""
-    sections = re.split(r"^(?=## )", card, flags=re.MULTILINE)
-    kept = [part.strip() for part in sections if not part.startswith(f"{SECTION}\n")]
-    parts = [part for part in (*kept, SECTION, *_paragraphs(file)) if part]
+    parts = [part for part in (without_card_section(card), SECTION, *_paragraphs(file)) if part]
     with whole(path) as draft:
         draft.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def without_card_section(card: str) -> str:
+    """A bundle's card without its section about the gate."""
+    sections = re.split(r"^(?=## )", card, flags=re.MULTILINE)
+    kept = [part.strip() for part in sections if not part.startswith(f"{SECTION}\n")]
+    return "\n\n".join(part for part in kept if part)
 
 
 _OUTSIDE = (

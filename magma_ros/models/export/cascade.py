@@ -10,6 +10,7 @@ Nothing is handed from one to the other but the gate's decision to go on.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import onnx
 
+from magma_ros.evaluation.calibrate.report import without_card_section
 from magma_ros.files import read_text
 from magma_ros.models.export.folder import bundle_folder, commit_of_code
 from magma_ros.policy.contract import (
@@ -224,18 +226,15 @@ def _both(one: str, other: str) -> str:
 def _card(manifest: Manifest, fast: Manifest, deep: Manifest, first: Path, then: Path) -> str:
     total = sum(stage.flops for stage in manifest.stages) or 1
     share = sum(stage.flops for stage in fast.stages) / total
-    parts = "\n\n---\n\n".join(
-        f"What follows is the card of {one.name}, which counts its exits from 1.\n\n"
-        + read_text(path / CARD).strip().replace("\n# ", "\n## ").removeprefix("# ")
-        for one, path in ((fast, first), (deep, then))
-    )
+    parts = "\n\n".join(_deeper(read_text(path / CARD)) for path in (first, then))
     return f"""# {manifest.name}
 
 {manifest.description} Licence: {manifest.licence}.
 
 A cascade: exits 1 to {fast.exits} are those of {fast.name}, a network of its own that takes \
 {100 * share:.0f} % of all operations, and exits {fast.exits + 1} to {manifest.exits} those of \
-{deep.name}, whose weights are as they were.
+{deep.name}, whose weights are as they were. Each has its own card below, which counts its exits \
+from 1; what is measured of both together comes after them.
 
 ```bash
 {manifest.provenance.command}
@@ -243,3 +242,10 @@ A cascade: exits 1 to {fast.exits} are those of {fast.name}, a network of its ow
 
 {parts}
 """
+
+
+def _deeper(card: str) -> str:
+    """A card as a part of another one: one level deeper, and without what held for its gate."""
+    parts = without_card_section(card).split("```")
+    parts[::2] = [re.sub("^(?=#)", "#", text, flags=re.MULTILINE) for text in parts[::2]]
+    return "```".join(parts)
