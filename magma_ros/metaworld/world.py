@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -240,10 +240,7 @@ def scene_seed(task: str, seed: int) -> int:
 
 def _environment(task: str) -> Any:
     """A fresh environment: what one played before would otherwise shift the next reset a little."""
-    kind, model = _kind(task), copy.copy(_model(task))
-    # Compiling the model takes longer than all the rest of a reset.
-    made = {"_initialize_simulation": lambda _: (model, load("mujoco").MjData(model))}
-    environment: Any = type(kind.__name__, (kind,), made)()
+    environment: Any = _prepared(task)()
     environment._set_task_called = True  # noqa: SLF001  # scenes are drawn, none is set
     environment._freeze_rand_vec = False  # noqa: SLF001
     environment._partially_observable = False  # noqa: SLF001  # the expert is told the goal
@@ -251,6 +248,23 @@ def _environment(task: str) -> Any:
     environment.seeded_rand_vec = True
     environment.max_path_length = sys.maxsize  # the horizon is the evaluation's
     return environment
+
+
+@cache
+def _prepared(task: str) -> Any:
+    """The class of a task's environments, with a model that is copied instead of compiled.
+
+    Compiling it takes longer than all the rest of a reset. One class serves all episodes: a class
+    is part of reference cycles, so one of each episode would keep its model, tens of megabytes,
+    until the garbage collector came by.
+    """
+
+    def simulation(_: Any) -> tuple[Any, Any]:
+        model = copy.copy(_model(task))
+        return model, load("mujoco").MjData(model)
+
+    kind = _kind(task)
+    return type(kind.__name__, (kind,), {"_initialize_simulation": simulation})
 
 
 def _kind(task: str) -> Any:

@@ -3,6 +3,9 @@
 """A scene is the same every time, its protocol is kept, and what is missing is named."""
 
 import ctypes
+import gc
+import weakref
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -23,6 +26,7 @@ from magma_ros.evaluation.world import (
     World,
 )
 from magma_ros.metaworld import library
+from magma_ros.metaworld import world as world_module
 from magma_ros.metaworld.drawing import PART
 from magma_ros.metaworld.library import MetaWorldError, drawing_library
 from magma_ros.metaworld.world import HORIZON, STEP, Failure, MetaWorld
@@ -51,6 +55,26 @@ def test_an_episode_is_the_same_every_time_whatever_was_played_before(play):
     np.random.seed(1)  # noqa: NPY002  # which Meta-World by itself draws its scenes from
     play("window-open", 11)
     assert same(first, drive(play("door-open", 11), 40))
+
+
+def test_a_scene_that_was_played_is_forgotten_with_its_model_at_once(monkeypatch):
+    made = []
+    sound = world_module._environment
+    monkeypatch.setattr(world_module, "_environment", lambda task: kept(sound(task), made))
+    gc.collect()
+    gc.disable()  # what it alone would free adds up to gigabytes before it comes by
+    try:
+        with closing(MetaWorld(PART)) as world:
+            for seed in range(3):
+                world.reset("push", "seen", seed)
+                assert [each() is not None for each in made] == [*([False] * 2 * seed), True, True]
+    finally:
+        gc.enable()
+
+
+def kept(environment, made):
+    made += [weakref.ref(environment), weakref.ref(environment.model)]
+    return environment
 
 
 def test_every_seed_and_every_task_has_a_scene_of_its_own(play):
