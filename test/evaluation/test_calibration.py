@@ -104,6 +104,22 @@ def test_recordings_depend_on_scenes_alone(tiny_bundle):
     assert set(alone[1].depths) == {1, 2, 3}
 
 
+def test_episodes_of_a_task_are_played_together_and_come_back_in_the_order_of_the_scenes(
+    tiny_bundle, monkeypatch
+):
+    played = []
+
+    def spread(_, scenes, **__):
+        played.extend(scenes)
+        return tuple(scenes)
+
+    monkeypatch.setattr(readings, "spread", spread)
+    scenes = TaskSet(("tabletop",), ("reach", "push")).scenes(6, 7)
+    options = {"workers": 1, "console": None, "description": ""}
+    assert collect(tiny_bundle, scenes, fixed, None, **options) == scenes
+    assert [scene.task for scene in played] == ["push"] * 3 + ["reach"] * 3
+
+
 def test_tasks_take_turns_and_no_seed_comes_twice():
     scenes = TaskSet(("tabletop",), ("reach", "push")).scenes(4, 7)
     assert [(scene.task, scene.seed) for scene in scenes] == [

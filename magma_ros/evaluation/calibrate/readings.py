@@ -177,7 +177,13 @@ def collect(
         MagmaError: The bundle does not load, the policy fails, or a worker died.
     """
     play = partial(_play, bundle, make_gate, yardstick)
-    return spread(play, scenes, workers=workers, console=console, description=description)
+    # A world loads what it draws when the task changes, which may take as long as an episode.
+    kinds = [(scene.suite, scene.task) for scene in scenes]
+    order = sorted(range(len(scenes)), key=kinds.__getitem__)
+    ordered = [scenes[number] for number in order]
+    found = spread(play, ordered, workers=workers, console=console, description=description)
+    recorded = dict(zip(order, found, strict=True))
+    return tuple(recorded[number] for number in range(len(scenes)))
 
 
 def _play(
