@@ -4,7 +4,7 @@
 
 Run it as ``python docs/shoot_metaworld.py``, in the source tree. Each picture is the last one of
 the first episode from seed 1000 on in which the deepest exit does the task, as ``magma eval --suite
-metaworld-part --bundle magma-metaworld --depth 6`` plays it: the part of the view in which things
+metaworld-part --bundle magma-metaworld --depth 7`` plays it: the part of the view in which things
 happen, with the instruction below. It takes a minute.
 """
 
@@ -71,7 +71,7 @@ def tile(view: Image.Image, task: str, words: str) -> Image.Image:
 def main() -> None:
     """Draw all tasks."""
     bundle = find_bundle("magma-metaworld")
-    spec = EvaluationSpec((SUITE,), TASKS, workers=1).at_depth(6)
+    spec = EvaluationSpec((SUITE,), TASKS, workers=1).at_depth(7)
     clock, step = start_clock(spec, bundle), step_of(bundle)
     tiles = [shoot(clock, pace_of(spec, SUITE, step), step, task) for task in TASKS]
     width, height = TILE + 6, TILE + CAPTION + 6

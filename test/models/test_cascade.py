@@ -22,11 +22,13 @@ from magma_ros.models.export.cascade import make_cascade, rename
 from magma_ros.models.export.foreign import create_bundle
 from magma_ros.models.export.foreign_answers import Answers
 from magma_ros.models.training.checkpoint import read_recipe
-from magma_ros.models.training.restore import restore_bundle
+from magma_ros.models.training.config import load_config
+from magma_ros.models.training.restore import recipe_of, restore_bundle
 from magma_ros.policy.contract import BundleError
 from magma_ros.policy.manifest import Manifest, read_manifest, sha256_of, write_manifest
 from magma_ros.policy.report import verify
 from magma_ros.policy.runtime import StagedPolicy
+from magma_ros.share import share_file
 from magma_ros.types import ExitReading, Observation
 
 THEIRS = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("foreign_policies.py"))))
@@ -88,7 +90,7 @@ def test_a_cascade_is_sound_and_says_what_it_is_made_of(bundle: Path, cascade: P
     assert all(check.problem is None for check in verify(cascade))
     card = (cascade / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "exits 1 to 2 are those of tiny" in card
-    assert "exits 3 to 4 those of tiny" in card
+    assert "exits 3 to 4 are those of tiny" in card
     own = (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert own.startswith("# tiny\n")
     assert "\n## Limits\n" in own
@@ -129,6 +131,13 @@ def test_a_policy_of_a_cascade_can_be_trained_on(
     for name, weight in alone.state_dict().items():
         if ".positions." not in name:  # training aids, which are fresh
             np.testing.assert_array_equal(found.state_dict()[name], weight, err_msg=name)
+
+
+def test_the_shipped_cascade_has_the_networks_of_both_recipes() -> None:
+    shipped = share_file("models", "magma-metaworld")
+    for name in ("magma-metaworld", "magma-metaworld-glance"):
+        config = load_config(share_file("models", f"{name}.train.yaml"))
+        restore_bundle(recipe_of(shipped, config).network(), shipped)
 
 
 @pytest.mark.parametrize(

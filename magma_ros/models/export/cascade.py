@@ -231,8 +231,8 @@ def _card(manifest: Manifest, fast: Manifest, deep: Manifest, first: Path, then:
 
 {manifest.description} Licence: {manifest.licence}.
 
-A cascade: exits 1 to {fast.exits} are those of {fast.name}, a network of its own that takes \
-{100 * share:.0f} % of all operations, and exits {fast.exits + 1} to {manifest.exits} those of \
+A cascade: {_exits(1, fast.exits)} of {fast.name}, a network of its own that takes \
+{100 * share:.0f} % of all operations, and {_exits(fast.exits + 1, manifest.exits)} of \
 {deep.name}, whose weights are as they were. Each has its own card below, which counts its exits \
 from 1; what is measured of both together comes after them.
 
@@ -242,6 +242,10 @@ from 1; what is measured of both together comes after them.
 
 {parts}
 """
+
+
+def _exits(first: int, last: int) -> str:
+    return f"exit {first} is that" if first == last else f"exits {first} to {last} are those"
 
 
 def _deeper(card: str) -> str:
