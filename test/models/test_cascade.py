@@ -176,7 +176,10 @@ def test_policies_of_different_words_are_refused(bundle: Path, tmp_path: Path) -
         make_cascade(other, bundle, tmp_path / "out", "magma bundle cascade")
 
 
-def test_a_first_policy_that_is_sure_of_nothing_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["first", "then"])
+def test_a_policy_that_does_not_say_how_sure_it_is_is_refused(
+    bundle: Path, tmp_path: Path, place: str
+) -> None:
     joints = THEIRS.JOINTS
     answers = Answers(
         name="plain",
@@ -187,8 +190,9 @@ def test_a_first_policy_that_is_sure_of_nothing_is_refused(tmp_path: Path) -> No
     )
     plain = tmp_path / "plain"
     create_bundle(THEIRS.mlp(tmp_path / "mlp.onnx"), answers, plain, "magma bundle create")
-    with pytest.raises(BundleError, match="does not say how sure it is"):
-        make_cascade(plain, plain, tmp_path / "out", "magma bundle cascade")
+    pair = (plain, bundle) if place == "first" else (bundle, plain)
+    with pytest.raises(BundleError, match=r"an exit of .*plain does not say how sure it is"):
+        make_cascade(*pair, tmp_path / "out", "magma bundle cascade")
 
 
 def test_a_damaged_first_policy_is_refused_and_nothing_is_written(

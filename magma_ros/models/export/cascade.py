@@ -52,7 +52,7 @@ def make_cascade(
 
     Raises:
         BundleError: One of them is damaged, or they do not go together: other measured values,
-            words, cameras or actions, or a first policy that is not sure of anything.
+            words, cameras or actions, or an exit that does not say how sure it is.
     """
     fast, deep = read_manifest(first), read_manifest(then)
     _require_alike(first, fast, then, deep)
@@ -69,10 +69,9 @@ def make_cascade(
                 "provenance": _provenance(fast, deep, command),
             }
         )
-        # What was copied piece by piece is judged as a whole: names, tensors, numbers of exits.
-        manifest = Manifest.model_validate(manifest.model_dump(by_alias=True))
         write_manifest(folder, manifest)
         (folder / CARD).write_text(_card(manifest, fast, deep, first, then), encoding="utf-8")
+        # What was put together piece by piece is read and judged as a whole.
         for check in verify(folder):
             if check.problem is not None:
                 raise BundleError(check.problem)
@@ -86,11 +85,12 @@ def _require_alike(first: Path, fast: Manifest, then: Path, deep: Manifest) -> N
             f"{first} writes its actions token by token, which only the later policy of a cascade "
             "may do; put a policy before it that plans in one pass"
         )
-    if any(not stage.judged for stage in fast.stages if stage.depth is not None):
-        raise BundleError(
-            f"the exit of {first} does not say how sure it is (entropy and margin), so no gate "
-            "could go on from it; put a policy before the other that does"
-        )
+    for path, manifest in ((first, fast), (then, deep)):
+        if any(not stage.judged for stage in manifest.stages if stage.depth is not None):
+            raise BundleError(
+                f"an exit of {path} does not say how sure it is (entropy and margin), as every "
+                "exit must where there are several; export it with these outputs"
+            )
     theirs, ours = fast.action.model_dump(), deep.action.model_dump()
     _require_equal(first, then, "action", theirs, ours)
     seen, shown = fast.observation, deep.observation
