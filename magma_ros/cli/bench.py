@@ -74,7 +74,7 @@ def gate(
     require(*extras_of(names(suite)))
     from magma_ros.evaluation.bench.gate import run_bench
     from magma_ros.evaluation.bench.gate_plan import BenchSpec, Counts
-    from magma_ros.evaluation.bench.gate_report import budget_table, claims_table, write_bench
+    from magma_ros.evaluation.bench.gate_report import brief_tables, write_bench
     from magma_ros.evaluation.computers.hardware import hardware_names
 
     count = episodes if episodes is not None else (3 if quick else 100)
@@ -98,7 +98,7 @@ def gate(
             console=complaints,
         )
     write_bench(bench, out)
-    for table in (claims_table(bench), budget_table(bench)):  # the others are too wide for most
+    for table in brief_tables(bench):
         console.print(table)
     console.print(f"report in {out}")
     return 0

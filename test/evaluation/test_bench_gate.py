@@ -126,6 +126,7 @@ def test_a_bench_of_one_question_has_a_whole_report(tiny_bundle, folder, tmp_pat
     write_bench(bench, tmp_path)
     told = (tmp_path / "bench.md").read_text(encoding="utf-8")
     assert "adaptive at 3 x: late decisions" in told
+    assert "Best success within a budget" not in told
     assert "adaptive at 3 x: better than the coin" in told
     assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".json", ".png"}
     assert not (tmp_path / "compute.png").exists()  # nothing was asked about budgets

@@ -82,7 +82,13 @@ def bench_tables(bench: Bench) -> Iterator[Grid]:
     for section in Section:
         if rows := [row for suite in bench.suites for row in bench.select(section, suite)]:
             yield _section_table(section, rows)
-    yield budget_table(bench)
+    yield from budget_tables(bench)
+
+
+def brief_tables(bench: Bench) -> Iterator[Grid]:
+    """Those that fit most terminals."""
+    yield claims_table(bench)
+    yield from budget_tables(bench)
 
 
 def claims_table(bench: Bench) -> Grid:
@@ -245,8 +251,8 @@ def _section_table(section: Section, rows: Sequence[Row]) -> Grid:
     )  # fmt: skip
 
 
-def budget_table(bench: Bench) -> Grid:
-    """Best success that each family reaches within the compute of each fixed exit."""
+def budget_tables(bench: Bench) -> Iterator[Grid]:
+    """Best success that each family reaches within the compute of each fixed exit, if asked."""
     lines = []
     for suite in bench.suites:
         rows = bench.select(Section.BUDGETS, suite) + bench.select(Section.FAST, suite)
@@ -259,13 +265,14 @@ def budget_table(bench: Bench) -> Grid:
             ]
             shown = [f"{best:.1f}" if best >= 0.0 else "-" for best in within]
             lines.append((suite, f"{budget:.0f} %", *shown))
-    return Grid(
-        "Best success within a budget [%]",
-        ("suite", "FLOPs", *families),
-        lines,
-        "Budgets are what the fixed exits cost; a dash: the gate has no setting so cheap.",
-        text_columns=2,
-    )
+    if lines:
+        yield Grid(
+            "Best success within a budget [%]",
+            ("suite", "FLOPs", *families),
+            lines,
+            "Budgets are what the fixed exits cost; a dash: the gate has no setting so cheap.",
+            text_columns=2,
+        )
 
 
 def _families(rows: Sequence[Row]) -> dict[str, list[Row]]:
