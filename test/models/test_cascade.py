@@ -109,9 +109,16 @@ def test_what_held_for_the_gate_of_one_is_not_said_of_both(bundle: Path, tmp_pat
     assert "### Afterword" in told
 
 
-def test_a_cascade_may_go_before_a_cascade(bundle: Path, cascade: Path, tmp_path: Path) -> None:
-    make_cascade(cascade, bundle, tmp_path / "three", "magma bundle cascade")
-    assert len(readings(tmp_path / "three")) == 6
+@pytest.mark.parametrize("place", ["first", "then", "both"])
+def test_a_cascade_may_be_part_of_another_on_either_side(
+    bundle: Path, cascade: Path, tmp_path: Path, place: str
+) -> None:
+    first = bundle if place == "then" else cascade
+    then = bundle if place == "first" else cascade
+    make_cascade(first, then, tmp_path / "more", "magma bundle cascade")
+    wanted = [*readings(first), *readings(then)]
+    for mine, theirs in zip(readings(tmp_path / "more"), wanted, strict=True):
+        np.testing.assert_array_equal(mine.chunk.actions, theirs.chunk.actions)
 
 
 def test_the_deeper_policy_may_be_replaced_by_the_cascade(bundle: Path, tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ from magma_ros.policy.report import CARD, verify
 from magma_ros.policy.stages import StageSpec, graphs
 
 PREFIX = "first_"
-"""Goes before the names of the first policy's stages, files and tensors between stages."""
+"""Goes before the names of the first policy's stages, files and tensors between stages; again where
+the later policy is a cascade and has such names already."""
 
 
 def make_cascade(
@@ -143,8 +144,11 @@ def _copied(
         for tensor in stage.outputs
         if tensor.name not in (*EXIT_OUTPUTS, TRACE_OUTPUT)
     }
-    names = {name: PREFIX + name for name in between}
-    stages = [_renamed(first, stage, names, folder) for stage in fast.stages]
+    prefix = PREFIX
+    while any(stage.name.startswith(prefix) for stage in deep.stages):
+        prefix += PREFIX
+    names = {name: prefix + name for name in between}
+    stages = [_renamed(first, stage, prefix, names, folder) for stage in fast.stages]
     for graph in graphs(deep.stages, deep.decoding):
         for file in (graph.file, *(entry.file for entry in graph.external)):
             _copy(then / file, folder / file)
@@ -156,14 +160,16 @@ def _copied(
     return tuple(stages)
 
 
-def _renamed(first: Path, stage: StageSpec, names: Mapping[str, str], folder: Path) -> StageSpec:
+def _renamed(
+    first: Path, stage: StageSpec, prefix: str, names: Mapping[str, str], folder: Path
+) -> StageSpec:
     """Write a stage of the first policy under a name of its own."""
     source = first / stage.file
     if not source.is_file() or sha256_of(source) != stage.sha256:
         raise BundleError(f"{source} is missing or altered; copy or export the bundle again")
     model = onnx.load(source)
     rename(model.graph, names)
-    path = folder / f"{PREFIX}{stage.file}"
+    path = folder / f"{prefix}{stage.file}"
     onnx.save(model, path)
 
     def called(tensors: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
@@ -174,7 +180,7 @@ def _renamed(first: Path, stage: StageSpec, names: Mapping[str, str], folder: Pa
 
     return stage.model_copy(
         update={
-            "name": PREFIX + stage.name,
+            "name": prefix + stage.name,
             "file": path.name,
             "sha256": sha256_of(path),
             "external": (),
