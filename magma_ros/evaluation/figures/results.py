@@ -39,6 +39,7 @@ class EpisodeResult:
         contacts: How often the robot, or what it held, began to touch what it must not; None
             if the world cannot tell.
         nearest: How near they came [m]; None if the world cannot tell, or there was nothing.
+        instruction: What the policy was told.
     """
 
     scene: Scene
@@ -61,6 +62,7 @@ class EpisodeResult:
     elsewhere: dict[str, int] = field(default_factory=dict)
     contacts: int | None = None
     nearest: float | None = None
+    instruction: str = ""
 
     @property
     def decisions(self) -> int:

@@ -71,6 +71,7 @@ class Episode:
             )
         self._time_limit = suite.time_limit(scene.task)
         self._gripper = 1.0
+        self._told = ""
         self._verdicts: list[Verdict] = []
         self._drawn: list[tuple[float, Trace]] = []
         try:
@@ -104,6 +105,11 @@ class Episode:
 
     def observe(self) -> Observation:
         """What the policy is given now."""
+        observation = self._given()
+        self._told = observation.instruction
+        return observation
+
+    def _given(self) -> Observation:
         observation = self.world.observe()
         match self.scene.control:
             case Control.BLACKOUT:
@@ -167,6 +173,7 @@ class Episode:
             elsewhere=dict(Counter(v.origin.name for v in verdicts if v.origin is not Origin.HERE)),
             contacts=None if counts is None else counts.contacts,
             nearest=None if counts is None or math.isinf(counts.nearest) else counts.nearest,
+            instruction=self._told,
         )
 
     def _served(self) -> bool:
