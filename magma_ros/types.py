@@ -184,6 +184,7 @@ class ExitReading:
         weight_bytes: Bytes of weights read since the observation came in.
         trace: Where this exit expects the marks to go, or None if it draws no trace.
         passes: Passes that decoding its action took; 1 where nothing is decoded.
+        instruction: What the policy was told; empty for nothing.
     """
 
     chunk: ActionChunk
@@ -193,6 +194,7 @@ class ExitReading:
     weight_bytes: int
     trace: Trace | None = None
     passes: int = 1
+    instruction: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def calibrate(
     episodes: int = 400,
     fit_episodes: int | None = None,
     budget: float | None = None,
+    by_exit: str = "",
     suites: Annotated[str | None, Parameter(name=["--suites", "--suite"])] = None,
     tasks: str = "",
     split: Literal["seen", "shift"] | None = None,
@@ -60,7 +61,9 @@ def calibrate(
 
     With --budget, a bundle that is calibrated is given the rule of --gate regret besides: act where
     thinking to the end would gain less success than its operations are worth, learnt from episodes
-    with random exits, at the price that spends the budget.
+    with random exits, at the price that spends the budget. With --by-exit it also learns which
+    words stand for tasks that need depth: from the same scenes, played by magma eval --depth at
+    the deepest exit and at shallower ones.
 
     Args:
         bundle: Policy bundle.
@@ -70,6 +73,7 @@ def calibrate(
         episodes: Episodes for each threshold tested, or to check with.
         fit_episodes: Episodes to fit the models on; 200 by default, and with --budget 3000.
         budget: Operations to spend on average, as a share of full depth.
+        by_exit: JSON files of magma eval --depth, one an exit, separated by commas.
         suites: Task suites, separated by commas; tabletop,moving by default. What is checked are
             those calibrated on.
         tasks: Which of their tasks, separated by commas; all by default.
@@ -89,6 +93,8 @@ def calibrate(
             "--check and --budget are about the suites and tasks of gate.yaml; leave out --suites "
             "and --tasks"
         )
+    if by_exit and budget is None:
+        raise MagmaError("--by-exit is about the gate by regret; give its --budget as well")
     if budget is not None:
         if check or split is not None:
             raise MagmaError("--budget goes with neither --check nor --split")
@@ -99,6 +105,7 @@ def calibrate(
             fit_episodes=FIT_REGRET_EPISODES if fit_episodes is None else fit_episodes,
             seed=REGRET_SEED if seed is None else seed,
             workers=workers,
+            by_exit=tuple(map(Path, names(by_exit))),
             json_file=json_file,
         )
     if check:
@@ -142,12 +149,13 @@ def _budget(
     fit_episodes: int,
     seed: int,
     workers: int,
+    by_exit: tuple[Path, ...],
     json_file: Path | None,
 ) -> int:
     _require_simulators(folder)
     from magma_ros.evaluation.calibrate.regret_rule import RegretSpec, find_rule
 
-    spec = RegretSpec(budget, episodes, fit_episodes, seed, workers)
+    spec = RegretSpec(budget, episodes, fit_episodes, seed, workers, by_exit)
     _keep(folder, find_rule(spec, folder, complaints), json_file)
     return 0
 

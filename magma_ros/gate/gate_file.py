@@ -142,11 +142,13 @@ class RegretEntry(_Entry):
         bias: See :class:`magma_ros.gate.regret.ExitRegret`.
         weights: One for each of the file's features.
         saving: Operations that acting there saves, as a share of full depth.
+        loss: What acting there costs on average over all tasks.
     """
 
     bias: float
     weights: tuple[float, ...]
     saving: Share
+    loss: NonNegativeFloat = 0.0
 
 
 class RegretRule(_Entry):
@@ -155,7 +157,9 @@ class RegretRule(_Entry):
     Attributes:
         price: Success that the operations of one decision at full depth are worth.
         exits: The models, for each exit but the deepest.
-        fit_episodes: Episodes with random exits that these were fitted on.
+        words: What each word of an instruction adds to the need of depth.
+        paired_episodes: Episodes at fixed exits that these were learnt from.
+        fit_episodes: Episodes with random exits that the models were fitted on.
         budget: Mean operations of a decision that the price was chosen for, as a share of full
             depth.
         episodes: Fresh episodes that it drove.
@@ -169,6 +173,8 @@ class RegretRule(_Entry):
 
     price: Annotated[float, Field(gt=0.0, le=1.0)]
     exits: tuple[RegretEntry, ...]
+    words: dict[str, float] = {}
+    paired_episodes: NonNegativeInt = 0
     fit_episodes: PositiveInt
     budget: Level
     episodes: PositiveInt
@@ -232,8 +238,9 @@ class GateFile(_Entry):
         """The models of regret, ready to judge; None where none were fitted."""
         if self.regret is None:
             return None
-        exits = tuple(ExitRegret(e.bias, e.weights, e.saving) for e in self.regret.exits)
-        return RegretModel(Yardstick(self.ranges, self.steps), exits)
+        rule = self.regret
+        exits = tuple(ExitRegret(e.bias, e.weights, e.saving, e.loss) for e in rule.exits)
+        return RegretModel(Yardstick(self.ranges, self.steps), exits, rule.words)
 
 
 def manifest_checksum(bundle: Path) -> str:

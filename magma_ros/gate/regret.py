@@ -5,11 +5,14 @@
 A plan may lie far from full depth's and do as well, or near it and miss. So the loss is learnt
 from what becomes of whole episodes in which the exit of each decision was drawn at random
 (``evaluation.calibrate.regret``): a linear model an exit of the figures in
-:data:`magma_ros.gate.confidence.FEATURES`.
+:data:`magma_ros.gate.confidence.FEATURES`. Where it is known which words stand for tasks that need
+depth (``evaluation.calibrate.need``), the instruction is weighed as well.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import mul
 from typing import ClassVar
@@ -19,27 +22,38 @@ from magma_ros.gate.interface import require_share, tightened
 from magma_ros.types import ActionChunk, Budget, ExitReading
 
 
+def words_of(instruction: str) -> frozenset[str]:
+    """The words of an instruction, in lower case and without their order."""
+    return frozenset(re.findall(r"\w+", instruction.lower()))
+
+
 @dataclass(frozen=True, slots=True)
 class ExitRegret:
-    """What acting at one exit costs: bias + weights . features.
+    """What acting at one exit costs: bias + weights . features + loss * (need - 1).
 
     Attributes:
         bias: See above.
         weights: One for each of :data:`magma_ros.gate.confidence.FEATURES`.
         saving: Operations that acting here saves, as a share of full depth.
+        loss: What acting here costs on average over all tasks; 0 where tasks were not told apart.
     """
 
     bias: float
     weights: tuple[float, ...]
     saving: float
+    loss: float = 0.0
 
-    def of(self, features: tuple[float, ...]) -> float:
+    def of(self, features: tuple[float, ...], need: float = 1.0) -> float:
         """Loss of the episode's success by one decision, against acting on the deepest exit.
 
         Negative where acting here did better.
+
+        Args:
+            features: Of the exit.
+            need: How much the task needs depth; 1 on average.
         """
-        loss: float = self.bias + sum(map(mul, self.weights, features))
-        return loss
+        of_features: float = self.bias + sum(map(mul, self.weights, features))
+        return of_features + self.loss * (need - 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +63,20 @@ class RegretModel:
     Attributes:
         yardstick: Measures deviations.
         exits: One model for each exit but the deepest.
+        words: What each word adds to the need of depth.
     """
 
     yardstick: Yardstick
     exits: tuple[ExitRegret, ...]
+    words: Mapping[str, float] = field(default_factory=dict)
+
+    def need(self, instruction: str) -> float:
+        """How much a task needs depth by what the policy is told: 0 or more, 1 on average.
+
+        That of words which are not known is 1.
+        """
+        told = words_of(instruction)
+        return max(0.0, 1.0 + sum(self.words.get(word, 0.0) for word in told))
 
 
 @dataclass(slots=True)
@@ -93,4 +117,5 @@ class RegretGate:
             return False
         model = self.regret.exits[reading.depth - 1]
         features = exit_features(reading, previous, self._acted, self.regret.yardstick)
-        return model.of(features) <= tightened(self.price, budget.risk) * model.saving
+        loss = model.of(features, self.regret.need(reading.instruction))
+        return loss <= tightened(self.price, budget.risk) * model.saving

@@ -151,7 +151,8 @@ class StagedPolicy:
             ObservationError: The observation is not what the policy takes.
         """
         self.pipeline.feed(self._preprocess(observation))
-        return Inference(self.manifest, self.pipeline, observation.stamp)
+        told = observation.instruction
+        return Inference(self.manifest, self.pipeline, observation.stamp, instruction=told)
 
     def _feed_blank(self) -> None:
         blank = given_tensors(self.manifest)
@@ -162,8 +163,15 @@ class Inference:
     """The inference of one observation; made by :meth:`StagedPolicy.start`."""
 
     def __init__(
-        self, manifest: Manifest, pipeline: Pipeline, stamp: float, *, thorough: bool = False
+        self,
+        manifest: Manifest,
+        pipeline: Pipeline,
+        stamp: float,
+        *,
+        instruction: str = "",
+        thorough: bool = False,
     ) -> None:
+        self._instruction = instruction
         self._thorough = thorough
         self._manifest = manifest
         self._pipeline = pipeline
@@ -218,8 +226,16 @@ class Inference:
         contract = self._manifest.action
         planned = contract.unnormalise(action)
         chunk = ActionChunk(self._stamp, contract.step_period, planned, depth, contract.space)
-        trace = self._trace(stage)
-        return ExitReading(chunk, confidence, depth, self._flops, self._weight_bytes, trace, passes)
+        return ExitReading(
+            chunk,
+            confidence,
+            depth,
+            self._flops,
+            self._weight_bytes,
+            trace=self._trace(stage),
+            passes=passes,
+            instruction=self._instruction,
+        )
 
     def _disagreement(self, action: FloatArray) -> float:
         """Root mean square difference to the previous exit's action; infinite at the first exit."""

@@ -120,8 +120,28 @@ def test_a_bundle_gets_a_rule_that_its_gate_follows(tmp_path, needs, capsys):
     assert "Gate by regret, for 70% of full depth" in capsys.readouterr().out
 
 
+def test_words_are_learnt_from_evaluations_at_fixed_exits(tmp_path, needs, capsys):
+    needs("sim")
+    bundle = tmp_path / "small"
+    shutil.copytree(find_bundle("magma-small"), bundle)
+    files = [tmp_path / f"{depth}.json" for depth in (1, 4)]
+    for depth, path in zip((1, 4), files, strict=True):
+        words = ["--bundle", str(bundle), "--depth", str(depth), "--suite", "tabletop"]
+        asked = ["--tasks", "reach", "--seed", "520000", "--episodes", "20"]
+        assert main(["eval", *words, *asked, "--json", str(path)]) == 0
+    words = ["--bundle", str(bundle), "--budget", "0.7", "--workers", "1", "--episodes", "2"]
+    by_exit = ["--by-exit", ",".join(map(str, files))]
+    assert main(["calibrate", *words, "--fit-episodes", "16", *by_exit]) == 0
+    rule = find_gate_file(bundle).regret
+    assert rule.paired_episodes == 40
+    assert rule.exits[0].loss > rule.exits[-1].loss >= 0.0
+    assert "and 40 at fixed ones" in capsys.readouterr().out
+
+
 def test_what_cannot_be_asked_for_together_is_refused(capsys):
     assert main(["calibrate", "--budget", "0.7", "--check"]) == 2
     assert "goes with neither" in capsys.readouterr().err
+    assert main(["calibrate", "--by-exit", "a.json"]) == 2
+    assert "give its --budget as well" in capsys.readouterr().err
     assert main(["calibrate", "--budget", "1.7", "--bundle", "magma-small"]) == 2
     assert "must lie between 0 and 1" in capsys.readouterr().err

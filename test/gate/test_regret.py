@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate by regret acts where acting early loses less success than its operations are worth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,22 @@ def test_an_exit_is_judged_beside_the_one_before_and_the_plan_followed():
     assert not gate.confident(reading(1, stamp=0.1), Budget(0.0))
     gate.reset()
     assert gate.confident(reading(1, stamp=0.1), Budget(0.0))
+
+
+def test_an_instruction_that_asks_for_depth_lowers_the_loss_that_it_accepts():
+    exits = (ExitRegret(0.0, weighing(entropy=1.0), saving=0.5, loss=0.02),)
+    gate = RegretGate(RegretModel(YARDSTICK, exits, {"lock": 2.0, "reach": -5.0}), price=0.1)
+
+    def acts(entropy, instruction):
+        told = replace(reading(1, entropy=entropy), instruction=instruction)
+        return gate.confident(told, Budget(0.0))
+
+    assert acts(0.05, "open it")
+    assert not acts(0.051, "open it")
+    assert acts(0.01, "Lock it")
+    assert not acts(0.011, "Lock it")
+    assert acts(0.07, "reach it")
+    assert not acts(0.071, "reach it")
 
 
 def test_without_models_it_says_how_to_get_them():

@@ -93,6 +93,12 @@ def test_a_reading_carries_stamp_depth_and_cost_so_far(policy, observation):
     assert found[-1].weight_bytes == sum(stage.weight_bytes for stage in stages)
 
 
+def test_a_reading_tells_what_the_policy_was_told(policy, observation):
+    inference = policy.start(replace(observation, instruction="Pick the red cube"))
+    readings = [reading for _ in policy.manifest.stages if (reading := inference.advance())]
+    assert {reading.instruction for reading in readings} == {"Pick the red cube"}
+
+
 def test_a_reading_survives_the_runs_that_follow(policy, observation):
     first = policy.start(observation)
     first.advance()

@@ -28,12 +28,14 @@ class EpisodeReadings:
         deviations: (D, E) of each exit from full depth, by the yardstick.
         depths: (D,) exits acted on, E + 1 for the deepest.
         success: Whether the task was done.
+        instruction: What the policy was told.
     """
 
     features: Array
     deviations: Array
     depths: npt.NDArray[np.int64]
     success: bool
+    instruction: str = ""
 
     def feature(self, name: str) -> Array:
         """(D, E) values of one feature."""
@@ -68,6 +70,7 @@ class Recorder:
         self._features: list[list[tuple[float, ...]]] = []
         self._deviations: list[list[float]] = []
         self._depths: list[int] = []
+        self._told = ""
 
     def add(self, readings: Sequence[ExitReading], acted: ActionChunk) -> None:
         """Add the readings of every exit, the shallowest first, and the chunk acted on."""
@@ -83,6 +86,7 @@ class Recorder:
             [self._yardstick.deviation(r.chunk.actions, full.chunk.actions) for r in early]
         )
         self._depths.append(acted.depth)
+        self._told = full.instruction
         self._acted = acted
 
     def episode(self, *, success: bool) -> EpisodeReadings:
@@ -94,4 +98,5 @@ class Recorder:
             deviations=np.array(self._deviations).reshape(count, exits),
             depths=np.array(self._depths, np.int64),
             success=success,
+            instruction=self._told,
         )

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from magma_ros.evaluation.calibrate.episode_readings import Array, EpisodeReadings
 from magma_ros.evaluation.calibrate.learn_then_test import CalibrationError, first_exits
+from magma_ros.evaluation.calibrate.ridge import FOLDS, ridge, squared_error, told_elsewhere
 from magma_ros.evaluation.world import Scene
 from magma_ros.gate.confidence import LEAST, Yardstick
 from magma_ros.gate.interface import Gate, Memoryless
@@ -34,11 +35,8 @@ LONGEST = 8
 COUNTED = 4
 """Decisions of one draw that count: an effect does not grow with their number for ever."""
 
-PENALTY = 100.0
-"""Weight of the squared coefficients of standardised features against the squared errors."""
-
-FOLDS = 5
-"""Parts of the episodes; what was to be expected in one is learnt from the others."""
+PENALTIES = (100.0, 1000.0, 10_000.0, 100_000.0)
+"""Those tried: weight of the squared coefficients of standardised features."""
 
 LEAST_PRICE = 1e-6
 """Price at which only exits are taken that cost no success."""
@@ -113,7 +111,8 @@ def fit_regret(
             "play more of them, or harder tasks"
         )
     draws = _Draws.of(scenes, episodes, len(costs))
-    outcomes = draws.success - _expected(draws)
+    part = np.random.default_rng(0).integers(0, FOLDS, int(draws.episode.max()) + 1)[draws.episode]
+    outcomes = draws.success - _expected(draws, part)
     drawn = np.eye(len(costs))[draws.exits] - draws.shares
     treatment = (drawn * np.minimum(draws.governed, COUNTED)[:, None])[:, :-1]
     centre, scale = _spread(draws.features)
@@ -122,7 +121,13 @@ def fit_regret(
     design = np.concatenate(
         [treatment, (treatment[:, :, None] * standard).reshape(count, -1)], axis=1
     )
-    found = _ridge(design, outcomes, PENALTY, free=exits)
+    errors = {
+        penalty: squared_error(
+            told_elsewhere(design, outcomes, penalty, part, free=exits), outcomes
+        )
+        for penalty in PENALTIES
+    }
+    found = ridge(design, outcomes, min(errors, key=errors.__getitem__), free=exits)
     weights = found[exits:].reshape(exits, -1) / scale
     biases = found[:exits] - (weights * centre).sum(axis=1)
     return RegretModel(
@@ -153,10 +158,16 @@ def price_for(
             f"a budget of {budget:g} cannot be met: the first exit alone costs {costs[0]:.3f}"
         )
     weights = np.array([each.weights for each in model.exits])
-    bias = np.array([each.bias for each in model.exits])
-    saving = np.array([each.saving for each in model.exits])
-    features = np.concatenate([episode.features for episode in episodes])
-    lowest = ((features * weights).sum(axis=2) + bias) / saving
+    bias, saving, loss = np.array([(e.bias, e.saving, e.loss) for e in model.exits]).T
+    lowest = np.concatenate(
+        [
+            (episode.features * weights).sum(axis=2)
+            + bias
+            + loss * (model.need(episode.instruction) - 1.0)
+            for episode in episodes
+        ]
+    )
+    lowest /= saving
     candidates = np.append(np.quantile(lowest, np.linspace(0.0, 1.0, 401)), lowest.max())
     price = np.asarray(costs)
     for candidate in np.maximum(candidates, LEAST_PRICE):
@@ -219,27 +230,14 @@ class _Draws:
         return cls(**{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
-def _expected(draws: _Draws) -> Array:
+def _expected(draws: _Draws, part: npt.NDArray[np.int64]) -> Array:
     """(N,) success to be expected before each draw, learnt from other episodes."""
-    part = np.random.default_rng(0).integers(0, FOLDS, int(draws.episode.max()) + 1)[draws.episode]
-    expected = np.zeros(len(part))
-    for held in range(FOLDS):
-        others = part != held
-        centre, scale = _spread(draws.known[others])
-        design = np.column_stack([np.ones(len(part)), (draws.known - centre) / scale])
-        found = _ridge(design[others], draws.success[others], 1.0, free=1)
-        expected[~others] = design[~others] @ found
-    return expected
+    centre, scale = _spread(draws.known)
+    design = np.column_stack([np.ones(len(part)), (draws.known - centre) / scale])
+    return told_elsewhere(design, draws.success, 1.0, part, free=1)
 
 
 def _spread(values: Array) -> tuple[Array, Array]:
     """Mean and deviation along the first axis; infinite where a value never varies."""
     spread = values.std(axis=0)
     return values.mean(axis=0), np.where(spread > 1e-9, spread, np.inf)
-
-
-def _ridge(design: Array, targets: Array, penalty: float, *, free: int) -> Array:
-    """Least squares with a penalty on all coefficients but the first ``free``."""
-    weights = np.full(design.shape[1], penalty)
-    weights[:free] = 1e-9
-    return np.asarray(np.linalg.solve(design.T @ design + np.diag(weights), design.T @ targets))

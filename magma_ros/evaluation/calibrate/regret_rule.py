@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from magma_ros.evaluation.calibrate.learn_then_test import CalibrationError, risk_bound
+from magma_ros.evaluation.calibrate.need import learn_need, told_by_words
 from magma_ros.evaluation.calibrate.readings import TaskSet, collect
 from magma_ros.evaluation.calibrate.regret import fit_regret, price_for, randomised
 from magma_ros.evaluation.figures.exit_costs import exit_costs
@@ -37,6 +38,8 @@ class RegretSpec:
         fit_episodes: Episodes that the models are fitted on.
         seed: Seed of the first episode; every further one has the next.
         workers: Processes; no result depends on their number.
+        by_exit: Evaluations at fixed exits, from which to learn which words stand for tasks that
+            need depth; none to leave words out.
 
     Raises:
         CalibrationError: A number is out of range.
@@ -47,6 +50,7 @@ class RegretSpec:
     fit_episodes: int
     seed: int
     workers: int
+    by_exit: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 < self.budget < 1.0:
@@ -76,12 +80,15 @@ def find_rule(spec: RegretSpec, bundle: Path, console: Console | None = None) ->
     task_set = TaskSet(promise.suites, promise.tasks, promise.split)
     yardstick = file.agreement_model().yardstick
     costs = exit_costs(manifest)
+    need = learn_need(spec.by_exit, file.manifest_sha256, costs) if spec.by_exit else None
     play = partial(collect, bundle, yardstick=yardstick, workers=spec.workers, console=console)
     scenes = task_set.scenes(spec.fit_episodes, spec.seed)
     recorded = play(
         scenes, partial(randomised, manifest.exits), description="drawing exits at random"
     )
     model = fit_regret(scenes, recorded, yardstick, costs)
+    if need is not None:
+        model = told_by_words(model, need, recorded)
     price = price_for(model, recorded, costs, spec.budget)
     first = spec.seed + spec.fit_episodes
     played = play(
@@ -94,8 +101,11 @@ def find_rule(spec: RegretSpec, bundle: Path, console: Console | None = None) ->
     rule = RegretRule(
         price=price,
         exits=tuple(
-            RegretEntry(bias=e.bias, weights=e.weights, saving=e.saving) for e in model.exits
+            RegretEntry(bias=e.bias, weights=e.weights, saving=e.saving, loss=e.loss)
+            for e in model.exits
         ),
+        words=dict(model.words),
+        paired_episodes=0 if need is None else need.episodes,
         fit_episodes=spec.fit_episodes,
         budget=spec.budget,
         episodes=spec.episodes,

@@ -19,6 +19,9 @@ from magma_ros.gate.gate_file import GateFile, Guarantee, RegretRule
 CARD = "MODEL_CARD.md"
 """The bundle's card."""
 
+MOST_WORDS = 8
+"""Words that are shown of those that ask for depth."""
+
 SECTION = "## Gate"
 """Heading of the card's section about the gate."""
 
@@ -130,7 +133,11 @@ def _rule_rows(rule: RegretRule) -> Iterator[tuple[str, str]]:
     deviating = f"{rule.violations:.1%}, on average at most {rule.violations_at_most:.1%}"
     yield "decisions deviating too far", deviating
     yield "price of a decision at full depth", f"{rule.price:.3g} of an episode's success"
-    yield "episodes", f"{rule.episodes}, after {rule.fit_episodes} with random exits"
+    pairs = f" and {rule.paired_episodes} at fixed ones" if rule.paired_episodes else ""
+    yield "episodes", f"{rule.episodes}, after {rule.fit_episodes} with random exits{pairs}"
+    if rule.words:
+        most = sorted(rule.words, key=rule.words.__getitem__, reverse=True)[:MOST_WORDS]
+        yield "words that ask for depth", ", ".join(word for word in most if rule.words[word] > 0.0)
 
 
 def _paragraphs(file: GateFile) -> Iterator[str]:

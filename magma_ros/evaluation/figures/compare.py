@@ -39,6 +39,7 @@ class RecordedEpisode(_Recorded):
     depth: NonNegativeInt
     flops: NonNegativeInt
     reasons: dict[str, NonNegativeInt]
+    instruction: str = ""
 
     @property
     def key(self) -> Key:
@@ -60,12 +61,15 @@ class RecordedSpec(_Recorded):
     clock: str
     episodes: PositiveInt
     controls: bool
+    gate: str
+    gate_options: dict[str, Any]
 
 
 class RecordedBundle(_Recorded):
     """Which policy it was."""
 
     name: str
+    manifest_sha256: str
 
 
 class RecordedEvaluation(_Recorded):

@@ -1,0 +1,61 @@
+# Copyright 2026 The magma_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ridge regression, and what it tells about what it was not fitted on.
+
+Shapes: N observations, C coefficients.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+FOLDS = 5
+"""Parts of the observations; what is told about one is learnt from the others."""
+
+NONE = 1e-9
+"""Penalty of a coefficient that has none, so that what never varies is solved for, too."""
+
+
+def ridge(design: Array, targets: Array, penalty: float, *, free: int = 0) -> Array:
+    """Least squares with a penalty on all coefficients but the first ``free``.
+
+    Args:
+        design: (N, C) what is known.
+        targets: (N,) what is to be told.
+        penalty: Weight of the squared coefficients against the squared errors.
+        free: How many have none.
+
+    Returns:
+        (C,) the coefficients.
+    """
+    weights = np.full(design.shape[1], penalty)
+    weights[:free] = NONE
+    return np.asarray(np.linalg.solve(design.T @ design + np.diag(weights), design.T @ targets))
+
+
+def told_elsewhere(
+    design: Array, targets: Array, penalty: float, part: npt.NDArray[np.int64], *, free: int = 0
+) -> Array:
+    """(N,) what is told about each part, 0 to ``FOLDS`` - 1, by the others.
+
+    Args:
+        design: See :func:`ridge`, as the following two.
+        targets: See there.
+        penalty: See there.
+        part: (N,) of each observation.
+        free: See :func:`ridge`.
+    """
+    told = np.zeros(len(targets))
+    for held in range(FOLDS):
+        inside = part == held
+        coefficients = ridge(design[~inside], targets[~inside], penalty, free=free)
+        told[inside] = design[inside] @ coefficients
+    return told
+
+
+def squared_error(told: Array, targets: Array) -> float:
+    """Sum of the squared differences."""
+    return float(np.sum((told - targets) ** 2))
