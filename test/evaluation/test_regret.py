@@ -25,7 +25,7 @@ LOSS = 0.08
 """Of success by each decision on the first exit where the entropy is 1; none where it is 0."""
 
 
-def played(scene, rng):
+def played(scene, rng, loss=LOSS):
     """An episode of a made-up policy of two exits, of which the failed ones last longer."""
     gate = RandomisedDepth(2, scene.seed)
     features = np.zeros((24, 1, len(FEATURES)))
@@ -37,7 +37,7 @@ def played(scene, rng):
             depth = 1 + int(rng.choice(2, p=gate.shares))
         depths.append(depth)
         if decision < 8 and depth == 1:
-            lost += LOSS * features[decision, 0, FEATURES.index("entropy")]
+            lost += loss * features[decision, 0, FEATURES.index("entropy")]
     success = bool(rng.random() < 0.95 - lost)
     count = 8 if success else 24
     deviations = np.full((count, 1), 0.3)
@@ -60,6 +60,14 @@ def test_the_loss_is_found_where_it_is_and_not_where_episodes_are_long(recorded)
     assert calm == pytest.approx(0.0, abs=0.015)
     assert 0.03 < torn < 0.1  # decisions after the outcome is sealed cost nothing
     assert model.saving == 0.5
+
+
+def test_figures_that_tell_no_more_than_chance_are_left_out():
+    rng = np.random.default_rng(2)
+    scenes = [Scene("tabletop", "reach", "seen", seed) for seed in range(1000)]
+    episodes = [played(scene, rng, loss=0.0) for scene in scenes]
+    (model,) = fit_regret(scenes, episodes, YARDSTICK, COSTS).exits
+    assert model.weights == (0.0,) * len(FEATURES)
 
 
 def test_the_price_spends_the_budget(recorded):

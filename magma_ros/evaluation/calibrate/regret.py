@@ -13,6 +13,7 @@ Shapes: D decisions, N draws, E exits below the deepest, F features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from magma_ros.evaluation.calibrate.episode_readings import Array, EpisodeReadings
 from magma_ros.evaluation.calibrate.learn_then_test import CalibrationError, first_exits
-from magma_ros.evaluation.calibrate.ridge import FOLDS, ridge, squared_error, told_elsewhere
+from magma_ros.evaluation.calibrate.ridge import FOLDS, ridge, told_elsewhere
 from magma_ros.evaluation.world import Scene
 from magma_ros.gate.confidence import LEAST, Yardstick
 from magma_ros.gate.interface import Gate, Memoryless
@@ -35,8 +36,11 @@ LONGEST = 8
 COUNTED = 4
 """Decisions of one draw that count: an effect does not grow with their number for ever."""
 
-PENALTIES = (100.0, 1000.0, 10_000.0, 100_000.0)
+PENALTIES = (100.0, 1000.0, 10_000.0)
 """Those tried: weight of the squared coefficients of standardised features."""
+
+SURE = 2.0
+"""Standard errors by which features must tell more about other episodes than none of them do."""
 
 LEAST_PRICE = 1e-6
 """Price at which only exits are taken that cost no success."""
@@ -121,19 +125,14 @@ def fit_regret(
     design = np.concatenate(
         [treatment, (treatment[:, :, None] * standard).reshape(count, -1)], axis=1
     )
-    errors = {
-        penalty: squared_error(
-            told_elsewhere(design, outcomes, penalty, part, free=exits), outcomes
-        )
-        for penalty in PENALTIES
-    }
-    found = ridge(design, outcomes, min(errors, key=errors.__getitem__), free=exits)
+    penalty = _penalty(design, outcomes, part, draws.episode, exits)
+    found = ridge(design, outcomes, penalty, free=exits)
     weights = found[exits:].reshape(exits, -1) / scale
     biases = found[:exits] - (weights * centre).sum(axis=1)
     return RegretModel(
         yardstick,
         tuple(
-            ExitRegret(-float(bias), tuple(map(float, -row)), 1.0 - cost)
+            ExitRegret(-float(bias), tuple(map(float, 0.0 - row)), 1.0 - cost)
             for bias, row, cost in zip(biases, weights, costs, strict=False)
         ),
     )
@@ -228,6 +227,27 @@ class _Draws:
             for name, part in zip(cls.__slots__, row, strict=True):
                 columns[name].append(part)
         return cls(**{name: np.concatenate(parts) for name, parts in columns.items()})
+
+
+def _penalty(
+    design: Array,
+    outcomes: Array,
+    part: npt.NDArray[np.int64],
+    episode: npt.NDArray[np.int64],
+    free: int,
+) -> float:
+    """That of features by which most is told of other episodes; infinite where that may be chance.
+
+    Else figures that tell nothing would move the regret as much as what an exit loses on average.
+    """
+    bare = (told_elsewhere(design[:, :free], outcomes, 0.0, part, free=free) - outcomes) ** 2
+    best, most = math.inf, 0.0
+    for penalty in PENALTIES:
+        told = (told_elsewhere(design, outcomes, penalty, part, free=free) - outcomes) ** 2
+        gains = np.bincount(episode, bare - told)
+        if gains.sum() > max(most, SURE * float(gains.std()) * math.sqrt(len(gains))):
+            best, most = penalty, float(gains.sum())
+    return best
 
 
 def _expected(draws: _Draws, part: npt.NDArray[np.int64]) -> Array:

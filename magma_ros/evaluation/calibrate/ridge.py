@@ -7,6 +7,8 @@ Shapes: N observations, C coefficients.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,15 +27,19 @@ def ridge(design: Array, targets: Array, penalty: float, *, free: int = 0) -> Ar
     Args:
         design: (N, C) what is known.
         targets: (N,) what is to be told.
-        penalty: Weight of the squared coefficients against the squared errors.
+        penalty: Weight of the squared coefficients against the squared errors; infinite to leave
+            them out.
         free: How many have none.
 
     Returns:
         (C,) the coefficients.
     """
-    weights = np.full(design.shape[1], penalty)
+    kept = design if math.isfinite(penalty) else design[:, :free]
+    weights = np.full(kept.shape[1], penalty)
     weights[:free] = NONE
-    return np.asarray(np.linalg.solve(design.T @ design + np.diag(weights), design.T @ targets))
+    found = np.zeros(design.shape[1])
+    found[: kept.shape[1]] = np.linalg.solve(kept.T @ kept + np.diag(weights), kept.T @ targets)
+    return found
 
 
 def told_elsewhere(
