@@ -1,9 +1,15 @@
 # Copyright 2026 The magma_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes side by side: a function over many items, in processes of their own, in order."""
+"""Episodes side by side: a function over many items, in processes of their own, in order.
+
+A simulator or a driver may crash once in thousands of episodes, and takes its process with it. What
+was not finished then is begun again in new ones. Where that crashes at once, it is given up.
+"""
 
 from __future__ import annotations
 
+import faulthandler
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -30,8 +36,11 @@ Pool = Callable[[int], AbstractContextManager[Executor]]
 """Makes so many workers, which have ended when the context is left."""
 
 
+_log = logging.getLogger(__name__)
+
+
 class WorkerError(MagmaError):
-    """A worker process is gone."""
+    """Worker processes end again and again."""
 
 
 def spread(
@@ -55,7 +64,7 @@ def spread(
         The outcomes in the order of the items.
 
     Raises:
-        WorkerError: A worker died.
+        WorkerError: A worker died twice over the same items.
     """
     return tuple(
         outcomes(function, items, workers=workers, console=console, description=description)
@@ -83,16 +92,30 @@ def outcomes(
 def _outcomes(
     function: Callable[[Item], Outcome], items: Sequence[Item], workers: int
 ) -> Iterator[Outcome]:
-    try:
-        with processes(workers) as pool:
-            # Several threads of several processes would wait for each other's cores.
-            with environment(**dict.fromkeys(THREADS, "1")):
-                found = pool.map(function, items)
-            yield from found
-    except BrokenProcessPool:
-        raise WorkerError(
-            "a worker process ended unexpectedly; check the memory left, or use fewer workers"
-        ) from None
+    done, crashed_at = 0, -1
+    while done < len(items):
+        try:
+            for outcome in _together(function, items[done:], workers):
+                done += 1
+                yield outcome
+        except BrokenProcessPool:
+            if crashed_at == done:
+                raise WorkerError(
+                    "a worker process ended unexpectedly; check the memory left, or use fewer "
+                    "workers"
+                ) from None
+            crashed_at = done
+            _log.warning("a worker process crashed after %d items; going on with new ones", done)
+
+
+def _together(
+    function: Callable[[Item], Outcome], items: Sequence[Item], workers: int
+) -> Iterator[Outcome]:
+    with processes(workers) as pool:
+        # Several threads of several processes would wait for each other's cores.
+        with environment(**dict.fromkeys(THREADS, "1")):
+            found = pool.map(function, items)
+        yield from found
 
 
 @contextmanager
@@ -124,9 +147,7 @@ def _local(workers: int) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(
         workers,
         mp_context=get_context("spawn"),
-        initializer=signal.signal,
-        # Ctrl-C reaches the workers too: they end there and then, without a traceback.
-        initargs=(signal.SIGINT, signal.SIG_DFL),
+        initializer=_begin,
     )
     try:
         yield pool
@@ -135,6 +156,14 @@ def _local(workers: int) -> Iterator[Executor]:
         # An exception amid the pool's start leaves some that it does not know of.
         for child in set(active_children()).difference(before):
             child.terminate()
+
+
+def _begin() -> None:
+    """What a worker does first."""
+    # Ctrl-C reaches the workers too: they end there and then, without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A crash says where it was.
+    faulthandler.enable()
 
 
 _POOL: ContextVar[Pool] = ContextVar("pool", default=_local)
