@@ -241,6 +241,9 @@ class FarClient:
         try:
             answer = _message(frame)
             plan = plan_from(answer, asked.observation, self._contract.expected)
+        except _BusyError as error:
+            self._note(partial(Ledger.declined, why=str(error)))
+            return
         except MagmaError as error:
             self._note(partial(Ledger.refused, why=str(error), now=now, size=size))
             return
@@ -288,16 +291,24 @@ class _SilentError(Exception):
     """The server has not answered for too long."""
 
 
+class _BusyError(RemoteError):
+    """The server has no time for a question."""
+
+
 def _message(frame: str | bytes) -> dict[str, Any]:
     """What a frame says.
 
     Raises:
-        MagmaError: It is a complaint, or no message.
+        _BusyError: The server has no time.
+        MagmaError: It is another complaint, or no message.
     """
     if isinstance(frame, str):  # by openpi's protocol a sentence or a traceback
         lines = [line.strip() for line in frame[-4000:].splitlines() if line.strip()]
         raise RemoteError(f"the policy elsewhere failed: {(lines or ['nothing'])[-1][:200]}")
     message = wire.unpack(frame)
     if error := message.get("error"):
-        raise RemoteError(f"the policy elsewhere failed: {' '.join(str(error).split())[:200]}")
+        sentence = " ".join(str(error).split())[:200]
+        if message.get("busy") is True:
+            raise _BusyError(sentence)
+        raise RemoteError(f"the policy elsewhere failed: {sentence}")
     return message

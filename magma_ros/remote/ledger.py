@@ -30,6 +30,7 @@ class LineState(Enum):
 
     CONNECTING = "The line to the policy elsewhere is being opened."
     OPEN = "The policy elsewhere answers."
+    BUSY = "The policy elsewhere has no time for this robot."
     SILENT = "The policy elsewhere has not answered the last question."
     CUT = "The line to the policy elsewhere is cut."
     REFUSED = "What the policy elsewhere says cannot be used."
@@ -80,6 +81,7 @@ class LineCounts:
         asked: Questions sent.
         answered: Answers that could be used.
         refused: Answers that could not.
+        busy: Questions that the policy elsewhere had no time for.
         lost: Questions that were not answered.
         cuts: Times that an open line was cut.
     """
@@ -87,6 +89,7 @@ class LineCounts:
     asked: int = 0
     answered: int = 0
     refused: int = 0
+    busy: int = 0
     lost: int = 0
     cuts: int = 0
 
@@ -178,6 +181,12 @@ class Ledger:
             self.trips.observe(now - asked.asked, size)
             self.counts.refused += 1
         self.state, self.detail = LineState.REFUSED, why
+
+    def declined(self, why: str) -> None:
+        """There is no time for the question; how long a plan would take is not learnt from that."""
+        self.pending = None
+        self.counts.busy += 1
+        self.state, self.detail = LineState.BUSY, why
 
     def unsent(self, why: str) -> None:
         """The question cannot be sent."""

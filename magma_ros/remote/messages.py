@@ -151,6 +151,7 @@ class Reply(_Known):
         server_timing: Where the time went.
         queue: How busy the server is.
         error: Why there are no actions, in one sentence.
+        busy: Whether that is for want of time.
     """
 
     model_config = ConfigDict(
@@ -172,6 +173,7 @@ class Reply(_Known):
     server_timing: Timing = Timing()
     queue: Queue = Queue()
     error: Annotated[str, StringConstraints(max_length=2048)] = ""
+    busy: bool = False
 
 
 class Metadata(_Known):

@@ -317,12 +317,13 @@ class Engine:
         for job, sentence in refused:
             if (request := self._requests.pop(job, None)) is not None:
                 self.counts.refused += 1
-                answers.append((request, self._sorry(request, sentence)))
+                answers.append((request, self._sorry(request, sentence, busy=True)))
         return answers
 
-    def _sorry(self, request: Request, sentence: str) -> Reply:
+    def _sorry(self, request: Request, sentence: str, *, busy: bool = False) -> Reply:
         return Reply(
             error=sentence[:2000],
+            busy=busy,
             request=request.terms or Terms(),
             server_timing=self._timing(request, self._clock.now()),
             queue=self._queue(0),

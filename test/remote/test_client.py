@@ -192,6 +192,17 @@ def test_an_answer_that_is_no_plan_is_refused_and_the_line_goes_on(opened, answe
     assert asked(line, 2.0).chunk.stamp == 2.0
 
 
+def test_a_server_that_has_no_time_is_told_from_one_that_fails(opened):
+    answers = [{"error": "no plan would be ready in time", "busy": True}, STEPS]
+    line, _ = opened(lambda _: answers.pop(0))
+    assert asked(line, 1.0) is None
+    ledger = line.ledger()
+    assert ledger.state is LineState.BUSY
+    assert "no plan would be ready in time" in ledger.sentence
+    assert asked(line, 2.0).chunk.stamp == 2.0
+    assert line.ledger().state is LineState.OPEN
+
+
 def test_a_server_that_fails_is_quoted_in_one_line(opened):
     answers = [0, 1]
     line, _ = opened(lambda _: 1 / answers.pop(0) and STEPS)

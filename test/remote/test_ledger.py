@@ -105,6 +105,20 @@ def test_a_refused_answer_stays_named_until_a_usable_one_comes(ledger):
     assert (ledger.state, ledger.detail) == (LineState.OPEN, "")
 
 
+def test_a_server_without_time_is_no_server_that_cannot_be_used(ledger):
+    answer(ledger, 0.0, 0.0, 0.05)
+    ledger.ask(seen(0.1), 0.1, 0.18)
+    ledger.declined("no answer would be ready in time")
+    assert ledger.state is LineState.BUSY
+    assert "no time for this robot: no answer would be ready in time." in ledger.sentence
+    assert (ledger.counts.busy, ledger.counts.refused, ledger.pending) == (1, 0, None)
+    assert ledger.trips.tail() == pytest.approx(0.05), "how long a plan takes was not measured"
+    ledger.lost("the line broke")
+    assert ledger.state is LineState.CUT
+    ledger.opened()
+    assert ledger.state is LineState.OPEN
+
+
 def test_the_queue_that_the_server_tells_of_is_forecast_from_its_latest_waits():
     trips = RoundTrips()
     for _ in range(30):

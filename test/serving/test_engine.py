@@ -52,6 +52,7 @@ def test_an_engine_is_not_measured_anew_for_requests_that_no_server_could_answer
             engine.submit(session, observation | terms, time.monotonic(), told.append)
         time.sleep(0.1)
         assert all("no answer fits" in reply.error for reply in told)
+        assert all(reply.busy for reply in told)
         assert len(told) == 50
         assert not measured
         late, came = [], threading.Event()
