@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from magma_ros.evaluation.play.evaluate import Evaluation
     from magma_ros.evaluation.play.exits import ExitStudy
     from magma_ros.evaluation.play.far import Far
+    from magma_ros.evaluation.play.spec import EvaluationSpec
     from magma_ros.evaluation.report.replay import Pictures
 
 eval_app = App(name="eval")
@@ -41,6 +42,8 @@ def run_evaluation(
     gate: str = "adaptive",
     depth: int | None = None,
     per_exit: Flag = False,
+    coin: str = "",
+    coin_exits: str = "",
     execute: int | None = None,
     deadline: float = 0.08,
     hardware: str = "cpu-2core",
@@ -75,6 +78,10 @@ def run_evaluation(
         gate: Gate that decides when to act.
         depth: Act at this exit always, instead of the gate.
         per_exit: Play everything at each exit in turn, instead of the gate.
+        coin: JSON of an evaluation with a gate. Draw one of two exits for each decision instead, so
+            that the same operations are spent.
+        coin_exits: The two exits, separated by a comma; by default those whose operations lie next
+            to the gate's.
         execute: Steps of a chunk to execute before the next is planned; by default as the suite
             defines: 2 on tabletop, 1 on moving, as many as make 0.1 s on metaworld.
         deadline: Time from observation to action, under a clock that does not wait [s].
@@ -128,6 +135,12 @@ def run_evaluation(
         workers=workers or os.cpu_count() or 1,
     )
     spec = spec if depth is None else spec.at_depth(depth)
+    if coin or coin_exits:
+        if not coin or depth is not None or per_exit:
+            raise MagmaError(
+                "--coin FILE stands in for a gate: with neither --depth nor --per-exit"
+            )
+        spec = _tossed(spec, Path(coin), coin_exits, find_bundle(bundle))
     pictures = Pictures(sheet=sheet, seeds=_seeds(videos))
     pictures.require_possible(spec)
     if out is None and (sheet or videos):
@@ -179,6 +192,18 @@ def _tell(
     if out is not None:
         write_report(played, out, bundle=bundle, pictures=pictures, console=complaints)
         console.print(f"report in {out}")
+
+
+def _tossed(spec: EvaluationSpec, gate: Path, exits: str, bundle: Path) -> EvaluationSpec:
+    """The same with a coin at the operations of an evaluation."""
+    from magma_ros.evaluation.bench.gate import coin_beside
+    from magma_ros.policy.manifest import read_manifest
+
+    wanted = names(exits)
+    if wanted and not (len(wanted) == 2 and all(each.isdecimal() for each in wanted)):
+        raise MagmaError(f"--coin-exits takes two exits separated by a comma, not {exits!r}")
+    tossed = coin_beside(gate, read_manifest(bundle), tuple(map(int, wanted))).contender
+    return replace(spec, gate=tossed.gate, gate_options=tossed.options)
 
 
 def _far(bundle: str, depth: int | None, line: str, *, only: bool) -> Far | None:

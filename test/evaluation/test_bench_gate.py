@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from magma_ros.cli import main
 from magma_ros.evaluation.bench import gate as bench_module
 from magma_ros.evaluation.bench.coin import is_judged
-from magma_ros.evaluation.bench.gate import CELLS, run_bench
+from magma_ros.evaluation.bench.gate import CELLS, coin_beside, run_bench
 from magma_ros.evaluation.bench.gate_plan import (
     ADAPTIVE,
     REGRET,
@@ -207,6 +208,35 @@ def test_a_coin_is_mixed_to_what_its_gate_spent(bench, manifest):
         gate = duel.gate.played.sums.flops_fraction
         assert spent == pytest.approx(min(1.0, max(costs[0], gate)), abs=1e-3)
         assert deep - shallow <= 1
+
+
+def test_a_coin_at_the_operations_of_an_evaluation(tmp_path, needs):
+    needs("sim")
+    asked = ["eval", "--bundle", "magma-small", "--suite", "tabletop", "--tasks", "reach"]
+    asked += ["--episodes", "2", "--seed", "40", "--json"]
+    gate, coin = tmp_path / "gate.json", tmp_path / "coin.json"
+    assert main([*asked, str(gate)]) == 0
+    assert main([*asked, str(coin), "--coin", str(gate), "--coin-exits", "1,4"]) == 0
+    played = [json.loads(path.read_text()) for path in (gate, coin)]
+    assert [row["seed"] for row in played[1]["episodes"]] == [40, 41]
+    assert played[1]["spec"]["gate"] == "coin"
+    options = played[1]["spec"]["gate_options"]
+    assert options["depths"] == [1, 4]
+    low, *_, high = exit_costs(read_manifest(find_bundle("magma-small")))
+    spent = played[0]["results"]["none"]["overall"]["flops_fraction"]
+    assert low + options["share"] * (high - low) == pytest.approx(spent, abs=1e-3)
+
+
+def test_a_coin_that_cannot_spend_as_much_is_refused(bench, manifest, folder):
+    (path, *_) = (folder / CELLS).glob("*.json")
+    with pytest.raises(MagmaError, match="choose among them"):
+        coin_beside(path, manifest, (1, manifest.exits + 1))
+    content = json.loads(path.read_text())
+    content["results"]["none"]["overall"]["flops_fraction"] = 1.0
+    other = folder / "other.json"
+    other.write_text(json.dumps(content))
+    with pytest.raises(MagmaError, match="spent .* of full depth, and a coin between exits 1"):
+        coin_beside(other, manifest, (1, 1))
 
 
 def test_full_depth_is_late_at_twice_the_period_and_the_first_exit_seldom(bench):

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from magma_ros import __version__
-from magma_ros.evaluation.bench.coin import Match, is_judged, match
+from magma_ros.evaluation.bench.coin import Coin, Match, is_judged, match, mix
 from magma_ros.evaluation.bench.gate_plan import BenchSpec, Cell, Section
 from magma_ros.evaluation.computers.hardware import load_costs, load_hardware
 from magma_ros.evaluation.computers.modelled import Conditions
@@ -90,6 +90,34 @@ class PlayedCell(RecordedEvaluation):
     def by_task(self) -> dict[str, Sums]:
         """Of each of its tasks."""
         return self.results["none"].tasks
+
+
+def coin_beside(path: Path, manifest: Manifest, exits: Sequence[int] = ()) -> Coin:
+    """The coin that spends what an evaluation spent.
+
+    Args:
+        path: JSON of ``magma eval``.
+        manifest: Of its policy.
+        exits: The two exits to mix, or none for those whose operations lie next to its own.
+
+    Raises:
+        MagmaError: The file is no such evaluation, the policy has no such exits, or no mixture of
+            them spends as much.
+    """
+    played = read_json(path, PlayedCell, remedy="give a file that magma eval --json wrote")
+    spent = played.sums.flops_fraction
+    costs = exit_costs(manifest)
+    depths = sorted(exits or range(1, len(costs) + 1))
+    if not set(depths) <= set(range(1, len(costs) + 1)):
+        raise MagmaError(f"{manifest.name} has exits 1 to {len(costs)}; choose among them")
+    low, high = costs[depths[0] - 1], costs[depths[-1] - 1]
+    if spent is None or not low <= spent <= high:
+        found = "nothing" if spent is None else f"{spent:.1%} of full depth"
+        raise MagmaError(
+            f"{path} spent {found}, and a coin between exits {depths[0]} and {depths[-1]} spends "
+            f"{low:.1%} to {high:.1%}; choose other exits"
+        )
+    return mix(costs, depths, spent)
 
 
 @dataclass(frozen=True, slots=True)
