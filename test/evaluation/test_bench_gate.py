@@ -235,7 +235,7 @@ def test_a_coin_that_cannot_spend_as_much_is_refused(bench, manifest, folder):
     content["results"]["none"]["overall"]["flops_fraction"] = 1.0
     other = folder / "other.json"
     other.write_text(json.dumps(content))
-    with pytest.raises(MagmaError, match="spent .* of full depth, and a coin between exits 1"):
+    with pytest.raises(MagmaError, match="full depth, and a coin between exits 1"):
         coin_beside(other, manifest, (1, 1))
 
 
