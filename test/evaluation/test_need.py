@@ -119,6 +119,11 @@ def test_what_cannot_be_compared_is_refused(write, tmp_path):
     refused([one, full], "another bundle", checksum="1" * 64)
     refused([write(1, seeds=9), full], "18 scenes in common")
 
+    def elsewhere(content):
+        content["spec"]["split"] = "shift"
+
+    refused([full, write(1, edit=elsewhere)], "on another split")
+
     def by_gate(content):
         content["spec"] |= {"gate": "adaptive", "gate_options": {}}
 

@@ -124,8 +124,15 @@ Episodes = Mapping[tuple[str, str, int], RecordedEpisode]
 def _by_depth(files: Sequence[Path], checksum: str) -> dict[int, Episodes]:
     """The episodes of each exit."""
     found: dict[int, Episodes] = {}
+    scenes: set[tuple[object, ...]] = set()
     for path in files:
         recorded = read_evaluation(path)
+        scenes.add((recorded.spec.suites, recorded.spec.split, recorded.spec.clock))
+        if len(scenes) > 1:
+            raise CalibrationError(
+                f"{path} was played in other suites, on another split or by another clock than "
+                f"{files[0]}; what is compared must differ in the exit alone"
+            )
         depth = recorded.spec.gate_options.get("depth")
         if recorded.spec.gate != "fixed" or not isinstance(depth, int):
             raise CalibrationError(f"{path} was not played at one exit; use magma eval --depth")
