@@ -197,12 +197,11 @@ def _tell(
 def _tossed(spec: EvaluationSpec, gate: Path, exits: str, bundle: Path) -> EvaluationSpec:
     """The same with a coin at the operations of an evaluation."""
     from magma_ros.evaluation.bench.gate import coin_beside
-    from magma_ros.policy.manifest import read_manifest
 
     wanted = names(exits)
     if wanted and not (len(wanted) == 2 and all(each.isdecimal() for each in wanted)):
         raise MagmaError(f"--coin-exits takes two exits separated by a comma, not {exits!r}")
-    tossed = coin_beside(gate, read_manifest(bundle), tuple(map(int, wanted))).contender
+    tossed = coin_beside(gate, bundle, tuple(map(int, wanted))).contender
     return replace(spec, gate=tossed.gate, gate_options=tossed.options)
 
 

@@ -317,7 +317,7 @@ class Engine:
         for job, sentence in refused:
             if (request := self._requests.pop(job, None)) is not None:
                 self.counts.refused += 1
-                answers.append((request, self._sorry(request, sentence, busy=True)))
+                answers.append((request, self._sorry(request, sentence, busy=sentence != STOPPING)))
         return answers
 
     def _sorry(self, request: Request, sentence: str, *, busy: bool = False) -> Reply:

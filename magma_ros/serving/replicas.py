@@ -202,13 +202,14 @@ class Replicas:
         received: float,
         done: Done,
     ) -> None:
-        failure = STOPPING if self._closing else ""
+        failure, busy = STOPPING if self._closing else "", False
         for _ in range(TRIES):
             if failure and self._closing:
                 break
             spent = self._clock.now() - received
             left = self._of_use(asked.terms)
             if left is not None and spent >= left:
+                busy = not failure
                 failure = failure or "the deadline has passed; act on what is at hand"
                 break
             try:
@@ -220,7 +221,7 @@ class Replicas:
             done(reply)
             return
         self.counts.failed += 1
-        done(Reply(error=failure, request=asked.terms or Terms(), queue=self._last))
+        done(Reply(error=failure, busy=busy, request=asked.terms or Terms(), queue=self._last))
 
     async def _hand_over(
         self, client: str, message: Mapping[str, Any], left: float | None

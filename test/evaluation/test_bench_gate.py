@@ -227,16 +227,18 @@ def test_a_coin_at_the_operations_of_an_evaluation(tmp_path, needs):
     assert low + options["share"] * (high - low) == pytest.approx(spent, abs=1e-3)
 
 
-def test_a_coin_that_cannot_spend_as_much_is_refused(bench, manifest, folder):
+def test_a_coin_that_cannot_spend_as_much_is_refused(bench, manifest, tiny_bundle, folder):
     (path, *_) = (folder / CELLS).glob("*.json")
+    with pytest.raises(MagmaError, match="another bundle"):
+        coin_beside(path, find_bundle("magma-small"))
     with pytest.raises(MagmaError, match="choose among them"):
-        coin_beside(path, manifest, (1, manifest.exits + 1))
+        coin_beside(path, tiny_bundle, (1, manifest.exits + 1))
     content = json.loads(path.read_text())
     content["results"]["none"]["overall"]["flops_fraction"] = 1.0
     other = folder / "other.json"
     other.write_text(json.dumps(content))
     with pytest.raises(MagmaError, match="full depth, and a coin between exits 1"):
-        coin_beside(other, manifest, (1, 1))
+        coin_beside(other, tiny_bundle, (1, 1))
 
 
 def test_full_depth_is_late_at_twice_the_period_and_the_first_exit_seldom(bench):

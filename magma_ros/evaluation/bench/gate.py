@@ -92,19 +92,22 @@ class PlayedCell(RecordedEvaluation):
         return self.results["none"].tasks
 
 
-def coin_beside(path: Path, manifest: Manifest, exits: Sequence[int] = ()) -> Coin:
+def coin_beside(path: Path, bundle: Path, exits: Sequence[int] = ()) -> Coin:
     """The coin that spends what an evaluation spent.
 
     Args:
         path: JSON of ``magma eval``.
-        manifest: Of its policy.
+        bundle: Folder of its policy's bundle.
         exits: The two exits to mix, or none for those whose operations lie next to its own.
 
     Raises:
-        MagmaError: The file is no such evaluation, the policy has no such exits, or no mixture of
-            them spends as much.
+        MagmaError: The file is no such evaluation or one of another policy, this one has no such
+            exits, or no mixture of them spends as much.
     """
     played = read_json(path, PlayedCell, remedy="give a file that magma eval --json wrote")
+    manifest = read_manifest(bundle)
+    if played.bundle.manifest_sha256 != sha256_of(bundle / MANIFEST):
+        raise MagmaError(f"{path} was played with another bundle than {bundle}")
     spent = played.sums.flops_fraction
     costs = exit_costs(manifest)
     depths = sorted(exits or range(1, len(costs) + 1))

@@ -22,8 +22,8 @@ import numpy as np
 
 from magma_ros.evaluation.calibrate.episode_readings import EpisodeReadings
 from magma_ros.evaluation.calibrate.learn_then_test import CalibrationError
-from magma_ros.evaluation.calibrate.ridge import FOLDS, ridge, squared_error, told_elsewhere
-from magma_ros.evaluation.figures.compare import RecordedEpisode, read_evaluation
+from magma_ros.evaluation.calibrate.ridge import FOLDS, ridge, told_elsewhere
+from magma_ros.evaluation.figures.compare import Key, RecordedEpisode, read_evaluation
 from magma_ros.gate.regret import RegretModel, words_of
 
 PENALTIES = tuple(float(penalty) for penalty in np.geomspace(1.0, 1000.0, 13))
@@ -31,6 +31,9 @@ PENALTIES = tuple(float(penalty) for penalty in np.geomspace(1.0, 1000.0, 13))
 
 LEAST_PAIRS = 20
 """Pairs of episodes that anything can be learnt from."""
+
+Episodes = Mapping[Key, RecordedEpisode]
+"""Those of one exit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +121,6 @@ def told_by_words(
     return replace(model, exits=exits, words=need.words)
 
 
-Episodes = Mapping[tuple[str, str, int], RecordedEpisode]
-
-
 def _by_depth(files: Sequence[Path], checksum: str) -> dict[int, Episodes]:
     """The episodes of each exit."""
     found: dict[int, Episodes] = {}
@@ -173,7 +173,7 @@ def _weigh(pairs: Sequence[_Pair], losses: Mapping[int, float]) -> dict[str, flo
     unit = float(np.mean(scale**2))
     best, least = 0.0, float(np.sum(target**2))
     for penalty in (unit * each for each in PENALTIES if unit > 0.0):
-        error = squared_error(told_elsewhere(design, target, penalty, part), target)
+        error = float(np.sum((told_elsewhere(design, target, penalty, part) - target) ** 2))
         if error < least:
             best, least = penalty, error
     if not best:

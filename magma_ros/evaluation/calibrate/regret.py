@@ -28,7 +28,7 @@ from magma_ros.evaluation.world import Scene
 from magma_ros.gate.confidence import LEAST, Yardstick
 from magma_ros.gate.interface import Gate, Memoryless
 from magma_ros.gate.regret import ExitRegret, RegretModel
-from magma_ros.types import Budget, ExitReading
+from magma_ros.types import Budget, ExitReading, FloatArray
 
 LONGEST = 8
 """Decisions that one draw may govern, at most."""
@@ -250,7 +250,7 @@ def _penalty(
     return best
 
 
-def _expected(draws: _Draws, part: npt.NDArray[np.int64]) -> Array:
+def _expected(draws: _Draws, part: npt.NDArray[np.int64]) -> FloatArray:
     """(N,) success to be expected before each draw, learnt from other episodes."""
     centre, scale = _spread(draws.known)
     design = np.column_stack([np.ones(len(part)), (draws.known - centre) / scale])

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from magma_ros.types import FloatArray
 
 FOLDS = 5
 """Parts of the observations; what is told about one is learnt from the others."""
@@ -21,7 +21,7 @@ NONE = 1e-9
 """Penalty of a coefficient that has none, so that what never varies is solved for, too."""
 
 
-def ridge(design: Array, targets: Array, penalty: float, *, free: int = 0) -> Array:
+def ridge(design: FloatArray, targets: FloatArray, penalty: float, *, free: int = 0) -> FloatArray:
     """Least squares with a penalty on all coefficients but the first ``free``.
 
     Args:
@@ -43,8 +43,13 @@ def ridge(design: Array, targets: Array, penalty: float, *, free: int = 0) -> Ar
 
 
 def told_elsewhere(
-    design: Array, targets: Array, penalty: float, part: npt.NDArray[np.int64], *, free: int = 0
-) -> Array:
+    design: FloatArray,
+    targets: FloatArray,
+    penalty: float,
+    part: npt.NDArray[np.int64],
+    *,
+    free: int = 0,
+) -> FloatArray:
     """(N,) what is told about each part, 0 to ``FOLDS`` - 1, by the others.
 
     Args:
@@ -60,8 +65,3 @@ def told_elsewhere(
         coefficients = ridge(design[~inside], targets[~inside], penalty, free=free)
         told[inside] = design[inside] @ coefficients
     return told
-
-
-def squared_error(told: Array, targets: Array) -> float:
-    """Sum of the squared differences."""
-    return float(np.sum((told - targets) ** 2))
