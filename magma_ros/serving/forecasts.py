@@ -49,6 +49,14 @@ class Way(NamedTuple):
         return cls(f"exit {depth}", flops, weights)
 
 
+class _Times(NamedTuple):
+    """What a way is forecast to take [s]."""
+
+    tail: float
+    typical: float
+    average: float
+
+
 class WayForecast:
     """What the schedule asks of the latency model, within what was seen of late.
 
@@ -59,33 +67,47 @@ class WayForecast:
     def __init__(self, ways: Sequence[Way], latency: LatencyModel) -> None:
         self._ways, self._latency = ways, latency
         self._seen: list[deque[float]] = [deque(maxlen=SEEN) for _ in ways]
+        # Asked for each robot at each turn, and the same until the next run.
+        self._known: dict[int, _Times] = {}
 
     def observe(self, depth: int, seconds: float, passes: int) -> None:
         """Remember that the way to exit ``depth`` took ``seconds``."""
         self._latency.observe(self._ways[depth - 1], seconds, passes)
         self._seen[depth - 1].append(seconds)
+        self._known.clear()  # of the others, too: the load is that of the machine
 
     def tail(self, depth: int) -> float:
         """Time that the way to exit ``depth`` will hardly exceed [s]."""
-        return self._plausible(depth, self._latency.forecast([self._ways[depth - 1]]))
+        return self._times(depth).tail
 
     def typical(self, depth: int) -> float:
         """Time that it mostly takes [s]."""
-        return self._plausible(depth, self._latency.typical([self._ways[depth - 1]]))
+        return self._times(depth).typical
 
     def average(self, depth: int) -> float:
         """Mean time of its latest runs [s], by which many in a row are judged.
 
         The typical time is that under the present load, which two stalls among three runs raise.
         """
-        latest = list(self._seen[depth - 1])[-RECENT:]
-        return sum(latest) / len(latest) if latest else self.typical(depth)
+        return self._times(depth).average
 
     def admits(self, depth: int, left: float) -> bool:
         """Whether it may be started with ``left`` [s]."""
         if self.tail(depth) * (1.0 + HEADROOM) <= left:
             return True
         return self._latency.admits([self._ways[depth - 1]], left, HEADROOM)
+
+    def _times(self, depth: int) -> _Times:
+        if (known := self._known.get(depth)) is None:
+            way = [self._ways[depth - 1]]
+            typical = self._plausible(depth, self._latency.typical(way))
+            latest = list(self._seen[depth - 1])[-RECENT:]
+            known = self._known[depth] = _Times(
+                tail=self._plausible(depth, self._latency.forecast(way)),
+                typical=typical,
+                average=sum(latest) / len(latest) if latest else typical,
+            )
+        return known
 
     def _plausible(self, depth: int, seconds: float) -> float:
         return min(seconds, BEYOND * max(self._seen[depth - 1], default=math.inf))

@@ -28,8 +28,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import NamedTuple, Protocol
 
 from magma_ros.serving.fairness import ACTIVE, Served
@@ -166,7 +167,8 @@ class Schedule:
     def turn(self, now: float) -> Turn:
         """Whose next way to run; :meth:`ran` must follow before the next turn."""
         turn = Turn(None, refused=self._too_late(now))
-        at, chosen, room = now, None, self._room(now)
+        at, chosen = now, None
+        room = cache(partial(self._room, now))  # many a turn needs none
         for job in sorted(self._jobs, key=_order):
             way = self._forecast.tail(job.exit + 1)
             alone = len(self._jobs) == 1
@@ -332,13 +334,15 @@ class Schedule:
                 refused += self._postpone(job, now, LATE)
         return refused
 
-    def _worth_starting(self, job: Job, at: float, way: float, room: Room, *, alone: bool) -> bool:
+    def _worth_starting(
+        self, job: Job, at: float, way: float, room: Callable[[], Room], *, alone: bool
+    ) -> bool:
         """Whether a deeper answer is in time for its robot and leaves room for the others."""
         if alone:
             fits = self._forecast.admits(job.exit + 1, job.deadline - at)
         else:
             fits = at + way * (1.0 + HEADROOM) <= job.deadline
-        return fits and way <= room.beside(job.robot)
+        return fits and way <= room().beside(job.robot)
 
     def _room(self, now: float) -> Room:
         """What the robots that asked lately leave for longer ways."""

@@ -51,6 +51,50 @@ def test_a_forecast_follows_a_machine_that_has_become_slower():
     assert forecast.tail(1) == pytest.approx(0.005, rel=0.3)
 
 
+class _Counted(LatencyModel):
+    """Counts how often it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def forecast(self, stages):
+        self.asked += 1
+        return super().forecast(stages)
+
+    def typical(self, stages):
+        self.asked += 1
+        return super().typical(stages)
+
+
+def test_a_turn_asks_the_model_once_a_way_however_many_robots_wait():
+    """What picking costs must not grow with the robots times what a forecast costs."""
+    latency = _Counted()
+    forecast = WayForecast([Way("exit 1", 1000, 1000), Way("exit 2", 1000, 1000)], latency)
+    for depth in (1, 2):
+        forecast.observe(depth, 0.0001, 1)
+    schedule = Schedule(forecast)
+    for robot in range(64):
+        schedule.offer(Job(str(robot), 0.0, 0.1, 2, useful=0.3), 0.0)
+    latency.asked = 0
+    schedule.ran(schedule.turn(0.0).job, 0.0001, enough=False)
+    schedule.turn(0.0001)
+    assert latency.asked <= 4
+
+
+def test_what_is_known_of_a_way_is_renewed_when_another_ran_slowly():
+    """The load is that of the machine, so the next forecast of every way follows it."""
+    ways = [Way("exit 1", 1000, 1000), Way("exit 2", 1000, 1000)]
+    latency = LatencyModel()
+    forecast = WayForecast(ways, latency)
+    for depth in (1, 2) * 40:
+        forecast.observe(depth, 0.001, 1)
+    assert forecast.typical(1) == 0.001
+    for _ in range(5):
+        forecast.observe(2, 0.0012, 1)
+    assert forecast.typical(1) == latency.typical(ways[:1]) > 0.001
+
+
 def refused_for(seconds, doubt, takes, now=0.0, every=0.05, other=0.0):
     """Refuse somebody again and again; how long the first way runs for nobody meanwhile [s]."""
     end, refusal, spent = now + seconds, now, 0.0
