@@ -3,9 +3,10 @@
 """A policy elsewhere as the stage behind the deepest exit: asked early, never waited for too long.
 
 The question goes out before the first stage runs here, so that both sides think at once. An answer
-from elsewhere counts as that of the deepest exit:
+from elsewhere counts as that of the deepest exit, unless the policy there is the very one here and
+has not thought deeper than what is in hand:
 
-- in time, it is taken, and thinking here ends at the next exit;
+- in time, it is taken, and thinking here ends at the next exit, if it leads no deeper;
 - late, it is taken for the next observation, unless a newer one has come or it is too old; the
   command stream then enters it at the step that is now;
 - not at all, what was decided here is acted on, within the same deadline.
@@ -48,14 +49,23 @@ class FarPlan:
     """A checked plan from elsewhere.
 
     Attributes:
-        chunk: The plan; its stamp is that of the observation that it answers.
+        chunk: The plan; its stamp is that of the observation that it answers, and its depth one
+            more than that of the deepest exit here.
         confidence: How sure the policy there says it is; not finite where it says nothing.
         anchor: Where the robot was at that observation; see :attr:`Observation.anchor`.
+        exit: Exit that it came from where the policy there is the very one here; None of another
+            policy, whose exits cannot be compared with those here.
     """
 
     chunk: ActionChunk
     confidence: Confidence
     anchor: Pose | FloatArray | None = None
+    exit: int | None = None
+
+    @property
+    def deepest(self) -> bool:
+        """Whether thinking on here leads to nothing deeper."""
+        return self.exit is None or self.exit >= self.chunk.depth - 1
 
 
 class FarLine(Protocol):
@@ -191,11 +201,10 @@ class _Choice:
         """Ask elsewhere."""
         self._line.ask(self._observation, self._clock.now(), self._budget.deadline)
 
-    @property
-    def plan(self) -> FarPlan | None:
-        """The plan from elsewhere that may be acted on now, or None."""
+    def plan(self, depth: int) -> FarPlan | None:
+        """The plan from elsewhere that is to be acted on now rather than one of exit ``depth``."""
         plan = self._line.newest
-        if plan is None:
+        if plan is None or (plan.exit is not None and plan.exit <= depth):
             return None
         age = self._observation.stamp - plan.chunk.stamp
         left = len(plan.chunk) - age / plan.chunk.step_period
@@ -205,7 +214,7 @@ class _Choice:
 
     def best(self, verdict: Verdict) -> Verdict:
         """``verdict``, or what it becomes with the plan from elsewhere."""
-        if verdict.reason is Reason.FAULT or (plan := self.plan) is None:
+        if verdict.reason is Reason.FAULT or (plan := self.plan(verdict.depth)) is None:
             return verdict
         if self.confident and not self._rules.always:
             return verdict
@@ -237,7 +246,7 @@ class _Choice:
 
 
 class _Hurried:
-    """A gate that is content with any exit once a plan from elsewhere is in hand."""
+    """A gate that is content with any exit once as deep a plan from elsewhere is in hand."""
 
     def __init__(self, gate: Gate, choice: _Choice) -> None:
         self._gate, self._choice = gate, choice
@@ -255,4 +264,5 @@ class _Hurried:
     def confident(self, reading: ExitReading, budget: Budget) -> bool:
         confident = self._gate.confident(reading, budget)  # it must see every exit
         self._choice.confident = confident
-        return confident or self._choice.plan is not None
+        plan = self._choice.plan(reading.depth)
+        return confident or (plan is not None and plan.deepest)

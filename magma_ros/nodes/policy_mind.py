@@ -17,7 +17,7 @@ from magma_ros.gate.loop import think
 from magma_ros.gate.selftest import self_test
 from magma_ros.nodes.managed_node import ManagedNode
 from magma_ros.nodes.plan_report import LineReport, Outlook
-from magma_ros.policy.manifest import Manifest
+from magma_ros.policy.manifest import MANIFEST, Manifest, sha256_of
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.policy.stages import StageSpec
 from magma_ros.remote.address import OFF, read_address
@@ -70,13 +70,14 @@ class PolicyMind:
         self._gate: TunedGate | None = None
         self._policy: StagedPolicy | None = None
         self._line: FarClient | None = None
+        self._checksum = ""
         manifest, file = self._load()
         if manifest is not None:
             self.name, self.exits = manifest.name, manifest.exits
             self.observation, self.space = manifest.observation, manifest.action.space
         self._stages: tuple[StageSpec, ...] = () if manifest is None else manifest.stages
         if (address := self._address(file)) or manifest is None:
-            contract = contract_of(file, manifest)
+            contract = contract_of(file, manifest, self._checksum)
             self._adopt(contract, manifest)
             self._line = self._open(address, contract)
         self._headroom = 0.0
@@ -191,6 +192,7 @@ class PolicyMind:
         if settings["remote_only"]:
             return None, file
         folder = find_bundle(settings["bundle"])
+        self._checksum = sha256_of(folder / MANIFEST)
         self._gate = TunedGate(settings, folder)
         self._policy = StagedPolicy.load(
             folder,

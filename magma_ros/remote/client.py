@@ -73,7 +73,7 @@ class FarClient:
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._asked: asyncio.Queue[Question] = asyncio.Queue()
-        self._questions = Questions(Welcome(contract))
+        self._adopt(Welcome(contract))
         self._size = 0
         self._told = LineState.CONNECTING
         self._thread = threading.Thread(target=self._serve, name="far line", daemon=True)
@@ -183,7 +183,7 @@ class FarClient:
         connection = await opening
         try:
             metadata = await asyncio.wait_for(connection.recv(), OPENING)
-            self._questions = Questions(read_welcome(_message(metadata), self._contract))
+            self._adopt(read_welcome(_message(metadata), self._contract))
             while not self._asked.empty():  # asked of a line that is no more
                 self._asked.get_nowait()
             self._note(Ledger.opened)
@@ -191,6 +191,10 @@ class FarClient:
         finally:
             with suppress(Exception):
                 await asyncio.wait_for(connection.close(), CLOSING)
+
+    def _adopt(self, welcome: Welcome) -> None:
+        """Ask as the server wants to be asked, and read its answers as those of its policy."""
+        self._questions, self._expected = Questions(welcome), welcome.contract.expected
 
     async def _converse(self, connection: ClientConnection) -> None:
         """Send questions and take answers, until the line is cut or silent."""
@@ -240,7 +244,7 @@ class FarClient:
             raise RemoteError("the server sent something that it was not asked for")
         try:
             answer = _message(frame)
-            plan = plan_from(answer, asked.observation, self._contract.expected)
+            plan = plan_from(answer, asked.observation, self._expected)
         except _BusyError as error:
             self._note(partial(Ledger.declined, why=str(error)))
             return

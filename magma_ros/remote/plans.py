@@ -34,12 +34,16 @@ class Expected:
         key: Where they are in an answer.
         normalised: Whether the policy gives shares of the range of ``action`` from -1 to 1, and not
             the dimensions' own units.
+        bundle: SHA-256 of the ``bundle.yaml`` here, or empty without one.
+        same: Whether the policy elsewhere is that bundle, so that its exits are those here.
     """
 
     action: ActionContract
     depth: int
     key: str = "actions"
     normalised: bool = False
+    bundle: str = ""
+    same: bool = False
 
 
 def plan_from(answer: Mapping[str, Any], observation: Observation, expected: Expected) -> FarPlan:
@@ -64,7 +68,7 @@ def plan_from(answer: Mapping[str, Any], observation: Observation, expected: Exp
     chunk = ActionChunk(
         observation.stamp, contract.step_period, actions, expected.depth, contract.space
     )
-    return FarPlan(chunk, _confidence(answer), observation.anchor)
+    return FarPlan(chunk, _confidence(answer), observation.anchor, _exit(answer, expected))
 
 
 def _steps(answer: Mapping[str, Any], expected: Expected) -> FloatArray:
@@ -110,6 +114,12 @@ def _require_reach(actions: FloatArray, contract: ActionContract) -> None:
             f"{dimension.name} in step {step}, but actions lie between {low[column]:g} and "
             f"{high[column]:g}; are they normalised, or in other units? See remote.yaml"
         )
+
+
+def _exit(answer: Mapping[str, Any], expected: Expected) -> int | None:
+    """Exit of the policy here that an answer came from; None of another policy."""
+    found = answer.get("exit")
+    return found if expected.same and isinstance(found, int) else None
 
 
 def _confidence(answer: Mapping[str, Any]) -> Confidence:

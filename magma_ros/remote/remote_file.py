@@ -104,12 +104,15 @@ def read_remote_file(path: Path) -> RemoteFile:
     return read_yaml(path, RemoteFile, error=RemoteError, remedy="see docs/remote.md")
 
 
-def contract_of(file: RemoteFile | None, manifest: Manifest | None) -> FarContract:
+def contract_of(
+    file: RemoteFile | None, manifest: Manifest | None, bundle: str = ""
+) -> FarContract:
     """What the policy elsewhere takes and gives.
 
     Args:
         file: What was said of it, if anything.
         manifest: That of the bundle whose exits it continues, or None for a robot without one.
+        bundle: SHA-256 of the manifest's file, by which the same policy elsewhere is known.
 
     Raises:
         RemoteError: It is not known what it takes or gives, or its plans cannot follow those of the
@@ -131,7 +134,7 @@ def contract_of(file: RemoteFile | None, manifest: Manifest | None) -> FarContra
             "the same action space"
         )
     depth = 1 if manifest is None else manifest.exits + 1
-    expected = Expected(action, depth, file.keys.actions, file.normalised)
+    expected = Expected(action, depth, file.keys.actions, file.normalised, bundle)
     return FarContract(observation, expected, file.keys, file.encoding)
 
 

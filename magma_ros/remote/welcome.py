@@ -52,6 +52,8 @@ def read_welcome(message: Mapping[str, Any], contract: FarContract) -> Welcome:
         return Welcome(contract)
     metadata = read_metadata(message)
     _require_actions(metadata, contract)
+    same = bool(metadata.bundle) and metadata.bundle == contract.expected.bundle
+    contract = replace(contract, expected=replace(contract.expected, same=same))
     if not metadata.observation:
         return Welcome(contract, ours=True)
     taken = _part(ObservationContract, metadata.observation, "observation")

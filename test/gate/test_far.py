@@ -25,9 +25,10 @@ def seen(stamp):
     return Observation(stamp, {}, np.zeros(0), (), "push")
 
 
-def plan(stamp, steps=8):
+def plan(stamp, steps=8, exit_there=None):
     chunk = ActionChunk(stamp, 0.1, np.full((steps, 7), 9.0), ELSEWHERE, MAGMA)
-    return FarPlan(chunk, Confidence(math.inf, math.nan, math.nan), anchor=np.array([stamp]))
+    sure = Confidence(math.inf, math.nan, math.nan)
+    return FarPlan(chunk, sure, np.array([stamp]), exit_there)
 
 
 @dataclass
@@ -40,6 +41,7 @@ class ScriptedLine:
     asked: tuple | None = None
     coming: list = field(default_factory=list)
     plans: dict = field(default_factory=dict)
+    exit: int | None = None
 
     def ask(self, observation, now, deadline):
         self.look()
@@ -52,7 +54,7 @@ class ScriptedLine:
 
     def look(self):
         while self.coming and self.coming[0][0] <= self.clock.now():
-            self.newest_plan = plan(self.coming.pop(0)[1])
+            self.newest_plan = plan(self.coming.pop(0)[1], exit_there=self.exit)
 
     newest_plan: FarPlan | None = None
 
@@ -190,6 +192,34 @@ def test_without_a_policy_here_the_answer_in_time_is_the_plan(clock):
     budget = Budget(deadline=clock.now() + 0.08)
     verdict = think_far(seen(0.0), budget, clock, ScriptedLine(clock, [0.05]), FarRules())
     assert (verdict.origin, verdict.slack) == (Origin.FAR, pytest.approx(0.03))
+
+
+@pytest.mark.parametrize(("there", "origin"), [(1, "HERE"), (3, "HERE"), (4, "FAR"), (None, "FAR")])
+def test_the_same_policy_elsewhere_is_followed_only_where_it_thought_deeper(
+    scripted, clock, there, origin
+):
+    """A server under load answers by its first exit; what is in hand here may be better."""
+    verdict = decide(scripted, ScriptedLine(clock, [0.06], exit=there), clock)
+    assert verdict.origin.name == origin
+    assert verdict.depth == (3 if origin == "HERE" else ELSEWHERE)
+
+
+def test_thinking_here_goes_on_although_a_shallower_plan_of_the_same_policy_is_there(
+    scripted, clock
+):
+    inference = scripted()
+    verdict = decide(lambda: inference, ScriptedLine(clock, [0.005], exit=2), clock)
+    assert (verdict.origin, verdict.depth) == (Origin.HERE, 3)
+    verdict = decide(
+        scripted, ScriptedLine(clock, [0.005], exit=2), clock, gate=FixedDepth(depth=1)
+    )
+    assert verdict.origin is Origin.FAR, "deeper than the exit that the gate chose here"
+
+
+def test_a_late_plan_of_the_same_policy_gives_way_to_a_newer_one_as_deep(scripted, clock):
+    line = ScriptedLine(clock, [])
+    line.newest_plan = plan(0.0, exit_there=2)
+    assert decide(scripted, line, clock, stamp=PERIOD).origin is Origin.HERE
 
 
 DELAYS = st.lists(st.one_of(st.none(), st.floats(0.0, 0.6)), max_size=12)

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from magma_ros.policy.manifest import read_manifest
+from magma_ros.policy.manifest import MANIFEST, read_manifest, sha256_of
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.remote.address import read_address
 from magma_ros.remote.client import FarClient
@@ -54,7 +54,7 @@ def test_the_plan_is_that_of_the_same_policy_here(served, tiny_bundle):
     manifest = read_manifest(tiny_bundle)
     line = FarClient(
         read_address(address, str(token)),
-        contract_of(None, manifest),
+        contract_of(None, manifest, sha256_of(tiny_bundle / MANIFEST)),
         LineRules(patience=5.0),
         quality=lambda: 100,
     )
@@ -71,6 +71,7 @@ def test_the_plan_is_that_of_the_same_policy_here(served, tiny_bundle):
         *_, deepest = [inference.advance() for _ in manifest.stages]
         np.testing.assert_allclose(plan.chunk.actions, deepest.chunk.actions, atol=1e-3)
         assert plan.chunk.depth == manifest.exits + 1
+        assert plan.exit == 3, "the policy there is the one here, by its checksum"
         assert line.ledger().trips.way() > 0.0
 
         process.kill()

@@ -44,6 +44,14 @@ def test_what_the_server_says_of_its_confidence_is_kept():
     assert math.isnan(plan.confidence.margin)
 
 
+def test_the_exit_is_known_where_the_policy_elsewhere_is_the_one_here():
+    same = Expected(ACTION, depth=9, same=True)
+    assert plan_from({"actions": steps(), "exit": 2}, SEEN, same).exit == 2
+    assert plan_from({"actions": steps(), "exit": "deep"}, SEEN, same).exit is None
+    assert plan_from({"actions": steps()}, SEEN, same).exit is None
+    assert plan_from({"actions": steps(), "exit": 2}, SEEN, EXPECTED).exit is None
+
+
 def test_normalised_actions_are_brought_to_the_units_of_the_action_space():
     expected = Expected(ACTION, depth=9, normalised=True)
     plan = plan_from({"actions": steps(1.0)}, SEEN, expected)

@@ -17,7 +17,7 @@ from magma_ros.evaluation.world import Scene
 from magma_ros.gate.far import FarPlan, FarRules, think_far, think_near_and_far
 from magma_ros.gate.gates import Gate
 from magma_ros.gate.handover import Provisional
-from magma_ros.policy.manifest import Manifest, read_manifest
+from magma_ros.policy.manifest import MANIFEST, Manifest, read_manifest, sha256_of
 from magma_ros.policy.runtime import StagedPolicy
 from magma_ros.remote.ledger import LineRules
 from magma_ros.remote.plans import plan_from
@@ -53,24 +53,31 @@ class FarPolicy:
 
     Args:
         far: What to ask.
-        here: Manifest of the policy that it continues, or None.
+        here: Folder of the policy that it continues, or None.
 
     Raises:
         EvaluationError: It has no such exit.
         MagmaError: Its bundle cannot be used, or its actions are not those of the one here.
     """
 
-    def __init__(self, far: Far, here: Manifest | None) -> None:
+    def __init__(self, far: Far, here: Path | None) -> None:
         self._policy = StagedPolicy.load(far.bundle, threads=1)
         self._policy.warm_up()
         manifest = self._policy.manifest
         self._depth = far.depth or manifest.exits
         if not 1 <= self._depth <= manifest.exits:
             raise EvaluationError(f"{manifest.name} has exits 1 to {manifest.exits}; choose one")
-        contract = contract_of(None, manifest)
-        self._expected = replace(contract.expected, depth=1 if here is None else here.exits + 1)
-        if here is not None and manifest.action.space != here.action.space:
-            raise EvaluationError(f"{manifest.name} and {here.name} act in different action spaces")
+        continued = None if here is None else read_manifest(here)
+        if continued is not None and manifest.action.space != continued.action.space:
+            raise EvaluationError(
+                f"{manifest.name} and {continued.name} act in different action spaces"
+            )
+        self._expected = replace(
+            contract_of(None, manifest).expected,
+            depth=1 if continued is None else continued.exits + 1,
+            same=here is not None
+            and sha256_of(here / MANIFEST) == sha256_of(far.bundle / MANIFEST),
+        )
 
     def __call__(self, observation: Observation) -> FarPlan:
         """Its plan, checked as a stranger's."""
@@ -78,7 +85,8 @@ class FarPolicy:
         reading: ExitReading | None = None
         while reading is None or reading.depth < self._depth:
             reading = inference.advance() or reading
-        return plan_from({"actions": reading.chunk.actions}, observation, self._expected)
+        answer = {"actions": reading.chunk.actions, "exit": reading.depth}
+        return plan_from(answer, observation, self._expected)
 
 
 class LinedComputer(ModelledComputer):
@@ -133,7 +141,7 @@ class FarActor(PolicyActor):
             MagmaError: One of the bundles cannot be used, or they do not fit each other.
         """
         manifest = read_manifest(folder)
-        answer = FarPolicy(far, None if far.only else manifest)
+        answer = FarPolicy(far, None if far.only else folder)
         line = ModelledLine(far.line, answer, LineRules(far.longest_age, far.patience))
         computer = LinedComputer(manifest, conditions, line)
         policy = StagedPolicy.load(folder, threads=1)
