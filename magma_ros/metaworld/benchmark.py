@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from magma_ros.metaworld.drawing import CAMERA_PLACE, PART, PROTOCOL, Drawing
+from magma_ros.metaworld.drawing import CAMERA_PLACE, CUT, PART, PROTOCOL, Drawing
 from magma_ros.metaworld.tasks import TASKS, tiers
 from magma_ros.metaworld.world import HORIZON, REACH, SPLITS, STEP, Failure, MetaWorld
 from magma_ros.motion import StreamConfig
@@ -93,4 +93,8 @@ class MetaWorldSuite:
 
 def suites() -> dict[str, MetaWorldSuite]:
     """All suites by name."""
-    return {"metaworld": MetaWorldSuite(PROTOCOL), "metaworld-part": MetaWorldSuite(PART)}
+    return {
+        "metaworld": MetaWorldSuite(PROTOCOL),
+        "metaworld-cut": MetaWorldSuite(CUT),
+        "metaworld-part": MetaWorldSuite(PART),
+    }

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import cv2
 import numpy as np
+from typing_extensions import override
 
 from magma_ros.metaworld.library import drawing_error, drawing_library, load
 from magma_ros.types import FloatArray, ImageArray
@@ -53,6 +55,10 @@ class Drawing:
         shown = (place - np.array([left, top])) / np.array([right - left, bottom - top])
         return np.asarray(shown)
 
+    def finish(self, picture: ImageArray) -> ImageArray:
+        """What is made of the picture once it is drawn."""
+        return picture
+
 
 PROTOCOL = Drawing(480, 480)
 """The whole view as Meta-World's files have it drawn: the protocol to the letter."""
@@ -60,6 +66,35 @@ PROTOCOL = Drawing(480, 480)
 PART = Drawing(192, 192, view=(0.28, 0.24, 0.92, 0.88), shadow_map=512, samples=0)
 """The part of the view in which things happen, as sharp as a whole view of 300 pixels; a sixth of
 the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut(Drawing):
+    """A picture of which a part is cut out and shrunk once it is drawn.
+
+    Attributes:
+        kept: The part, as in ``view``, of the picture.
+        size: Width and height that it is shrunk to [px].
+    """
+
+    kept: tuple[float, float, float, float] = WHOLE
+    size: int = 192
+
+    @override
+    def in_view(self, place: FloatArray) -> FloatArray:
+        return replace(PROTOCOL, view=self.kept).in_view(place)
+
+    @override
+    def finish(self, picture: ImageArray) -> ImageArray:
+        left, right = (round(self.width * edge) for edge in self.kept[::2])
+        top, bottom = (round(self.height * edge) for edge in self.kept[1::2])
+        part = picture[top:bottom, left:right]
+        shrunk = cv2.resize(part, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return np.asarray(shrunk, np.uint8)
+
+
+CUT = Cut(480, 480, kept=PART.view, size=PART.width)
+"""The protocol's picture, as a policy sees it that looks at the same part of it."""
 
 
 class Canvas:
@@ -113,7 +148,7 @@ class Canvas:
         picture = np.empty((drawing.height, drawing.width, 3), np.uint8)
         mujoco.mjr_readPixels(picture, None, where, self._context)
         # OpenGL's rows begin at the bottom, so reading them downwards turns the picture by half.
-        return np.ascontiguousarray(picture[:, ::-1])
+        return drawing.finish(np.ascontiguousarray(picture[:, ::-1]))
 
 
 def _narrow(eye: Any, drawing: Drawing) -> None:

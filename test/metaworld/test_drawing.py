@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from magma_ros.metaworld.drawing import CAMERA_PLACE, PART, PROTOCOL, Canvas, project
+from magma_ros.metaworld.drawing import CAMERA_PLACE, CUT, PART, PROTOCOL, Canvas, project
 
 # Without shadows and edges drawn smooth: as quick as can be.
 PLAIN = replace(PROTOCOL, shadow_map=512, samples=0)
@@ -52,18 +52,30 @@ def test_a_part_of_the_view_is_what_the_whole_shows_there(scene):
     assert shifted.mean() > 1.5 * difference.mean()
 
 
+def test_of_the_protocols_picture_the_same_part_is_cut_out(scene):
+    cut, part = drawn(scene, CUT), drawn(scene, PART)
+    assert cut.shape == part.shape == (192, 192, 3)
+    whole = drawn(scene, PROTOCOL)[115:422, 134:442]
+    np.testing.assert_array_equal(cut, cv2.resize(whole, (192, 192), interpolation=cv2.INTER_AREA))
+    difference = np.abs(cut.astype(int) - part)
+    assert difference.mean() < 5.0
+    shifted = np.abs(cut.astype(int)[:, :-4] - part[:, 4:])
+    assert shifted.mean() > 1.5 * difference.mean()
+
+
 def test_a_wide_picture_shows_more_at_the_sides_and_nothing_else_at_the_same_height(scene):
     wide = drawn(scene, replace(PLAIN, width=320, height=240))
     square = drawn(scene, replace(PLAIN, width=240, height=240))
     assert np.abs(wide[:, 40:280].astype(int) - square).mean() < 1.0
 
 
+@pytest.mark.parametrize("drawing", [PART, CUT])
 @pytest.mark.parametrize("place", [(0.0, 0.6, 0.02), (0.1, 0.8, 0.2), (0.2, 0.65, 0.1)])
-def test_a_point_is_projected_to_where_it_is_drawn(scene, place):
+def test_a_point_is_projected_to_where_it_is_drawn(scene, drawing, place):
     scene.model.site("goal").pos = place  # a blue ball
     mujoco.mj_forward(scene.model, scene.data)
-    red, green, blue = np.moveaxis(drawn(scene, PART).astype(int), 2, 0)
+    red, green, blue = np.moveaxis(drawn(scene, drawing).astype(int), 2, 0)
     rows, columns = np.nonzero(blue > np.maximum(red, green) + 50)
     found = np.array([columns.min() + columns.max(), rows.min() + rows.max()]) / 2.0 + 0.5
-    told = PART.in_view(project(scene.model, scene.data, np.array(place))) * 192
+    told = drawing.in_view(project(scene.model, scene.data, np.array(place))) * 192
     assert np.linalg.norm(found - told) < 2.0
