@@ -322,20 +322,23 @@ def _successes(bench: ServeBench, bundle: Path, console: Console | None) -> dict
     most = max(bench.spec.robots, default=0)
     counts = {min(CLAIMED, most), most}
     asked = [f"{count} robots" for count in counts]
-    found = {}
+    found: dict[str, Summary] = {}
+    played: dict[tuple[float, ...], Summary] = {}  # a plain server's exits are always the same
     for each in bench.measured:
         shares = depth_shares(each.asked, bench.manifest.exits)
         if each.condition.name not in asked or not sum(shares):
             continue
         label = f"{each.server.label}, {each.condition.name}"
-        spec = EvaluationSpec(
-            suites=SUITES,
-            episodes=bench.spec.episodes,
-            gate="drawn",
-            gate_options=(("shares", shares),),
-            workers=os.cpu_count() or 1,
-        )
-        found[label] = evaluate(spec, bundle, console=console).summary()
+        if shares not in played:
+            spec = EvaluationSpec(
+                suites=SUITES,
+                episodes=bench.spec.episodes,
+                gate="drawn",
+                gate_options=(("shares", shares),),
+                workers=os.cpu_count() or 1,
+            )
+            played[shares] = evaluate(spec, bundle, console=console).summary()
+        found[label] = played[shares]
     return found
 
 
