@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws ``merging.png`` and prints the tables of docs/merging.md from the evaluations it tells of.
 
-Run it as ``python docs/draw_merging.py runs/merge``, where ``NAME-eval.json`` of every policy lies.
+Run it as ``python docs/draw_merging.py runs/merge``, where ``NAME-eval.json`` of the policies lie.
+Base and specialists must be among them; others that were not played are left out.
 """
 
 from __future__ import annotations
@@ -47,6 +48,14 @@ MERGES = {
 }
 """What the merged policies are called."""
 
+LABELS = {
+    "base": "base",
+    **{name: f"specialist: {name}" for name in SPECIALISTS},
+    "joint": "joint training",
+    **MERGES,
+}
+"""What every policy is called."""
+
 EACH = "each specialist on its own"
 
 Played = dict[Key, RecordedEpisode]
@@ -54,9 +63,12 @@ Played = dict[Key, RecordedEpisode]
 
 def read_all(folder: Path) -> dict[str, Played]:
     """The episodes of every policy; those of the specialists on their own tasks as one."""
+    files = {name: folder / f"{name}-eval.json" for name in LABELS}
+    needed = ("base", *SPECIALISTS)
     read = {
-        name: {e.key: e for e in read_evaluation(folder / f"{name}-eval.json").episodes}
-        for name in ("base", *SPECIALISTS, "joint", *MERGES)
+        name: {e.key: e for e in read_evaluation(file).episodes}
+        for name, file in files.items()
+        if name in needed or file.exists()
     }
     own = {
         key: episode
@@ -64,9 +76,7 @@ def read_all(folder: Path) -> dict[str, Played]:
         for key, episode in read[name].items()
         if episode.task in tasks
     }
-    labels = {"base": "base", **{name: f"specialist: {name}" for name in SPECIALISTS}}
-    labels |= {"joint": "joint training", **MERGES}
-    return {EACH: own} | {labels[name]: played for name, played in read.items()}
+    return {EACH: own} | {LABELS[name]: played for name, played in read.items()}
 
 
 def is_special(episode: RecordedEpisode) -> bool:
@@ -119,7 +129,7 @@ def by_task(everything: dict[str, Played]) -> str:
 def overall(everything: dict[str, Played]) -> str:
     """Success on the tasks of the specialists and on the base's, as Markdown."""
     plain = max(
-        (label for name, label in MERGES.items() if name in ("mean", "arithmetic", "sum")),
+        (MERGES[name] for name in ("mean", "arithmetic", "sum") if MERGES[name] in everything),
         key=lambda label: rate(everything[label], is_special)[0],
     )
     rows = [
