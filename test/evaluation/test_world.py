@@ -79,7 +79,10 @@ def test_pictures_are_refused_where_there_are_none(foreign):
     [
         (
             "kitchen",
-            r"'kitchen'; known: metaworld, metaworld-cut, metaworld-part, moving, obstacles, tabletop; one of",
+            (
+                r"'kitchen'; known: metaworld, metaworld-cut, metaworld-part, moving, obstacles, "
+                r"tabletop; one of"
+            ),
         ),
         ("nowhere.at.all:suite", r"cannot import the suite nowhere.at.all:suite: No module"),
         ("json:suite", r"cannot import the suite json:suite: .*no attribute 'suite'"),

@@ -55,5 +55,8 @@ def test_the_shipped_specialists_share_a_base_and_as_many_steps() -> None:
     *specialists, joint = tuned
     learned = [task for config in (base, *specialists) for _, task in config.data.tasks]
     assert len(learned) == len(set(learned)) == 10
-    assert {joint.data.folder, *joint.data.more} == {one.data.folder for one in specialists}
+    for one in specialists:
+        assert set(one.data.more) == {one.data.folder, base.data.folder}, "it rehearses the base's"
+    folders = {one.data.folder for one in (base, *specialists)}
+    assert {joint.data.folder, *joint.data.more} == folders
     assert joint.data.episodes == specialists[0].data.episodes
