@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
@@ -51,9 +51,7 @@ class Drawing:
 
     def in_view(self, place: FloatArray) -> FloatArray:
         """Places in the whole view, (..., 2) shares of it, as shares of the picture."""
-        left, top, right, bottom = self.view
-        shown = (place - np.array([left, top])) / np.array([right - left, bottom - top])
-        return np.asarray(shown)
+        return _within(self.view, place)
 
     def finish(self, picture: ImageArray) -> ImageArray:
         """What is made of the picture once it is drawn."""
@@ -82,7 +80,7 @@ class Cut(Drawing):
 
     @override
     def in_view(self, place: FloatArray) -> FloatArray:
-        return replace(PROTOCOL, view=self.kept).in_view(place)
+        return _within(self.kept, place)
 
     @override
     def finish(self, picture: ImageArray) -> ImageArray:
@@ -173,6 +171,12 @@ def project(model: Any, data: Any, point: FloatArray) -> FloatArray:
     half = np.tan(np.radians(model.cam_fovy[camera]) / 2.0)
     across, up = away[:2] / (-away[2] * half)
     return np.array([0.5 - 0.5 * across, 0.5 + 0.5 * up])
+
+
+def _within(part: tuple[float, float, float, float], place: FloatArray) -> FloatArray:
+    """Places in the whole view, (..., 2) shares of it, as shares of a part."""
+    left, top, right, bottom = part
+    return np.asarray((place - np.array([left, top])) / np.array([right - left, bottom - top]))
 
 
 def _release(library: Any, context: Any) -> None:

@@ -119,7 +119,8 @@ def _require_reach(actions: FloatArray, contract: ActionContract) -> None:
 def _exit(answer: Mapping[str, Any], expected: Expected) -> int | None:
     """Exit of the policy here that an answer came from; None of another policy."""
     found = answer.get("exit")
-    return found if expected.same and isinstance(found, int) else None
+    known = expected.same and isinstance(found, int) and not isinstance(found, bool)
+    return found if known else None
 
 
 def _confidence(answer: Mapping[str, Any]) -> Confidence:

@@ -48,6 +48,7 @@ def test_the_exit_is_known_where_the_policy_elsewhere_is_the_one_here():
     same = Expected(ACTION, depth=9, same=True)
     assert plan_from({"actions": steps(), "exit": 2}, SEEN, same).exit == 2
     assert plan_from({"actions": steps(), "exit": "deep"}, SEEN, same).exit is None
+    assert plan_from({"actions": steps(), "exit": True}, SEEN, same).exit is None
     assert plan_from({"actions": steps()}, SEEN, same).exit is None
     assert plan_from({"actions": steps(), "exit": 2}, SEEN, EXPECTED).exit is None
 
