@@ -4,6 +4,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from magma_ros.evaluation.play.far import Far
 from magma_ros.evaluation.play.spec import EvaluationSpec
 from magma_ros.evaluation.world import Scene
 from magma_ros.gate.far import FarPlan
+from magma_ros.policy.manifest import MANIFEST
 from magma_ros.remote.ledger import LineRules
 from magma_ros.spaces import MAGMA
 from magma_ros.types import ActionChunk, Confidence, Observation
@@ -134,3 +136,26 @@ def test_an_evaluation_with_a_policy_elsewhere_repeats_and_none_is_late(
     assert origins == {"FAR", "FAR_LATE"}
     assert all(episode["late"] == 0 for episode in episodes)
     assert any("UNANSWERED" in episode["reasons"] for episode in episodes) is only
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_the_same_policy_elsewhere_no_shallower_plan_is_followed(
+    tiny_bundle, tmp_path, simulate, same
+):
+    """By the bundle's checksum; a copy whose manifest differs is another policy."""
+    other = shutil.copytree(tiny_bundle, tmp_path / "other")
+    with (other / MANIFEST).open("a") as manifest:
+        manifest.write("# another\n")
+    far = tiny_bundle if same else other
+    spec = EvaluationSpec(
+        suites=("tabletop",),
+        tasks=("reach",),
+        episodes=1,
+        clock="modelled",
+        gate="fixed",
+        gate_options=(("depth", 3),),
+        far=Far(far, depth=1, line=replace(PERFECT, delay=0.005)),
+        workers=1,
+    )
+    (episode,) = evaluate(spec, tiny_bundle).to_json()["episodes"]
+    assert ("elsewhere" in episode) is not same
