@@ -22,7 +22,10 @@ from magma_ros.cli import main
         (["demo", "--task", "fly"], "there is no task 'fly'; known: reach"),
         (
             ["demo", "--suite", "nope"],
-            "there is no suite 'nope'; known: moving, obstacles, tabletop",
+            (
+                "there is no suite 'nope'; known: cell-belt, cell-grasping, cell-pushing, moving, "
+                "obstacles, tabletop"
+            ),
         ),
         (["demo", "--bundle", "nope"], "there is no bundle 'nope'"),
         (["demo", "--gate", "nope"], "there is no gate 'nope'; known: adaptive, entropy, fixed"),

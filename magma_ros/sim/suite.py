@@ -367,32 +367,48 @@ class Suite(Data):
 
 
 class VariedTask(Data):
-    """A task of another suite, with something in the arm's way.
+    """A task of another suite, which something may be in the way of.
 
     Attributes:
         of: Which task.
-        step_limit: Environment steps before the episode is cut off.
+        step_limit: Environment steps before the episode is cut off, or None for the task's own.
         posts: As in :class:`~magma_ros.sim.tasks.Task`.
         intruder: Likewise.
     """
 
     of: str
-    step_limit: PositiveInt
+    step_limit: PositiveInt | None = None
     posts: PostsSpec | None = None
     intruder: IntruderSpec | None = None
 
 
+class Mount(Data):
+    """Another place of the front camera.
+
+    Attributes:
+        eye: Position in the base frame [m].
+        look_at: Point in the middle of the picture [m].
+    """
+
+    eye: Vector3
+    look_at: Vector3
+
+
 class Variation(Data):
-    """A suite whose scenes are those of another one, with something in the arm's way.
+    """A suite whose scenes are those of another one: something in the arm's way, or another cell.
 
     What is added is drawn from a source of its own, so the same seed gives the same scene in both.
 
     Attributes:
         scenes_of: The other suite.
+        front_camera: Where its camera is mounted, or None for the same place.
+        table: Colour of its table in every split, or None for the same.
         tasks: By name.
     """
 
     scenes_of: str
+    front_camera: Mount | None = None
+    table: Colour | None = None
     tasks: dict[str, VariedTask]
 
     def whole(self) -> dict[str, Any]:
@@ -402,11 +418,18 @@ class Variation(Data):
             SimulationError: There is no such suite or task.
         """
         base = load_suite(self.scenes_of)
-        tasks = {
-            name: base.task(varied.of).model_dump() | varied.model_dump()
+        whole = base.model_dump() | {"scenes_of": self.scenes_of}
+        whole["tasks"] = {
+            name: base.task(varied.of).model_dump() | varied.model_dump(exclude_none=True)
             for name, varied in self.tasks.items()
         }
-        return base.model_dump() | {"scenes_of": self.scenes_of, "tasks": tasks}
+        if self.front_camera is not None:
+            whole["front_camera"] |= self.front_camera.model_dump()
+        if self.table is not None:
+            whole["splits"] = {
+                name: split | {"table": self.table} for name, split in whole["splits"].items()
+            }
+        return whole
 
 
 def suite_names() -> tuple[str, ...]:

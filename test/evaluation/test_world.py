@@ -80,8 +80,8 @@ def test_pictures_are_refused_where_there_are_none(foreign):
         (
             "kitchen",
             (
-                r"'kitchen'; known: metaworld, metaworld-cut, metaworld-part, moving, obstacles, "
-                r"tabletop; one of"
+                r"'kitchen'; known: cell-belt, cell-grasping, cell-pushing, metaworld, "
+                r"metaworld-cut, metaworld-part, moving, obstacles, tabletop; one of"
             ),
         ),
         ("nowhere.at.all:suite", r"cannot import the suite nowhere.at.all:suite: No module"),
