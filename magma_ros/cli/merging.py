@@ -28,7 +28,7 @@ def merge(
     scale: float | None = None,
     density: float = 0.2,
     magic: Literal["wsc", "fsc", "dsc"] | None = None,
-    length: Literal["ellipsoid", "mean"] = "ellipsoid",
+    length: Literal["ellipsoid", "mean", "projection"] = "ellipsoid",
     observations: Annotated[tuple[Path, ...], Several] = (),
     per_task: Count = 4,
     guard: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
@@ -53,8 +53,8 @@ def merge(
         scale: Factor on the sum (on the mean with TIES); by default the parents' mean.
         density: Share of the elements of a tensor that TIES keeps.
         magic: Calibrate the magnitude afterwards: of weights (needs no data), of features, or both.
-        length: With wsc and dsc: onto the ellipsoid that the parents' rows span, or as long as they
-            are on average.
+        length: With wsc and dsc: onto the ellipsoid that the parents' rows span, as long as they
+            are on average, or as long along each of them as they are (projection: a form of ours).
         observations: Demonstrations to measure features on, one folder, or one for each parent.
         per_task: Observations a task that are drawn from them.
         guard: How many sensitive weights are never enlarged, while all others are never shrunk;

@@ -22,8 +22,9 @@ from magma_ros.types import MagmaError
 
 MethodName = Literal["task-arithmetic", "ties"]
 
-Length = Literal["ellipsoid", "mean"]
-"""Which length MAGIC gives a merged row: see :func:`on_ellipsoid` and :func:`as_long_as_mean`."""
+Length = Literal["ellipsoid", "mean", "projection"]
+"""Which length a merged row is given: MAGIC's (:func:`on_ellipsoid`, :func:`as_long_as_mean`), or
+that of :func:`with_whole_projection`."""
 
 BINS = 1 << 16
 """Values of half a float32, of which :func:`threshold` counts how often each occurs."""
@@ -172,9 +173,32 @@ def as_long_as_mean(merged: Tensor, vectors: Tensor) -> Tensor:
     return torch.where((wanted > 0) & (length > 0), wanted / length.clamp_min(_TINY), 1.0)
 
 
+def with_whole_projection(merged: Tensor, vectors: Tensor) -> Tensor:
+    """The scale (R,) with which a merged row holds the whole of its parents, on average.
+
+    For a row m and the rows a_t of the task vectors::
+
+        lambda = min(sum_t |a_t|^2 / sum_t <m, a_t>, |sum_t a_t| / |m|)
+
+    The first term solves ``sum_t <lambda m - a_t, a_t> = 0``: along the parents, lambda m is as
+    long as they are. The second lets no row become longer than their sum, which the first would
+    ask for where they oppose one another. Rows at right angles are added up so, and equal ones
+    stay what they are. A row that has nothing along its parents keeps its length.
+
+    Args:
+        merged: (R, C) the merged vector.
+        vectors: (T, R, C).
+    """
+    along = (vectors * merged).sum(dim=(0, -1))
+    whole = vectors.square().sum(dim=(0, -1)) / along.clamp_min(_TINY)
+    most = vectors.sum(dim=0).norm(dim=-1) / merged.norm(dim=-1).clamp_min(_TINY)
+    return torch.where(along > 0, torch.minimum(whole, most), 1.0)
+
+
 LENGTHS: dict[Length, Callable[[Tensor, Tensor], Tensor]] = {
     "ellipsoid": on_ellipsoid,
     "mean": as_long_as_mean,
+    "projection": with_whole_projection,
 }
 
 

@@ -42,6 +42,13 @@ Magic = Literal["wsc", "fsc", "dsc"]
 
 CARD = "MODEL_CARD.md"
 
+ROWS: dict[Length, str] = {
+    "ellipsoid": "",
+    "mean": " (rows of mean length)",
+    "projection": " (rows of whole projection)",
+}
+"""What a card says of the length of rows."""
+
 COPIED = frozenset({".json", ".jinja", ".txt", ".model"})
 """Endings of the small files of a checkpoint of Magma's layout that a merged one takes over."""
 
@@ -90,8 +97,7 @@ class Plan:
         if method.name == "ties":
             parts = [f"TIES at density {method.density:g}, scale {method.scale_of(1):.4g}"]
         if self.magic:
-            means = self.length == "mean" and self.magic != "fsc"
-            how = " (rows of mean length)" if means else ""
+            how = "" if self.magic == "fsc" else ROWS[self.length]
             parts.append(f"calibrated by MAGIC's {self.magic.upper()}{how}")
         if self.magic and self.observations:
             parts.append(f"{self.per_task} observations a task")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -20,8 +21,11 @@ from magma_ros.models.merging.methods import (
     on_ellipsoid,
     threshold,
     trimmed,
+    with_whole_projection,
 )
 from magma_ros.types import MagmaError
+
+Scale = Callable[[Tensor, Tensor], Tensor]
 
 
 def rows(*values: list[float]) -> Tensor:
@@ -102,17 +106,43 @@ def test_the_simpler_scale_gives_rows_the_mean_length_of_their_parents() -> None
     assert as_long_as_mean(torch.zeros(1, 2), torch.zeros(2, 1, 2)).tolist() == [1.0]
 
 
-def test_a_row_that_nobody_changed_keeps_its_length() -> None:
-    assert on_ellipsoid(torch.zeros(1, 3), torch.zeros(2, 1, 3)).tolist() == [1.0]
+def test_a_whole_projection_adds_up_what_is_at_right_angles_and_leaves_what_agrees() -> None:
+    vectors = torch.stack([rows([3.0, 0.0], [1.0, 2.0]), rows([0.0, 4.0], [1.0, 2.0])])
+    mean = vectors.mean(dim=0)
+    # (9 + 16) / (4.5 + 8) = 2, so the sum; (5 + 5) / (5 + 5) = 1, so the mean.
+    assert with_whole_projection(mean, vectors).tolist() == pytest.approx([2.0, 1.0])
 
 
+def test_parents_that_oppose_one_another_become_no_longer_than_their_sum() -> None:
+    vectors = torch.stack([rows([5.0, 1.0]), rows([-4.0, 1.0])])
+    # (26 + 17) / |(1, 2)|^2 = 8.6 times the sum would hold the whole of both.
+    assert with_whole_projection(vectors.sum(dim=0), vectors).tolist() == pytest.approx([1.0])
+    assert with_whole_projection(-vectors.sum(dim=0), vectors).tolist() == [1.0]
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_along_its_parents_a_row_is_as_long_as_they_are(seed: int, parents: int) -> None:
+    vectors = random_vectors(seed, parents)
+    merged = with_whole_projection(vectors.sum(dim=0), vectors)[:, None] * vectors.sum(dim=0)
+    left = ((merged - vectors) * vectors).sum(dim=(0, -1))
+    summed = torch.isclose(merged, vectors.sum(dim=0)).all(dim=-1)
+    assert torch.all(summed | (left.abs() < 1e-9)), "or it is the whole sum"
+    assert torch.all(merged.norm(dim=-1) <= vectors.sum(dim=0).norm(dim=-1) * (1 + 1e-12))
+
+
+@pytest.mark.parametrize("scale_of", [on_ellipsoid, as_long_as_mean, with_whole_projection])
+def test_a_row_that_nobody_changed_keeps_its_length(scale_of: Scale) -> None:
+    assert scale_of(torch.zeros(1, 3), torch.zeros(2, 1, 3)).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("scale_of", [on_ellipsoid, with_whole_projection])
 @given(st.integers(0, 1000), st.integers(1, 4), st.floats(0.05, 20.0))
 def test_the_calibrated_vector_does_not_depend_on_the_scale_of_the_merge(
-    seed: int, parents: int, scale: float
+    scale_of: Scale, seed: int, parents: int, scale: float
 ) -> None:
     vectors = random_vectors(seed, parents)
     merged = vectors.sum(dim=0)
-    one, two = (on_ellipsoid(m, vectors)[:, None] * m for m in (merged, scale * merged))
+    one, two = (scale_of(m, vectors)[:, None] * m for m in (merged, scale * merged))
     torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9)
 
 
