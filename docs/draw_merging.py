@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws ``merging.png`` and prints the tables of docs/merging.md from the evaluations it tells of.
 
-Run it as ``python docs/draw_merging.py runs/merge``, where ``NAME-eval.json`` of the policies lie.
-Base and specialists must be among them; others that were not played are left out.
+Run it as ``python docs/draw_merging.py runs/merge``, where ``NAME-cells.json`` (the specialists'
+tasks) and ``NAME-known.json`` (the base's) of the policies lie. The specialists' own tasks and both
+of the base must be among them; others that were not played are left out.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from magma_ros.evaluation.report.markdown import markdown_table
 from magma_ros.files import whole
 
 SPECIALISTS = {
-    "grasping": ("place", "stack"),
-    "pushing": ("push",),
-    "belt": ("conveyor-push", "conveyor-pick"),
+    "grasping": ("cell-pick", "cell-place", "cell-stack"),
+    "pushing": ("cell-push", "cell-open-drawer"),
+    "belt": ("cell-conveyor-push", "cell-conveyor-pick"),
 }
 """What each specialist learned."""
 
@@ -63,20 +64,22 @@ Played = dict[Key, RecordedEpisode]
 
 def read_all(folder: Path) -> dict[str, Played]:
     """The episodes of every policy; those of the specialists on their own tasks as one."""
-    files = {name: folder / f"{name}-eval.json" for name in LABELS}
-    needed = ("base", *SPECIALISTS)
-    read = {
-        name: {e.key: e for e in read_evaluation(file).episodes}
-        for name, file in files.items()
-        if name in needed or file.exists()
-    }
+    read = {name: _episodes(folder, name) for name in LABELS}
+    for name in ("base", *SPECIALISTS):
+        if not read[name]:
+            raise SystemExit(f"{folder} lacks {name}-cells.json; play {name} first")
     own = {
         key: episode
         for name, tasks in SPECIALISTS.items()
         for key, episode in read[name].items()
         if episode.task in tasks
     }
-    return {EACH: own} | {LABELS[name]: played for name, played in read.items()}
+    return {EACH: own} | {LABELS[name]: played for name, played in read.items() if played}
+
+
+def _episodes(folder: Path, name: str) -> Played:
+    files = (folder / f"{name}-{part}.json" for part in ("cells", "known"))
+    return {e.key: e for file in files if file.exists() for e in read_evaluation(file).episodes}
 
 
 def is_special(episode: RecordedEpisode) -> bool:

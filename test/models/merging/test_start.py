@@ -54,7 +54,8 @@ def test_the_shipped_specialists_share_a_base_and_as_many_steps() -> None:
     assert len({config.seed for config in (base, *tuned)}) == 5
     *specialists, joint = tuned
     learned = [task for config in (base, *specialists) for _, task in config.data.tasks]
-    assert len(learned) == len(set(learned)) == 10
+    assert len(learned) == len(set(learned)) == 17
+    assert base.start == StartConfig(bundle=Path("models/magma-nano"))
     for one in specialists:
         assert set(one.data.more) == {one.data.folder, base.data.folder}, "it rehearses the base's"
     folders = {one.data.folder for one in (base, *specialists)}
