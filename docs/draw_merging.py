@@ -38,16 +38,21 @@ SPECIAL = tuple(task for tasks in SPECIALISTS.values() for task in tasks)
 
 MERGES = {
     "mean": "task arithmetic, 1/3",
-    "arithmetic": "task arithmetic, 0.6",
-    "sum": "task arithmetic, 1",
+    "arithmetic-0.6": "task arithmetic, 0.6",
+    "arithmetic-0.8": "task arithmetic, 0.8",
+    "arithmetic-1.0": "task arithmetic, 1",
     "wsc": "WSC",
     "wsc-mean": "WSC, mean length",
     "fsc": "FSC",
     "dsc": "DSC",
     "ties": "TIES",
     "ties-dsc": "TIES, DSC",
+    "projection": "whole projection (ours)",
 }
 """What the merged policies are called."""
+
+PLAIN = ("mean", "arithmetic-0.6", "arithmetic-0.8", "arithmetic-1.0")
+"""Task arithmetic alone."""
 
 LABELS = {
     "base": "base",
@@ -132,7 +137,7 @@ def by_task(everything: dict[str, Played]) -> str:
 def overall(everything: dict[str, Played]) -> str:
     """Success on the tasks of the specialists and on the base's, as Markdown."""
     plain = max(
-        (MERGES[name] for name in ("mean", "arithmetic", "sum") if MERGES[name] in everything),
+        (MERGES[name] for name in PLAIN if MERGES[name] in everything),
         key=lambda label: rate(everything[label], is_special)[0],
     )
     rows = [
