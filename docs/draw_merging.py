@@ -163,7 +163,7 @@ def draw(everything: dict[str, Played], path: Path) -> None:
     axes = figure.add_subplot()
     kinds = (
         ("tasks that the specialists learned", is_special, "tab:blue", -0.2),
-        ("tasks that the base alone knows", is_other, "tab:gray", 0.2),
+        ("the ten tasks of the base", is_other, "tab:gray", 0.2),
     )
     for name, which, colour, shift in kinds:
         places, heights, spread = _bars([rate(everything[label], which) for label in labels])
