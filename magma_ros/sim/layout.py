@@ -12,15 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from magma_ros.sim.schema import SimulationError
-from magma_ros.sim.suite import (
-    BeltSpec,
-    CabinetSpec,
-    Rectangle,
-    SceneSpec,
-    ShapeSpec,
-    SplitSpec,
-    Suite,
-)
+from magma_ros.sim.splits import SplitSpec
+from magma_ros.sim.suite import BeltSpec, CabinetSpec, Rectangle, SceneSpec, ShapeSpec, Suite
 from magma_ros.sim.tasks import BeltDrive
 
 Point = npt.NDArray[np.float64]

@@ -14,7 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from magma_ros.sim.layout import Layout
 from magma_ros.sim.schema import Colour, SimulationError
-from magma_ros.sim.suite import CameraShift, CameraSpec, LightSpec, PatternSpec, SplitSpec
+from magma_ros.sim.splits import CameraShift, LightSpec, PatternSpec, SplitSpec
+from magma_ros.sim.suite import CameraSpec
 from magma_ros.types import ImageArray
 
 Vector = npt.NDArray[np.float64]

@@ -25,7 +25,8 @@ from magma_ros.sim.layout import Layout, draw_belt_layout, draw_cabinet_layout, 
 from magma_ros.sim.look import draw_look
 from magma_ros.sim.posts import draw_posts
 from magma_ros.sim.schema import SimulationError, choose
-from magma_ros.sim.suite import CameraSpec, SplitSpec, Suite, load_suite
+from magma_ros.sim.splits import SplitSpec
+from magma_ros.sim.suite import CameraSpec, Suite, load_suite
 from magma_ros.sim.tasks import Task
 from magma_ros.sim.world import World
 from magma_ros.types import DepthArray, FloatArray, ImageArray, Observation, Pose

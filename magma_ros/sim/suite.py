@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import (
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -23,6 +22,7 @@ from magma_ros.files import check, read_yaml, yaml_mapping
 from magma_ros.share import share_file
 from magma_ros.sim.hazards import IntruderSpec, PostsSpec
 from magma_ros.sim.schema import Colour, Data, SimulationError, Vector2, Vector3, choose
+from magma_ros.sim.splits import SplitSpec
 from magma_ros.sim.tasks import Task, TaskSpec
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -238,76 +238,6 @@ class SceneSpec(Data):
     start: StartSpec
     cabinet: CabinetSpec | None = None
     belt: BeltSpec | None = None
-
-
-class LightSpec(Data):
-    """One directional light.
-
-    Attributes:
-        direction: Direction towards the light.
-        turn: Largest angle by which it comes from elsewhere [deg].
-        colour: Of the light.
-        ambient: Share that lights everything alike.
-        diffuse: Share that lights what faces it.
-    """
-
-    direction: Vector3
-    turn: NonNegativeFloat = 0.0
-    colour: Colour
-    ambient: float
-    diffuse: float
-
-
-class PatternSpec(Data):
-    """A pattern on the table.
-
-    Attributes:
-        kinds: Which ones to choose from.
-        colour: That alternates with the table's.
-        size: Smallest and largest, of one stripe, square or spot [m].
-    """
-
-    kinds: tuple[Literal["stripes", "squares", "spots"], ...]
-    colour: Colour
-    size: tuple[PositiveFloat, PositiveFloat]
-
-
-class CameraShift(Data):
-    """How far the front camera may be from its place.
-
-    Attributes:
-        move: Farthest that its eye is moved, in any direction [m].
-        turn: Largest angle that its view is turned by, about any axis [deg].
-    """
-
-    move: NonNegativeFloat = 0.0
-    turn: NonNegativeFloat = 0.0
-
-
-class SplitSpec(Data):
-    """Appearance and phrasings of the scenes of one split.
-
-    Attributes:
-        phrasings: Which phrasings of ``sim/language.yaml``.
-        targets: Colours of what the instruction names.
-        distractors: Colours of everything else.
-        held_out: Whether every target is of a combination that the suite holds out, or nothing is.
-        more: How many more objects than the scene names there may be.
-        table: Its colour.
-        pattern: Painted on the table, or None.
-        light: What the scene is lit by.
-        camera: How far the front camera is from its place.
-    """
-
-    phrasings: str
-    targets: tuple[str, ...]
-    distractors: tuple[str, ...]
-    held_out: bool
-    more: NonNegativeInt = 0
-    table: Colour
-    pattern: PatternSpec | None = None
-    light: LightSpec
-    camera: CameraShift = CameraShift()
 
 
 class Suite(Data):
